@@ -1,0 +1,41 @@
+"""Whoever answers questions about models: in this process, or over gRPC."""
+
+from typing import Protocol, runtime_checkable
+
+from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
+from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Calls are pure, thread-safe and may be repeated.
+
+    A whole call raises a ``SteerboardError`` where nothing in it can be answered (an unknown
+    model, overlapping edits, a queue that is full); what is wrong with one image alone stands in
+    that image's place in the answer.
+    """
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All models."""
+
+    def model(self, name: str) -> ModelInfo:
+        """One model; raises NotFound."""
+
+    def predict(self, request: Predict) -> Answer[Prediction]:
+        """Logits and probabilities of each image."""
+
+    def steer(self, request: Steer) -> Answer[Steered]:
+        """The clean answer and one for each steer set, of each image."""
+
+    def attribute(self, request: Attribute) -> Answer[tuple[Attribution, ...]]:
+        """For each image one attribution a target."""
+
+    def encode(self, request: Encode) -> Answer[Code]:
+        """The sparse code of each image."""
+
+    def embed(self, request: Embed) -> Answer[Embedding]:
+        """The embedding of each image or text."""
+
+    def close(self) -> None:
+        """Give back connections and threads; the runner is of no use afterwards."""
