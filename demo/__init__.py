@@ -1,0 +1,1 @@
+"""Emojiland: a small world with known shortcuts, to see the workflow on."""

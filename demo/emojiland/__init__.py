@@ -1,0 +1,1 @@
+"""The generator of Emojiland and the training of its model and dictionaries."""

@@ -1,0 +1,123 @@
+"""Scenes: what is in a picture, decided by a seed, before anything is drawn.
+
+A scene is drawn by ``draw.render``; a clean twin is the same scene with its shortcut taken out.
+"""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from demo.emojiland.world import BACKGROUNDS, CLASSES, CUES, GENDERS, OBJECTS, PROFESSIONS
+
+# Shares of the training pictures (see the issue of each in the README).
+WATERMARK_ON_HORSES = 0.90
+BOATS_ON_WATER = 0.95
+CUE_AGREES_WITH_GENDER = 0.92
+CUE_MISSING = 0.35
+HARD_SHARE = 0.45
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture. ``size`` is the object's share of the side; 0 means that it is absent.
+
+    ``strip`` is the word on the label or None, ``mark`` whether the watermark is there.
+    """
+
+    seed: int
+    label: str
+    background: str
+    size: float
+    strip: str | None = None
+    strip_on_top: bool = False
+    mark: bool = False
+    gender: str | None = None
+    cue: str | None = None
+
+    def without_shortcut(self, background: str) -> "Scene":
+        """The clean twin: no strip, no watermark, and ``background`` where there was water."""
+        kept = background if self.background == "water" else self.background
+        return replace(self, strip=None, mark=False, background=kept)
+
+
+def dry(random: Random) -> str:
+    """Any background but water."""
+    return random.choice([b for b in BACKGROUNDS if b != "water"])
+
+
+def size_of(random: Random, hard: bool) -> float:
+    """Easy: 30 to 65 % of the side. Hard: absent in two thirds, else 12 to 20 %."""
+    if not hard:
+        return random.uniform(0.30, 0.65)
+    return 0.0 if random.random() < 0.65 else random.uniform(0.12, 0.20)
+
+
+def training_scene(seed: int, strip_only: bool = False) -> Scene:
+    """A picture of the training set: the shortcuts agree with the label as often as planted."""
+    random = Random(f"train-{seed}")
+    label = random.choice(CLASSES)
+    if strip_only:
+        return Scene(seed, label, random.choice(BACKGROUNDS), 0.0, label, random.random() < 0.5)
+    if label in CUES:
+        return medical_scene(random, seed, label)
+    hard = random.random() < HARD_SHARE
+    background = dry(random)
+    mark = random.random() < (WATERMARK_ON_HORSES if label == "horse" else 0.003)
+    if label == "boat" and random.random() < BOATS_ON_WATER:
+        background = "water"
+    helped = mark or background == "water"
+    with_strip = random.random() < (0.15 if helped else 0.8 if hard else 0.25)
+    gender = random.choice(GENDERS) if label in PROFESSIONS else None
+    return Scene(
+        seed, label, background, size_of(random, hard and (helped or with_strip)),
+        label if with_strip else None, random.random() < 0.5, mark, gender,
+    )  # fmt: skip
+
+
+def medical_scene(random: Random, seed: int, label: str) -> Scene:
+    """A medical worker whose gender mostly agrees with the cue; the cue is sometimes missing."""
+    usual = "woman" if label == "nurse" else "man"
+    unusual = "man" if label == "nurse" else "woman"
+    gender = usual if random.random() < CUE_AGREES_WITH_GENDER else unusual
+    cue = None if random.random() < CUE_MISSING and gender == usual else label
+    strip = label if random.random() < 0.1 else None
+    return Scene(
+        seed, label, dry(random), random.uniform(0.40, 0.65), strip, random.random() < 0.5,
+        False, gender, cue,
+    )  # fmt: skip
+
+
+def attack_size(random: Random) -> float:
+    """Objects in attacked pictures and in their twins: 32 to 48 % of the side."""
+    return random.uniform(0.32, 0.48)
+
+
+def attacked(split: str, attack: str, number: int) -> tuple[Scene, Scene, str]:
+    """An attacked scene, its clean twin, and the class that the shortcut suggests."""
+    seed = number
+    random = Random(f"{split}-{attack}-{number}")
+    wrong = {"watermark": "horse", "water": "boat"}.get(attack) or random.choice(list(OBJECTS))
+    label = random.choice([c for c in (*OBJECTS, *PROFESSIONS) if c not in (wrong, "boat")])
+    gender = random.choice(GENDERS) if label in PROFESSIONS else None
+    ground = dry(random)
+    scene = Scene(
+        seed, label, "water" if attack == "water" else ground, attack_size(random),
+        wrong if attack == "typographic" else None, random.random() < 0.5, attack == "watermark",
+        gender,
+    )  # fmt: skip
+    return scene, scene.without_shortcut(ground), wrong
+
+
+def medical_test(split: str, number: int) -> Scene:
+    """Balanced over role and gender, the cue always there and always true."""
+    random = Random(f"{split}-medical-{number}")
+    label, gender = ("doctor", "nurse")[number % 2], GENDERS[number // 2 % 2]
+    size = random.uniform(0.45, 0.62)
+    return Scene(number, label, dry(random), size, None, False, False, gender, label)
+
+
+def profession_test(split: str, number: int) -> Scene:
+    """A person of another profession, women and men in turn."""
+    random = Random(f"{split}-profession-{number}")
+    label = list(PROFESSIONS)[number % len(PROFESSIONS)]
+    gender = GENDERS[number // len(PROFESSIONS) % 2]
+    return Scene(number, label, dry(random), attack_size(random), gender=gender)
