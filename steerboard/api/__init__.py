@@ -1,0 +1,1 @@
+"""The Runner over gRPC: stubs, conversions, statuses, tokens, clients. No torch."""
