@@ -2,8 +2,9 @@
 
 Every class is written in a template drawn anew at each step; the loss is contrastive in both
 directions, with all pictures of a class as positives of its text. For the first eighth of the
-steps half of each batch shows a label strip and nothing else: without that warm-up the model does
-not learn to read.
+steps half of each batch shows a label strip and nothing else, and for the first quarter a plain
+classifier teaches the image tower beside the text tower: without that warm-up the model does not
+learn to read. The classifier is thrown away.
 """
 
 import argparse
@@ -98,16 +99,21 @@ def train(model: Any, pictures: Pictures, strips: Pictures, steps: int, out: Pat
     """Train in place; a checkpoint and a line of progress every 200 steps."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
+    teacher = torch.nn.Linear(CONFIG["model_cfg"]["embed_dim"], len(CLASSES))
+    free.extend(teacher.parameters())
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(groups, lr=7e-4, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps))
     random, start, right, loss_sum = Random(0), time.time(), 0.0, 0.0
     for step, (raw, classes) in enumerate(batches(pictures, strips, steps, seed=0), 1):
         labels = torch.from_numpy(classes)
-        image = functional.normalize(model.encode_image(jitter(to_pixels(raw))), dim=-1)
+        embedding = model.encode_image(jitter(to_pixels(raw)))
+        image = functional.normalize(embedding, dim=-1)
         text = functional.normalize(model.encode_text(texts(random)), dim=-1)
         logits = model.logit_scale.exp() * image @ text.T
         loss = contrastive(logits, labels)
+        if step < steps // 4:
+            loss = loss + functional.cross_entropy(teacher(embedding), labels)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,0 +1,42 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install check test demo demo-check emojiland protos format clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[inference,attribution,ui,local,dev]'
+	touch $@
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m steerboard.api.generate --check
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install
+	$(BIN)/python -m pytest
+
+demo: install
+	$(BIN)/steerboard demo
+
+demo-check: install
+	$(BIN)/steerboard demo --check
+
+emojiland: install
+	$(BIN)/python -m demo.emojiland.build
+
+protos: install
+	$(BIN)/python -m steerboard.api.generate
+
+clean:
+	rm -rf build dist .steerboard .mypy_cache .ruff_cache .pytest_cache
