@@ -18,7 +18,7 @@ INIT = '"""The wire contract, generated from protos/ by steerboard.api.generate.
 def generate(out: Path) -> None:
     """Write all stubs below ``out``."""
     from google.rpc import status_pb2
-    from grpc_tools import protoc
+    from grpc_tools import protoc  # type: ignore[import-untyped]
 
     sources = sorted(str(path) for path in (PROTOS / PACKAGE).glob("*.proto"))
     googleapis = Path(str(status_pb2.__file__)).parents[2]

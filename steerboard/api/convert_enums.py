@@ -1,0 +1,27 @@
+"""Words of the specs as enums of the wire: ``"float32"`` is ``DTYPE_FLOAT32``."""
+
+from typing import Any
+
+UNSAID = "unspecified"
+
+
+def enum_value(enum: Any, prefix: str, word: str) -> Any:
+    """The enum value for ``word``."""
+    return enum.Value(f"{prefix}_{word.upper()}")
+
+
+def enum_word(enum: Any, prefix: str, value: int) -> str:
+    """The word for an enum value; one from a newer peer gives a word that no spec accepts."""
+    if value not in enum.values():
+        return f"number {value}"
+    return str(enum.Name(value)).removeprefix(f"{prefix}_").lower()
+
+
+def said(**fields: object) -> dict[str, Any]:
+    """The fields that were said: None and an unspecified enum fall to the spec's default."""
+    return {name: value for name, value in fields.items() if value is not None and value != UNSAID}
+
+
+def optional(message: Any, field: str) -> Any:
+    """The value of an optional field, or None where it is absent."""
+    return getattr(message, field) if message.HasField(field) else None

@@ -1,0 +1,210 @@
+"""Job specs, states and results <-> messages."""
+
+import json
+from typing import Any, assert_never
+
+from steerboard.api.convert_classifiers import (
+    classifier_plain,
+    classifier_to_message,
+    target_plain,
+    target_to_message,
+    targets_plain,
+)
+from steerboard.api.convert_enums import enum_value, enum_word, optional, said
+from steerboard.api.convert_tensors import array_to_message, floats_from_message
+from steerboard.spec.base import Spec
+from steerboard.spec.jobs import (
+    AttributeJob,
+    AttributeResult,
+    AttributeSetJob,
+    JobSpec,
+    JobStatus,
+    RankedFeature,
+    Reference,
+)
+from steerboard.v1 import jobs_pb2 as pb
+from steerboard.v1 import steering_pb2, types_pb2
+
+Heat = tuple[tuple[float, ...], ...]
+
+
+class _AnyJob(Spec):
+    """Validates a job as a whole, so that errors name the path within it."""
+
+    job: JobSpec
+
+
+def job_to_message(job: JobSpec) -> pb.JobSpec:
+    """A job spec as a message."""
+    method = enum_value(steering_pb2.Method, "METHOD", job.method)
+    classifier = classifier_to_message(job.classifier)
+    match job:
+        case AttributeJob():
+            target = target_to_message(job.target)
+            one = pb.AttributeJob(
+                model=job.model,
+                image=job.image.sha256,
+                classifier=classifier,
+                dictionary=job.dictionary,
+                target=target,
+                method=method,
+                top_k=job.top_k,
+                verify=job.verify,
+                references=job.references,
+            )
+            return pb.JobSpec(attribute=one)
+        case AttributeSetJob():
+            targets = [target_to_message(target) for target in job.targets]
+            images = [image.sha256 for image in job.images]
+            many = pb.AttributeSetJob(
+                model=job.model,
+                images=images,
+                classifier=classifier,
+                dictionary=job.dictionary,
+                targets=targets,
+                method=method,
+                top_k=job.top_k,
+            )
+            return pb.JobSpec(attribute_set=many)
+        case _:
+            assert_never(job)
+
+
+def job_from_message(message: pb.JobSpec) -> JobSpec:
+    """A message as a job spec; raises pydantic's ValidationError."""
+    match message.WhichOneof("kind"):
+        case "attribute":
+            plain = _attribute_plain(message.attribute)
+        case "attribute_set":
+            plain = _attribute_set_plain(message.attribute_set)
+        case _:
+            plain = {}
+    return _AnyJob.model_validate({"job": plain}).job
+
+
+def _digest(sha256: str) -> dict[str, str]:
+    return {"kind": "digest", "sha256": sha256}
+
+
+def _shared_plain(message: Any) -> dict[str, Any]:
+    return said(
+        model=message.model,
+        classifier=classifier_plain(message.classifier),
+        dictionary=message.dictionary,
+        method=enum_word(steering_pb2.Method, "METHOD", message.method),
+        top_k=optional(message, "top_k"),
+    )
+
+
+def _attribute_plain(message: pb.AttributeJob) -> dict[str, Any]:
+    own = said(
+        kind="attribute",
+        image=_digest(message.image),
+        target=target_plain(message.target) if message.HasField("target") else None,
+        verify=optional(message, "verify"),
+        references=optional(message, "references"),
+    )
+    return _shared_plain(message) | own
+
+
+def _attribute_set_plain(message: pb.AttributeSetJob) -> dict[str, Any]:
+    images = tuple(_digest(sha256) for sha256 in message.images)
+    own = said(kind="attribute_set", images=images, targets=targets_plain(message.targets))
+    return _shared_plain(message) | own
+
+
+def job_status_to_message(status: JobStatus) -> pb.JobStatus:
+    """The state of a job as a message."""
+    state = enum_value(pb.JobState, "JOB_STATE", status.state)
+    return pb.JobStatus(**{**status.model_dump(), "state": state})
+
+
+def job_status_from_message(message: pb.JobStatus) -> JobStatus:
+    """A message as the state of a job."""
+    same = {
+        name: getattr(message, name)
+        for name in ("id", "done", "total", "message", "cached", "joined")
+    }
+    state = enum_word(pb.JobState, "JOB_STATE", message.state)
+    rate, left = optional(message, "rate"), optional(message, "seconds_left")
+    return JobStatus.model_validate({**same, "state": state, "rate": rate, "seconds_left": left})
+
+
+def _heat_to_message(heat: Heat) -> types_pb2.Tensor | None:
+    return array_to_message(heat) if heat else None
+
+
+def _heat_from_message(message: Any) -> Heat:
+    if not message.HasField("heat"):
+        return ()
+    return tuple(tuple(float(value) for value in row) for row in floats_from_message(message.heat))
+
+
+def reference_to_message(reference: Reference) -> pb.Reference:
+    """A reference image as a message; heat at float32."""
+    heat = _heat_to_message(reference.heat)
+    return pb.Reference(image=reference.image, activation=reference.activation, heat=heat)
+
+
+def reference_from_message(message: pb.Reference) -> Reference:
+    """A message as a reference image."""
+    heat = _heat_from_message(message)
+    return Reference(image=message.image, activation=message.activation, heat=heat)
+
+
+_RANKED = ("feature", "score", "activation", "peak")
+_RANKED_OPTIONAL = ("measured", "firing_rate", "maximum")
+
+
+def _ranked_to_message(row: RankedFeature) -> pb.RankedFeature:
+    references = [reference_to_message(reference) for reference in row.references]
+    same = {name: getattr(row, name) for name in _RANKED + _RANKED_OPTIONAL}
+    return pb.RankedFeature(**same, heat=_heat_to_message(row.heat), references=references)
+
+
+def _ranked_from_message(message: pb.RankedFeature) -> RankedFeature:
+    plain = {name: getattr(message, name) for name in _RANKED}
+    plain |= {name: optional(message, name) for name in _RANKED_OPTIONAL}
+    references = tuple(reference_from_message(reference) for reference in message.references)
+    return RankedFeature(**plain, heat=_heat_from_message(message), references=references)
+
+
+_RESULT = ("index", "value", "rest", "error", "bias", "total")
+
+
+def attribute_result_to_message(result: AttributeResult) -> pb.AttributeResult:
+    """The result of an attribute job as a message."""
+    return pb.AttributeResult(
+        **{name: getattr(result, name) for name in _RESULT},
+        against=result.against,
+        features=[_ranked_to_message(row) for row in result.features],
+        provenance_json=json.dumps(result.provenance, sort_keys=True, allow_nan=False),
+    )
+
+
+def attribute_result_from_message(message: pb.AttributeResult) -> AttributeResult:
+    """A message as the result of an attribute job."""
+    return AttributeResult(
+        **{name: getattr(message, name) for name in _RESULT},
+        against=optional(message, "against"),
+        features=tuple(_ranked_from_message(row) for row in message.features),
+        provenance=json.loads(message.provenance_json or "{}"),
+    )
+
+
+JobResult = AttributeResult | dict[str, Any]
+
+
+def job_result_to_message(result: JobResult) -> pb.JobResult:
+    """A result: typed where its kind has a message, else as JSON."""
+    if isinstance(result, AttributeResult):
+        return pb.JobResult(attribute=attribute_result_to_message(result))
+    return pb.JobResult(json=json.dumps(result, sort_keys=True, allow_nan=False).encode())
+
+
+def job_result_from_message(message: pb.JobResult) -> JobResult:
+    """A message as a result."""
+    if message.WhichOneof("kind") == "attribute":
+        return attribute_result_from_message(message.attribute)
+    found: dict[str, Any] = json.loads(message.json)
+    return found

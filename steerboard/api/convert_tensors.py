@@ -1,0 +1,61 @@
+"""Arrays and tensors <-> ``Tensor`` messages. Bytes are little-endian in C order on both sides."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steerboard.api.convert_enums import enum_value, enum_word
+from steerboard.spec.answers import Floats, Ints
+from steerboard.spec.errors import Internal
+from steerboard.spec.tensor import DTYPES, Tensor
+from steerboard.v1 import types_pb2 as pb
+
+_WIRE = {**DTYPES, "uint32": "<u4"}
+
+
+def tensor_to_message(tensor: Tensor) -> pb.Tensor:
+    """A spec tensor as a message."""
+    dtype = enum_value(pb.DType, "DTYPE", tensor.dtype)
+    return pb.Tensor(dtype=dtype, shape=tensor.shape, data=tensor.data)
+
+
+def tensor_plain(message: pb.Tensor) -> dict[str, Any]:
+    """Fields of a spec tensor, not yet validated."""
+    dtype = enum_word(pb.DType, "DTYPE", message.dtype)
+    return {"dtype": dtype, "shape": tuple(message.shape), "data": message.data}
+
+
+def tensor_from_message(message: pb.Tensor) -> Tensor:
+    """A message as a spec tensor; raises pydantic's ValidationError."""
+    return Tensor.model_validate(tensor_plain(message))
+
+
+def array_to_message(array: npt.ArrayLike, dtype: str = "float32") -> pb.Tensor:
+    """An array of an answer as a message."""
+    values = np.ascontiguousarray(array, dtype=_WIRE[dtype])
+    shape = np.shape(array)
+    return pb.Tensor(dtype=enum_value(pb.DType, "DTYPE", dtype), shape=shape, data=values.tobytes())
+
+
+def indices_to_message(array: npt.ArrayLike) -> pb.Tensor:
+    """Indices from 0 as unsigned 32-bit numbers."""
+    return array_to_message(array, "uint32")
+
+
+def _array(message: pb.Tensor) -> npt.NDArray[np.generic]:
+    code = _WIRE.get(enum_word(pb.DType, "DTYPE", message.dtype))
+    if code is None or len(message.data) != math.prod(message.shape) * np.dtype(code).itemsize:
+        raise Internal("the server sent an array whose size does not fit its shape: update it")
+    return np.frombuffer(message.data, code).reshape(tuple(message.shape))
+
+
+def floats_from_message(message: pb.Tensor) -> Floats:
+    """A message as float32."""
+    return _array(message).astype(np.float32)
+
+
+def ints_from_message(message: pb.Tensor) -> Ints:
+    """A message as int64."""
+    return _array(message).astype(np.int64)

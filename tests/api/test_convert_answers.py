@@ -1,0 +1,248 @@
+"""Answers, capabilities, jobs and cards survive the wire unchanged."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import INDEX, NAMES, SHA, classifiers, methods, targets
+
+from steerboard.api import convert_answers as c
+from steerboard.api import convert_jobs as j
+from steerboard.api import convert_library as lib
+from steerboard.api import convert_models as m
+from steerboard.spec import answers as a
+from steerboard.spec import capabilities as cap
+from steerboard.spec import jobs
+from steerboard.spec.catalogue import FeatureCard, ImageCard
+from steerboard.spec.errors import BadImage
+from steerboard.spec.requests import Digest
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SMALL = st.floats(width=32, allow_nan=False, allow_infinity=False)
+COUNT = st.integers(0, 2**40)
+seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+tokens = st.sampled_from(["prefix", "patches", "all"])
+
+
+def floats(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def ints(rng, n):
+    return rng.integers(0, 2**31, n).astype(np.int64)
+
+
+def prediction(rng, classes):
+    return a.Prediction(floats(rng, classes), floats(rng, classes))
+
+
+def steered(rng):
+    k, n = rng.integers(0, 4, 2)
+    frozen = tuple(a.ResolvedTarget(int(i), None if i % 2 else 5) for i in range(n))
+    sets = tuple(prediction(rng, 3) for _ in range(k))
+    return a.Steered(prediction(rng, 3), sets, frozen, floats(rng, k, n), floats(rng, k, n))
+
+
+def attributions(rng):
+    n = int(rng.integers(0, 4))
+    five = [floats(rng, n) for _ in range(4)]
+    maps = floats(rng, int(rng.integers(0, 2)) * n, 2, 3)
+    one = a.Attribution(a.ResolvedTarget(1, 0), 0.5, ints(rng, n), *five, 0.1, 0.2, 0.3, 0.4, maps)
+    return (one,) * int(rng.integers(1, 3))
+
+
+def code(rng):
+    n = int(rng.integers(0, 5))
+    return a.Code((50, 2**20), ints(rng, n), ints(rng, n), floats(rng, n))
+
+
+WAYS = [
+    (lambda rng: prediction(rng, 4), c.predictions_to_message, c.predictions_from_message),
+    (steered, c.steered_to_message, c.steered_from_message),
+    (attributions, c.attributions_to_message, c.attributions_from_message),
+    (code, c.codes_to_message, c.codes_from_message),
+    (lambda rng: a.Embedding(floats(rng, 6)), c.embeddings_to_message, c.embeddings_from_message),
+]
+
+
+def same(one, other):
+    """Equal in type, shape, dtype and every bit."""
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other)
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, BadImage):
+        return (type(one), one.message, one.field) == (type(other), other.message, other.field)
+    if hasattr(one, "__dataclass_fields__"):
+        return type(one) is type(other) and same(
+            tuple(vars(one).values()), tuple(vars(other).values())
+        )
+    return one == other
+
+
+@settings(deadline=None)
+@given(st.sampled_from(WAYS), seeds, FLOATS, COUNT)
+def test_an_answer_comes_back_as_it_went(way, rng, ms, rows):
+    make, there, back = way
+    items = (make(rng), BadImage("not a picture", field="images.1"), make(rng))
+    answer = a.Answer(
+        items, a.Provenance("m", "f" * 64, "d", version="1"), a.Timing(ms, 2.5, 3, rows)
+    )
+    message = there(answer)
+    assert same(back(type(message).FromString(message.SerializeToString())), answer)
+
+
+quality = st.builds(
+    cap.Quality,
+    tokens=tokens,
+    **{n: FLOATS for n in ("explained_variance", "per_dimension", "cosine", "l0", "dead")},
+)
+dictionary = st.builds(
+    cap.DictionaryInfo,
+    **{n: NAMES for n in ("id", "fingerprint", "site", "architecture")},
+    tokens=tokens,
+    size=st.integers(1, 10**6),
+    quality=st.lists(quality, max_size=2).map(tuple),
+)
+site = st.builds(
+    cap.SiteInfo,
+    name=NAMES,
+    width=st.integers(1, 9999),
+    tokens=st.integers(1, 9999),
+    units=st.lists(st.sampled_from(["feature", "neuron", "head", "direction"])).map(tuple),
+    heads=COUNT,
+    n_bar=st.floats(0, 1e6),
+    patches_read=st.booleans(),
+)
+limits = st.builds(cap.Limits, **{name: COUNT for name in cap.Limits.model_fields})
+model = st.builds(
+    cap.ModelInfo,
+    **{
+        n: NAMES
+        for n in ("id", "fingerprint", "architecture", "precision", "template", "server_version")
+    },
+    image_size=st.tuples(COUNT, COUNT),
+    grid=st.tuples(COUNT, COUNT),
+    prefix_tokens=COUNT,
+    pooled_from=st.sampled_from(["prefix", "patches"]),
+    embedding_width=COUNT,
+    logit_scale=FLOATS,
+    sites=st.lists(site, max_size=2).map(tuple),
+    dictionaries=st.lists(dictionary, max_size=2).map(tuple),
+    prompts=st.lists(NAMES, max_size=3).map(tuple),
+    limits=limits,
+    loaded=st.booleans(),
+    bytes=COUNT,
+)
+
+
+@settings(deadline=None)
+@given(model)
+def test_capabilities_come_back_as_they_went(info):
+    assert m.model_from_message(m.model_to_message(info)) == info
+
+
+refs = st.builds(Digest, sha256=SHA)
+shared = {"model": NAMES, "classifier": classifiers, "dictionary": NAMES, "method": methods}
+job_specs = st.one_of(
+    st.builds(
+        jobs.AttributeJob,
+        **shared,
+        image=refs,
+        target=targets,
+        top_k=st.integers(1, 256),
+        verify=st.integers(0, 64),
+        references=st.integers(0, 64),
+    ),
+    st.builds(
+        jobs.AttributeSetJob,
+        **shared,
+        images=st.lists(refs, min_size=1, max_size=3).map(tuple),
+        targets=st.lists(targets, min_size=1, max_size=3).map(tuple),
+        top_k=st.integers(1, 256),
+    ),
+)
+statuses = st.builds(
+    jobs.JobStatus,
+    id=NAMES,
+    state=st.sampled_from(["queued", "running", "done", "failed", "cancelled"]),
+    done=COUNT,
+    total=COUNT,
+    rate=st.none() | FLOATS,
+    seconds_left=st.none() | FLOATS,
+    message=NAMES,
+    cached=st.booleans(),
+    joined=st.booleans(),
+)
+heats = st.just(()) | st.lists(st.tuples(SMALL, SMALL), min_size=1, max_size=3).map(tuple)
+references = st.builds(jobs.Reference, image=SHA, activation=FLOATS, heat=heats)
+some = st.lists(references, max_size=2).map(tuple)
+maybe = st.none() | FLOATS
+ranked = st.builds(
+    jobs.RankedFeature,
+    feature=INDEX,
+    score=FLOATS,
+    activation=FLOATS,
+    peak=FLOATS,
+    heat=heats,
+    measured=maybe,
+    firing_rate=maybe,
+    maximum=maybe,
+    references=some,
+)
+results = st.builds(
+    jobs.AttributeResult,
+    index=COUNT,
+    against=st.none() | COUNT,
+    **{n: FLOATS for n in ("value", "rest", "error", "bias", "total")},
+    features=st.lists(ranked, max_size=2).map(tuple),
+    provenance=st.dictionaries(NAMES, NAMES | st.integers() | FLOATS, max_size=3),
+)
+
+
+@settings(deadline=None)
+@given(job_specs, statuses, results)
+def test_jobs_come_back_as_they_went(spec, status, result):
+    assert j.job_from_message(j.job_to_message(spec)) == spec
+    assert j.job_status_from_message(j.job_status_to_message(status)) == status
+    assert j.job_result_from_message(j.job_result_to_message(result)) == result
+
+
+@settings(deadline=None)
+@given(st.dictionaries(NAMES, st.none() | NAMES | st.integers() | FLOATS))
+def test_a_result_of_another_kind_travels_as_json(result):
+    assert j.job_result_from_message(j.job_result_to_message(result)) == result
+
+
+cards = st.builds(
+    FeatureCard,
+    dictionary=NAMES,
+    feature=INDEX,
+    firing_rate=FLOATS,
+    maximum=FLOATS,
+    references=some,
+)
+pictures = st.builds(
+    ImageCard,
+    sha256=SHA,
+    path=NAMES,
+    split=NAMES,
+    group=NAMES,
+    label=NAMES,
+    attributes=st.dictionaries(NAMES, st.none() | NAMES | FLOATS, max_size=3),
+)
+sets = st.builds(
+    lib.ImageSet,
+    id=NAMES,
+    title=NAMES,
+    size=COUNT,
+    splits=st.lists(NAMES).map(tuple),
+    groups=st.lists(NAMES).map(tuple),
+)
+
+
+@settings(deadline=None)
+@given(cards, pictures, sets)
+def test_cards_come_back_as_they_went(card, picture, image_set):
+    assert lib.feature_card_from_message(lib.feature_card_to_message(card)) == card
+    assert lib.image_card_from_message(lib.image_card_to_message(picture)) == picture
+    assert lib.image_set_from_message(lib.image_set_to_message(image_set)) == image_set
