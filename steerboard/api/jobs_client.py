@@ -1,0 +1,142 @@
+"""Clients of the attribution service: jobs and the library."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from steerboard.api.channel import Caller
+from steerboard.api.convert_jobs import (
+    JobResult,
+    job_result_from_message,
+    job_status_from_message,
+    job_to_message,
+)
+from steerboard.api.convert_library import (
+    ImageSet,
+    feature_card_from_message,
+    image_card_from_message,
+    image_set_from_message,
+)
+from steerboard.spec.catalogue import FeatureCard, ImageCard
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import ImageNotCached
+from steerboard.spec.jobs import JobSpec, JobStatus
+from steerboard.v1 import jobs_pb2, library_pb2
+from steerboard.v1.jobs_pb2_grpc import JobServiceStub
+from steerboard.v1.library_pb2_grpc import LibraryServiceStub
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a list; ``next`` is the token of the following page, empty on the last one."""
+
+    items: tuple[T, ...]
+    next: str = ""
+    total: int = 0
+
+
+class JobClient:
+    """Submits jobs and follows them."""
+
+    def __init__(self, address: str, token: str | None = None, timeout_s: float = 10.0) -> None:
+        self._caller = Caller(address, token, timeout_s)
+        self._stub = JobServiceStub(self._caller.channel)  # type: ignore[no-untyped-call]
+
+    def submit(self, spec: JobSpec, images: Iterable[bytes] = ()) -> JobStatus:
+        """Ask for a job. Of ``images`` only those travel that the store lacks."""
+        message = jobs_pb2.SubmitRequest(spec=job_to_message(spec))
+        try:
+            response = self._caller.call(self._stub.Submit, message)
+        except ImageNotCached as error:
+            held = {image_digest(data): data for data in images}
+            missing = error.details.get("digests", "").replace(",", " ").split()
+            if not missing or not held.keys() >= set(missing):
+                raise
+            message.images.extend(held[digest] for digest in missing)
+            response = self._caller.call(self._stub.Submit, message)
+        return job_status_from_message(response.status)
+
+    def watch(self, job: str, timeout_s: float | None = 3600.0) -> Iterator[JobStatus]:
+        """The state now and at each change; ends with the job."""
+        message = jobs_pb2.WatchRequest(id=job)
+        for response in self._caller.stream(self._stub.Watch, message, timeout_s):
+            yield job_status_from_message(response.status)
+
+    def result(self, job: str, page_size: int = 0) -> Iterator[JobResult]:
+        """All results, page after page."""
+        token = ""
+        while True:
+            page = self.result_page(job, token, page_size)
+            yield from page.items
+            token = page.next
+            if not token:
+                return
+
+    def result_page(self, job: str, page_token: str = "", page_size: int = 0) -> Page[JobResult]:
+        """One page of results."""
+        message = jobs_pb2.ResultRequest(id=job, page_token=page_token, page_size=page_size)
+        response = self._caller.call(self._stub.Result, message)
+        found = tuple(job_result_from_message(result) for result in response.results)
+        return Page(found, response.next_page_token, len(found))
+
+    def cancel(self, job: str) -> JobStatus:
+        """Take a job back; its state afterwards."""
+        response = self._caller.call(self._stub.Cancel, jobs_pb2.CancelRequest(id=job))
+        return job_status_from_message(response.status)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._caller.close()
+
+
+class LibraryClient:
+    """Reads image sets, pictures and feature cards."""
+
+    def __init__(self, address: str, token: str | None = None, timeout_s: float = 10.0) -> None:
+        self._caller = Caller(address, token, timeout_s)
+        self._stub = LibraryServiceStub(self._caller.channel)  # type: ignore[no-untyped-call]
+
+    def image_sets(self) -> tuple[ImageSet, ...]:
+        """All image sets."""
+        message = library_pb2.ListImageSetsRequest()
+        response = self._caller.call(self._stub.ListImageSets, message)
+        return tuple(image_set_from_message(found) for found in response.image_sets)
+
+    def images(
+        self,
+        image_set: str,
+        *,
+        split: str = "",
+        group: str = "",
+        page_token: str = "",
+        page_size: int = 0,
+    ) -> Page[ImageCard]:
+        """One page of a set's pictures; ``split`` and ``group`` narrow it."""
+        message = library_pb2.ListImagesRequest(
+            image_set=image_set,
+            split=split,
+            group=group,
+            page_token=page_token,
+            page_size=page_size,
+        )
+        response = self._caller.call(self._stub.ListImages, message)
+        cards = tuple(image_card_from_message(card) for card in response.images)
+        return Page(cards, response.next_page_token, response.total)
+
+    def get_images(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Bytes of pictures by digest; raises ImageNotCached, which lists the missing ones."""
+        message = library_pb2.GetImagesRequest(digests=digests)
+        response = self._caller.call(self._stub.GetImages, message)
+        return {image.sha256: image.data for image in response.images}
+
+    def features(self, dictionary: str, indices: Sequence[int]) -> tuple[FeatureCard, ...]:
+        """What is known of features; those without a card are left out."""
+        message = library_pb2.GetFeaturesRequest(dictionary=dictionary, indices=indices)
+        response = self._caller.call(self._stub.GetFeatures, message)
+        return tuple(feature_card_from_message(card) for card in response.features)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._caller.close()

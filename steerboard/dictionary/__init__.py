@@ -1,0 +1,1 @@
+"""Dictionaries (sparse autoencoders): the maths, the files, the gate."""

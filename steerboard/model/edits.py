@@ -1,0 +1,226 @@
+"""The edit algebra in batches: each row of a batch carries its own steer set (methods, section 2).
+
+At each site all activations are read before that site's edits; then
+
+    x' = x + sum over edits e of mask_e * condition_e * change_e
+
+so the error term stays. Rows without edits at a site are not touched. The slow twin of this file
+is ``reference.py``. Letters: ``b`` row of the batch, ``n`` edit, ``t`` token, ``d`` width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from steerboard.spec.capabilities import TokenSet
+from steerboard.spec.edits import Add, Direction, Edit, Feature, Head, Mask, Neuron, Remove, Scale, Set, SteerSet, Unit
+
+
+class Codebook(Protocol):
+    """What an edit needs of a dictionary."""
+
+    W_dec: Tensor
+    tokens: TokenSet
+
+    def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
+        """Activations ``[n, t]`` of one feature a row of ``x [n, t, d]``."""
+
+    def scale(self, x: Tensor) -> Tensor:
+        """What one unit of normalised space is at each token, ``[.., 1]``."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The token grid of a model."""
+
+    prefix: int
+    grid: tuple[int, int]
+
+    def mask(self, mask: Mask, tokens: int) -> Tensor:
+        """Which of ``tokens`` tokens a mask covers, bool ``[t]``; a single token is a prefix token."""
+        covered = torch.zeros(tokens, dtype=torch.bool)
+        if mask.kind == "all":
+            covered[:] = True
+        elif mask.kind == "prefix":
+            covered[: self.prefix] = True
+        else:
+            for row, column in mask.cells or self.cells():
+                covered[self.prefix + row * self.grid[1] + column] = True
+        return covered
+
+    def cells(self) -> list[tuple[int, int]]:
+        """All patches as (row, column)."""
+        return [(r, c) for r in range(self.grid[0]) for c in range(self.grid[1])]
+
+    def lives(self, tokens: TokenSet, count: int) -> Tensor:
+        """Where a dictionary of this token set has codes, bool ``[t]``."""
+        return self.mask(Mask(kind=tokens), count)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is known of the site being edited."""
+
+    name: str
+    n_bar: float
+    heads: int
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Applies steer sets at the sites of one model.
+
+    Args:
+        layout: The token grid.
+        books: Dictionaries by name.
+        n_bar: Median token norm by site.
+        heads: Number of attention heads.
+    """
+
+    layout: Layout
+    books: Mapping[str, Codebook]
+    n_bar: Mapping[str, float]
+    heads: int
+
+    def at(self, site: str, x: Tensor, steer_sets: Sequence[SteerSet]) -> Tensor:
+        """``x [b, t, d]`` after the edits of one steer set a row."""
+        change = self.change(site, x, steer_sets)
+        return x if change is None else x + change
+
+    def change(self, site: str, x: Tensor, steer_sets: Sequence[SteerSet]) -> Tensor | None:
+        """The change ``[b, t, d]`` at ``site``, or None where no row edits it."""
+        moves = [(b, e) for b, s in enumerate(steer_sets) for e in s.edits if e.site == site]
+        if not moves:
+            return None
+        total = torch.zeros_like(x)
+        plain = [m for m in moves if not isinstance(m[1].unit, Head) and not isinstance(m[1].op, Remove)]
+        heads = [m for m in moves if isinstance(m[1].unit, Head)]
+        removals = [m for m in moves if isinstance(m[1].op, Remove)]
+        for part, how in ((plain, self._rank_one), (heads, self._scaled_heads)):
+            if part:
+                rows = torch.tensor([b for b, _ in part])
+                total.index_add_(0, rows, how(site, x[rows], [e for _, e in part]))
+        for row in sorted({b for b, _ in removals}):
+            total[row] += self._projection(x[row], [e for b, e in removals if b == row])
+        return total
+
+    def _rank_one(self, site: str, x: Tensor, edits: list[Edit]) -> Tensor:
+        """Changes ``[n, t, d]`` of edits that move along one vector; ``x [n, t, d]``."""
+        units = [e.unit for e in edits]
+        active = self.read(x, units)
+        vectors = self.vectors(x, units)  # [n, d]
+        factor = torch.stack([self._factor(site, e, a, v) for e, a, v in zip(edits, active, vectors, strict=True)])
+        factor = factor * self._gates(x, edits) * self._unit_scale(x, edits)
+        return factor[..., None] * vectors[:, None]
+
+    def _factor(self, site: str, edit: Edit, a: Tensor, v: Tensor) -> Tensor:
+        """How far along ``v [d]`` at each token, ``[t]``, from the activation ``a [t]``."""
+        match edit.op:
+            case Scale(m=m):
+                return m * a
+            case Set(value=value, everywhere=everywhere):
+                return (value - a) * (torch.ones_like(a) if everywhere else (a != 0))
+            case Add(alpha=alpha):
+                return (alpha * self.n_bar[site] / v.norm()).expand_as(a)
+            case Remove():
+                raise AssertionError("removals are applied together")
+
+    def _unit_scale(self, x: Tensor, edits: list[Edit]) -> Tensor:
+        """Rows of a normalising dictionary mapped back, ``[n, t]``; ``add`` has its own length."""
+        out = x.new_ones(x.shape[:2])
+        for i, edit in enumerate(edits):
+            if isinstance(edit.unit, Feature) and not isinstance(edit.op, Add):
+                out[i] = self.books[edit.unit.dictionary].scale(x[i])[..., 0]
+        return out
+
+    def _scaled_heads(self, _site: str, x: Tensor, edits: list[Edit]) -> Tensor:
+        """Changes ``[n, t, d]`` of head edits: m times the head's own slice."""
+        size = x.shape[-1] // self.heads
+        out = torch.zeros_like(x)
+        for i, edit in enumerate(edits):
+            assert isinstance(edit.op, Scale) and isinstance(edit.unit, Head)
+            part = slice(edit.unit.index * size, (edit.unit.index + 1) * size)
+            out[i, :, part] = edit.op.m * x[i, :, part]
+        return out * self._gates(x, edits)[..., None]
+
+    def _projection(self, x: Tensor, edits: list[Edit]) -> Tensor:
+        """Minus the projection of ``x [t, d]`` on the span of all directions removed at each token."""
+        units = [e.unit for e in edits]
+        several = x.expand(len(edits), *x.shape)
+        vectors = self.vectors(several, units)
+        vectors = vectors / vectors.norm(dim=-1, keepdim=True)
+        basis = self._gates(several, edits).T[..., None] * vectors  # [t, n, d]
+        return -torch.einsum("tnd,tn->td", basis, self._coordinates(basis, x))
+
+    def _coordinates(self, basis: Tensor, x: Tensor) -> Tensor:
+        """Least-squares coordinates ``[t, n]`` of ``x [t, d]``; dependent or absent rows get 0."""
+        gram = basis @ basis.transpose(1, 2)
+        inverse = torch.linalg.pinv(gram.double(), hermitian=True, rtol=1e-6).to(x.dtype)
+        return torch.einsum("tnm,tm->tn", inverse, torch.einsum("tmd,td->tm", basis, x))
+
+    def _gates(self, x: Tensor, edits: list[Edit]) -> Tensor:
+        """Mask times condition, ``[n, t]``, 0 or 1."""
+        gates = torch.stack([self._covered(e, x.shape[1]) for e in edits])
+        conditional = [i for i, e in enumerate(edits) if e.condition]
+        if conditional:
+            units = [c.unit for i in conditional if (c := edits[i].condition)]
+            read = self.read(x[conditional], units)
+            for i, a in zip(conditional, read, strict=True):
+                gates[i] &= self._holds(edits[i], a)
+        return gates.to(x.dtype)
+
+    def _covered(self, edit: Edit, tokens: int) -> Tensor:
+        covered = self.layout.mask(edit.mask, tokens)
+        if isinstance(edit.unit, Feature):
+            covered &= self.layout.lives(self.books[edit.unit.dictionary].tokens, tokens)
+        return covered
+
+    def _holds(self, edit: Edit, a: Tensor) -> Tensor:
+        """Whether the condition holds, bool ``[t]`` or ``[1]``."""
+        condition = edit.condition
+        assert condition is not None
+        if condition.per == "image":
+            if isinstance(condition.unit, Feature):
+                a = a[self.layout.lives(self.books[condition.unit.dictionary].tokens, len(a))]
+            a = a.max(dim=0, keepdim=True).values
+        return a > condition.tau if condition.when == "above" else a < condition.tau
+
+    def read(self, x: Tensor, units: Sequence[Unit]) -> Tensor:
+        """Activations ``[n, t]`` of one unit a row of ``x [n, t, d]``."""
+        out = x.new_zeros(x.shape[:2])
+        names = {u.dictionary for u in units if isinstance(u, Feature)}
+        for name in sorted(names):
+            where = [i for i, u in enumerate(units) if isinstance(u, Feature) and u.dictionary == name]
+            features = torch.tensor([u.index for u in units if isinstance(u, Feature) and u.dictionary == name])
+            alive = self.layout.lives(self.books[name].tokens, x.shape[1])
+            out[where] = self.books[name].encode_units(x[where], features) * alive
+        for i, unit in enumerate(units):
+            if isinstance(unit, Neuron):
+                out[i] = x[i, :, unit.index]
+            elif isinstance(unit, Direction):
+                out[i] = x[i] @ direction(unit, x)
+        return out
+
+    def vectors(self, x: Tensor, units: Sequence[Unit]) -> Tensor:
+        """What each unit moves along, ``[n, d]``."""
+        out = x.new_zeros(len(units), x.shape[-1])
+        for i, unit in enumerate(units):
+            match unit:
+                case Feature(dictionary=name, index=index):
+                    out[i] = self.books[name].W_dec[index]
+                case Neuron(index=index):
+                    out[i, index] = 1
+                case Direction():
+                    out[i] = direction(unit, x)
+                case Head():
+                    raise AssertionError("a head is a slice, not a vector")
+        return out
+
+
+def direction(unit: Direction, like: Tensor) -> Tensor:
+    """The unit vector ``[d]`` of a free direction."""
+    values = torch.from_numpy(unit.values.numpy().astype("float64"))
+    return (values / values.norm()).to(like.dtype)

@@ -1,0 +1,155 @@
+"""The edit algebra once more: slow, in float64, one token at a time, to be read in a minute.
+
+Everything that applies edits is tested against this file. ``x [t, d]`` is one image at one site;
+the tokens are the prefix tokens and then the patches, row by row. Source: methods, section 2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from steerboard.spec.edits import Add, Condition, Direction, Edit, Feature, Head, Mask, Neuron, Remove, Scale, Set, SteerSet, Unit
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReferenceDictionary:
+    """Plain arrays of a dictionary: ``W_enc [d, f]``, ``b_enc [f]``, ``W_dec [f, d]``, ``b_dec [d]``."""
+
+    W_enc: Array
+    b_enc: Array
+    W_dec: Array
+    b_dec: Array
+    architecture: str = "relu"
+    k: int = 0
+    signed: bool = False
+    threshold: Array | None = None
+    subtract_bias: bool = True
+    normalize: str = "none"
+    tokens: str = "all"
+
+    def spread(self, x: Array) -> float:
+        """What one unit of normalised space is for this token ``[d]``."""
+        if self.normalize == "layer_norm":
+            return float(x.std(ddof=1)) + 1e-5
+        if self.normalize == "constant_norm_rescale":
+            return float(np.linalg.norm(x)) / np.sqrt(len(x))
+        return 1.0
+
+    def encode(self, x: Array) -> Array:
+        """The code ``[f]`` of one token ``[d]``."""
+        centre = x.mean() if self.normalize == "layer_norm" else 0.0
+        normal = (x - centre) / self.spread(x)
+        p = (normal - self.b_dec * self.subtract_bias) @ self.W_enc + self.b_enc
+        if self.architecture == "topk":
+            kept = np.zeros_like(p)
+            largest = np.argsort(-p, kind="stable")[: self.k]
+            kept[largest] = p[largest] if self.signed else np.maximum(p[largest], 0)
+            return kept
+        if self.architecture == "jumprelu":
+            assert self.threshold is not None
+            return np.where(p > self.threshold, np.maximum(p, 0), 0)
+        return np.maximum(p, 0)
+
+
+@dataclass(frozen=True)
+class ReferenceSite:
+    """What the algebra needs to know of a site."""
+
+    name: str
+    prefix: int
+    grid: tuple[int, int]
+    n_bar: float
+    heads: int
+    books: Mapping[str, ReferenceDictionary]
+
+    def covers(self, mask: Mask, t: int) -> bool:
+        """Whether token t lies under the mask."""
+        if mask.kind == "all":
+            return True
+        if mask.kind == "prefix":
+            return t < self.prefix
+        cell = divmod(t - self.prefix, self.grid[1])
+        return t >= self.prefix and (not mask.cells or cell in mask.cells)
+
+    def lives(self, unit: Unit, t: int) -> bool:
+        """Whether the unit exists at token t: a feature does where its dictionary encodes."""
+        return not isinstance(unit, Feature) or self.covers(Mask(kind=self.books[unit.dictionary].tokens), t)
+
+    def activation(self, unit: Unit, x: Array, t: int) -> float:
+        """a of a unit at token t of ``x [t, d]``."""
+        if not self.lives(unit, t):
+            return 0.0
+        if isinstance(unit, Feature):
+            return float(self.books[unit.dictionary].encode(x[t])[unit.index])
+        return float(x[t] @ self.vector(unit, x[t]))
+
+    def vector(self, unit: Unit, x: Array) -> Array:
+        """v of a unit for a token ``[d]``: the effective decoder row, a coordinate, a direction."""
+        if isinstance(unit, Feature):
+            book = self.books[unit.dictionary]
+            return book.W_dec[unit.index] * book.spread(x)
+        if isinstance(unit, Neuron):
+            return np.eye(len(x))[unit.index]
+        assert isinstance(unit, Direction)
+        values = unit.values.numpy().astype(np.float64)
+        return values / np.linalg.norm(values)
+
+    def holds(self, condition: Condition | None, x: Array, t: int) -> bool:
+        """Whether the condition lets an edit act at token t."""
+        if condition is None:
+            return True
+        unit = condition.unit
+        if condition.per == "token":
+            a = self.activation(unit, x, t)
+        else:
+            a = max(self.activation(unit, x, s) for s in range(len(x)) if self.lives(unit, s))
+        return a > condition.tau if condition.when == "above" else a < condition.tau
+
+    def acts(self, edit: Edit, x: Array, t: int) -> bool:
+        """mask_e * condition_e at token t."""
+        return self.covers(edit.mask, t) and self.lives(edit.unit, t) and self.holds(edit.condition, x, t)
+
+    def change(self, edit: Edit, x: Array, t: int) -> Array:
+        """change_e at token t, but for removals, which are applied together."""
+        if isinstance(edit.unit, Head):
+            assert isinstance(edit.op, Scale)
+            size = x.shape[1] // self.heads
+            own = np.arange(x.shape[1]) // size == edit.unit.index
+            return edit.op.m * x[t] * own
+        a, v = self.activation(edit.unit, x, t), self.vector(edit.unit, x[t])
+        match edit.op:
+            case Scale(m=m):
+                return m * a * v
+            case Set(value=value, everywhere=everywhere):
+                return (value - a) * v if everywhere or a != 0 else np.zeros_like(v)
+            case Add(alpha=alpha):
+                return alpha * self.n_bar * v / np.linalg.norm(v)
+            case Remove():
+                raise AssertionError("removals are applied together")
+
+    def removal(self, edits: list[Edit], x: Array, t: int) -> Array:
+        """Minus the projection of token t on the span of all directions removed there."""
+        if not edits:
+            return np.zeros_like(x[t])
+        span = np.stack([self.vector(e.unit, x[t]) for e in edits], axis=1)
+        span = span / np.linalg.norm(span, axis=0)
+        left, size, _ = np.linalg.svd(span, full_matrices=False)
+        basis = left[:, size > 1e-3 * size.max()]
+        return -basis @ (basis.T @ x[t])
+
+
+def apply(site: ReferenceSite, x: Array, steer_set: SteerSet) -> Array:
+    """``x' = x + sum of mask * condition * change`` for one image ``x [t, d]``."""
+    out = x.copy()
+    edits = [e for e in steer_set.edits if e.site == site.name]
+    for t in range(len(x)):
+        acting = [e for e in edits if site.acts(e, x, t)]
+        for edit in acting:
+            if not isinstance(edit.op, Remove):
+                out[t] += site.change(edit, x, t)
+        out[t] += site.removal([e for e in acting if isinstance(e.op, Remove)], x, t)
+    return out
