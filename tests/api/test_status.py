@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from steerboard.api.status import FAULT, error_to_status, status_to_error, translate
 from steerboard.spec.errors import Internal, SteerboardError, all_errors
 
+CODES = tuple(code_pb2.Code.DESCRIPTOR.values_by_name)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
@@ -35,10 +36,10 @@ def test_every_error_has_a_status_of_grpc_and_a_reason_of_its_own():
     assert len({kind.reason for kind in kinds}) == len(kinds)
     for kind in kinds:
         assert hasattr(grpc.StatusCode, kind.status)
-        assert kind.status in code_pb2.Code
+        assert kind.status in CODES
 
 
-@pytest.mark.parametrize("name", [n for n in code_pb2.Code if n != "OK"])
+@pytest.mark.parametrize("name", [n for n in CODES if n != "OK"])
 def test_a_status_without_details_is_told_by_its_code(name):
     from google.rpc import status_pb2
 
