@@ -11,7 +11,7 @@ from steerboard.api.channel import Caller
 from steerboard.api.convert_models import model_from_message
 from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
 from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.errors import ImageNotCached
+from steerboard.spec.errors import ImageNotCached, SteerboardError
 from steerboard.spec.requests import (
     Attribute,
     Digest,
@@ -162,17 +162,22 @@ def _with_digests(request: Q, known: set[str]) -> Q:
 def _missing(items: Iterable[Any]) -> set[str]:
     """All digests that errors among ``items`` name as not cached."""
     errors = [item for item in items if isinstance(item, ImageNotCached)]
-    return {
-        d for error in errors for d in error.details.get("digests", "").replace(",", " ").split()
-    }
+    return {digest for error in errors for digest in missing_digests(error)}
+
+
+def missing_digests(error: ImageNotCached) -> list[str]:
+    """The digests that the error lists."""
+    return error.details.get("digests", "").replace(",", " ").split()
 
 
 def _accepted(images: tuple[ImageRef, ...], answer: Answer[Any]) -> list[str]:
     """Digests of the encoded pictures that were answered without an error."""
-    pairs = zip(images, answer.items, strict=False)
-    return [
-        i.sha256 for i, item in pairs if isinstance(i, Encoded) and not isinstance(item, Exception)
-    ]
+    good = (
+        image
+        for image, item in zip(images, answer.items, strict=False)
+        if not isinstance(item, SteerboardError)
+    )
+    return [image.sha256 for image in good if isinstance(image, Encoded)]
 
 
 def connect(address: str, token: str | None = None, timeout_s: float = 30.0) -> RemoteRunner:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from steerboard.api.channel import Caller
+from steerboard.api.client import missing_digests
 from steerboard.api.convert_jobs import (
     JobResult,
     job_result_from_message,
@@ -51,7 +52,7 @@ class JobClient:
             response = self._caller.call(self._stub.Submit, message)
         except ImageNotCached as error:
             held = {image_digest(data): data for data in images}
-            missing = error.details.get("digests", "").replace(",", " ").split()
+            missing = missing_digests(error)
             if not missing or not held.keys() >= set(missing):
                 raise
             message.images.extend(held[digest] for digest in missing)

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 import jwt
+from jwt.types import Options
 from pydantic import Field, ValidationError
 
 from steerboard.spec.base import Spec
@@ -48,10 +49,8 @@ def verify(token: str, secret: str) -> Identity:
     """The identity that ``token`` names; raises Unauthenticated."""
     _check(secret)
     try:
-        require = ["exp", "sub", "aud"]
-        claims = jwt.decode(
-            token, secret, ["HS256"], options={"require": require}, audience=AUDIENCE
-        )
+        options: Options = {"require": ["exp", "sub", "aud"]}
+        claims = jwt.decode(token, secret, ["HS256"], options, audience=AUDIENCE)
         own = {name: claims[name] for name in Identity.model_fields if name in claims}
         return Identity.model_validate({**own, "subject": claims["sub"]})
     except jwt.ExpiredSignatureError:
@@ -76,9 +75,7 @@ def identify(metadata: Mapping[str, str], peer: str, secret: str | None) -> Iden
     if secret is None:
         if is_loopback(peer):
             return ANONYMOUS
-        raise Unauthenticated(
-            "this server has no tokens and answers callers on its own machine only"
-        )
+        raise Unauthenticated("this server knows no tokens: it answers its own machine only")
     scheme, _, token = metadata.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("a token is needed: send 'authorization: Bearer ...'")

@@ -1,0 +1,1 @@
+"""The services: inference, attribution, ui. They never import each other."""

@@ -1,0 +1,1 @@
+"""The GPU service: answers SteeringService with a Runner behind a batching queue."""

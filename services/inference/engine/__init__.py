@@ -1,0 +1,1 @@
+"""The engine: rows of several callers become one batch."""
