@@ -1,11 +1,14 @@
 """Do the planted shortcuts bite, and do single features hold them? Plain torch, for tuning.
 
 The product's own check (``steerboard demo --check``) is the one that counts; this one needs
-nothing but the model and the dictionary and runs in a minute.
+nothing but the model and the dictionaries and runs in two minutes. Every rate is printed with its
+95 % Wilson interval and the number of pictures it is taken over.
 """
 
 import argparse
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,86 +16,43 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
 
-from demo.emojiland.train_dictionary import load_model
+from demo.emojiland.fidelity import fidelity
+from demo.emojiland.tower import Sae, Tower, load_model, read_sae
 from demo.emojiland.train_model import to_pixels
-from demo.emojiland.world import CLASSES, TEMPLATE
-
-import open_clip  # isort: skip
+from demo.emojiland.world import CLASSES
 
 ATTACKS = ("typographic", "watermark", "water")
-
-
-@dataclass(frozen=True)
-class Sae:
-    """The tensors of a shipped dictionary."""
-
-    W_enc: torch.Tensor
-    b_enc: torch.Tensor
-    W_dec: torch.Tensor
-    b_dec: torch.Tensor
-    k: int
-    block: int
-
-    def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """``[.., d]`` to the code ``[.., f]``."""
-        values, which = ((x - self.b_dec) @ self.W_enc + self.b_enc).topk(self.k, dim=-1)
-        code = torch.zeros(*x.shape[:-1], self.W_enc.shape[1])
-        return code.scatter(-1, which, values.relu())
-
-
-def read_sae(path: Path) -> Sae:
-    """Read a dictionary file of the project's own format."""
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["steerboard.dictionary"])
-        tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    return Sae(**tensors, k=header["k"], block=int(header["site"].split(".")[1]))
-
-
-class Tower:
-    """The image tower cut behind one block, and the zero-shot head."""
-
-    def __init__(self, model: Any, block: int) -> None:
-        self.visual, self.block = model.visual, block
-        tokens = open_clip.tokenize([TEMPLATE.format(c) for c in CLASSES], context_length=24)
-        with torch.no_grad():
-            text = torch.nn.functional.normalize(model.encode_text(tokens), dim=-1)
-            self.head = model.logit_scale.exp() * text
-
-    def start(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Residual ``[b, t, d]`` behind the block."""
-        x = self.visual._embeds(pixels)
-        for layer in self.visual.transformer.resblocks[: self.block + 1]:
-            x = layer(x)
-        return x
-
-    def finish(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``[b, c]``."""
-        for layer in self.visual.transformer.resblocks[self.block + 1 :]:
-            x = layer(x)
-        pooled, _ = self.visual._pool(x)
-        return torch.nn.functional.normalize(pooled @ self.visual.proj, dim=-1) @ self.head.T
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Pictures of one kind: residual ``[n, t, d]``, logits ``[n, c]``, true and wrong class ``[n]``."""
+    """Pictures of one kind: residual ``[n, t, d]``, logits ``[n, c]``, true and wrong class."""
 
     x: torch.Tensor
     logits: torch.Tensor
     label: torch.Tensor
     wrong: torch.Tensor
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
-    def take(self, which: torch.Tensor) -> "Scored":
-        """A part of the pictures."""
-        rows = [self.rows[int(i)] for i in which]
-        return Scored(self.x[which], self.logits[which], self.label[which], self.wrong[which], rows)
+    @property
+    def said(self) -> torch.Tensor:
+        """The class predicted for each picture ``[n]``."""
+        return self.logits.argmax(1)
+
+    def take(self, mask: torch.Tensor) -> "Scored":
+        """The pictures where ``mask [n]`` is true."""
+        rows = [row for row, kept in zip(self.rows, mask.tolist(), strict=True) if kept]
+        return Scored(self.x[mask], self.logits[mask], self.label[mask], self.wrong[mask], rows)
+
+    def where(self, **wanted: str) -> torch.Tensor:
+        """Mask ``[n]`` of the pictures whose manifest line says all of ``wanted``."""
+        return torch.tensor([all(r[k] == v for k, v in wanted.items()) for r in self.rows])
 
 
 @torch.no_grad()
-def score(tower: Tower, images: Path, rows: list[dict[str, Any]]) -> Scored:
+def score(tower: Tower, images: Path, rows: list[Row]) -> Scored:
     """Run the model on the pictures of ``rows``."""
     parts, logits = [], []
     for i in range(0, len(rows), 128):
@@ -104,20 +64,19 @@ def score(tower: Tower, images: Path, rows: list[dict[str, Any]]) -> Scored:
     return Scored(torch.cat(parts), torch.cat(logits), label, wrong, rows)
 
 
-def attribute(tower: Tower, sae: Sae, s: Scored) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """R ``[n, f]`` of the margin wrong over true, the code ``[n, t, f]`` and its firing ``[n, f]``."""
+def attribute(tower: Tower, sae: Sae, s: Scored) -> tuple[torch.Tensor, torch.Tensor]:
+    """R ``[n, f]`` of the margin wrong minus true, and the code ``[n, t, f]`` in half precision."""
     scores, codes = [], []
     for i in range(0, len(s.x), 64):
         x = s.x[i : i + 64].clone().requires_grad_()
-        logits = tower.finish(x)
-        row = torch.arange(len(x))
+        logits, row = tower.finish(x), torch.arange(len(s.x[i : i + 64]))
         y = logits[row, s.wrong[i : i + 64]] - logits[row, s.label[i : i + 64]]
         (gradient,) = torch.autograd.grad(y.sum(), x)
         with torch.no_grad():
             code = sae.encode(x)
             scores.append((code * (gradient @ sae.W_dec.T)).sum(1))
             codes.append(code.half())
-    return torch.cat(scores), torch.cat(codes), torch.cat([c.amax(1) > 0 for c in codes])
+    return torch.cat(scores), torch.cat(codes)
 
 
 @torch.no_grad()
@@ -130,94 +89,131 @@ def steer(tower: Tower, sae: Sae, s: Scored, code: torch.Tensor, m: torch.Tensor
     return torch.cat(out)
 
 
-def scales(shape: torch.Size, off: torch.Tensor | None, doubled: torch.Tensor | None) -> torch.Tensor:
+def scales(
+    shape: torch.Size, off: torch.Tensor, doubled: torch.Tensor | None = None
+) -> torch.Tensor:
     """``m [n, f]`` with -1 at ``off [n, k]`` and +1 at ``doubled [n, k]``."""
-    m = torch.zeros(shape)
-    for which, value in ((off, -1.0), (doubled, 1.0)):
-        if which is not None:
-            m.scatter_(1, which, value)
-    return m
+    m = torch.zeros(shape).scatter(1, off, -1.0)
+    return m if doubled is None else m.scatter(1, doubled, 1.0)
 
 
-def task_a(tower: Tower, sae: Sae, images: Path, rows: list[dict[str, Any]]) -> None:
-    """Attack success, and what switching off and doubling three features does."""
-    by_path = {r["path"]: r for r in rows}
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a rate."""
+    z2, p = 1.96**2, hits / count
+    middle, half = p + z2 / (2 * count), math.sqrt(z2 * (p * (1 - p) + z2 / (4 * count)) / count)
+    return (middle - half) / (1 + z2 / count), (middle + half) / (1 + z2 / count)
+
+
+def share(hits: torch.Tensor) -> str:
+    """Percentage, its interval, and how many pictures it is taken over."""
+    if not len(hits):
+        return "none"
+    low, high = wilson(int(hits.sum()), len(hits))
+    return f"{100 * float(hits.float().mean()):.1f} [{100 * low:.0f}, {100 * high:.0f}] n={len(hits)}"
+
+
+def random_active(code: torch.Tensor, count: int) -> torch.Tensor:
+    """``count`` features drawn among those that fire in each picture, ``[n, count]``."""
+    fires = code.amax(1) > 0
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.rand(fires.shape, generator=generator).masked_fill(~fires, -1.0)
+    return draw.topk(count, dim=1).indices
+
+
+def task_a(tower: Tower, sae: Sae, s: Scored, clean_right: torch.Tensor) -> Iterator[str]:
+    """What switching off and doubling three features does to successful attacks."""
+    part = s.take((s.said == s.wrong) & clean_right)
+    if not len(part.rows):
+        return
+    r, code = attribute(tower, sae, part)
+    off, double = r.topk(3, dim=1).indices, (-r).topk(3, dim=1).indices
+    one = steer(tower, sae, part, code, scales(r.shape, off))
+    both = steer(tower, sae, part, code, scales(r.shape, off, double))
+    chance = steer(tower, sae, part, code, scales(r.shape, random_active(code, 3)))
+    yield f"   off 3: unseated {share(one != part.wrong)}, true {share(one == part.label)}"
+    yield f"   off 3, double 3: true {share(both == part.label)}"
+    yield f"   random 3 off: unseated {share(chance != part.wrong)}"
+
+
+def attacks(tower: Tower, sae: Sae, images: Path, rows: list[Row]) -> Iterator[str]:
+    """Clean accuracy of the twins, attack success and task A for each attack."""
+    by_path, twins = {r["path"]: r for r in rows}, []
     for attack in ATTACKS:
         attacked = [r for r in rows if r["group"] == attack]
         s = score(tower, images, attacked)
         twin = score(tower, images, [by_path[r["twin"]] for r in attacked])
-        clean_right = twin.logits.argmax(1) == twin.label
-        hit = s.logits.argmax(1) == s.wrong
-        print(f"{attack}: clean {share(clean_right)}  attack succeeds {share(hit)}")
-        part = s.take((hit & clean_right).nonzero()[:, 0])
-        if not len(part.x):
-            continue
-        r, code, fires = attribute(tower, sae, part)
-        off = r.topk(3, dim=1).indices
-        double = (-r).topk(3, dim=1).indices
-        said = steer(tower, sae, part, code, scales(r.shape, off, None))
-        both = steer(tower, sae, part, code, scales(r.shape, off, double))
-        random = torch.rand(r.shape).masked_fill(~fires, -1).topk(3, dim=1).indices
-        control = steer(tower, sae, part, code, scales(r.shape, random, None))
-        print(
-            f"   off 3: unseated {share(said != part.wrong)} true {share(said == part.label)}"
-            f"  off 3 + double 3: true {share(both == part.label)}"
-            f"  random 3: unseated {share(control != part.wrong)}"
-        )
+        twins.append(twin.said == twin.label)
+        yield f"{attack}: twins right {share(twins[-1])}, attack wins {share(s.said == s.wrong)}"
+        yield from task_a(tower, sae, s, twins[-1])
+    yield f"all clean twins right {share(torch.cat(twins))}"
 
 
-def task_b(tower: Tower, sae: Sae, images: Path, rows: list[dict[str, Any]], chosen: list[int]) -> None:
-    """Women doctors read as nurses, with ``chosen`` features off."""
-    medical = score(tower, images, [r for r in rows if r["group"] in ("medical", "profession")])
-    said = medical.logits.argmax(1)
-    with torch.no_grad():
-        code = torch.cat([sae.encode(x).half() for x in medical.x.split(64)])
-    m = scales(torch.Size((len(said), sae.W_enc.shape[1])), torch.tensor([chosen]).expand(len(said), -1), None)
-    after = steer(tower, sae, medical, code, m)
-    kind = [(r["label"], r["gender"]) for r in medical.rows]
+def people(tower: Tower, images: Path, rows: list[Row]) -> Scored:
+    """Doctors, nurses and the other professions."""
+    return score(tower, images, [r for r in rows if r["group"] in ("medical", "profession")])
+
+
+def woman_features(tower: Tower, sae: Sae, s: Scored) -> torch.Tensor:
+    """Three that speak for nurse on misread women doctors and fire twice as much for women."""
+    codes = torch.cat([sae.encode(x).sum(1) for x in s.x.split(64)])
+    is_woman = s.where(gender="woman")
+    gendered = codes[is_woman].mean(0) > 2 * codes[~is_woman].mean(0)
+    nurse = CLASSES.index("nurse")
+    doctors = s.take(s.where(gender="woman", label="doctor") & (s.said == nurse))
+    doctors.wrong.fill_(nurse)
+    r, _ = attribute(tower, sae, doctors)
+    return r.mean(0).masked_fill(~gendered, -torch.inf).topk(3).indices
+
+
+def task_b(tower: Tower, sae: Sae, s: Scored, chosen: torch.Tensor) -> Iterator[str]:
+    """Medical workers and other women before and after ``chosen [k]`` features are off."""
+    code = torch.cat([sae.encode(x).half() for x in s.x.split(64)])
+    shape = torch.Size((len(s.rows), sae.W_enc.shape[1]))
+    after = steer(tower, sae, s, code, scales(shape, chosen.expand(len(s.rows), -1)))
+    chance = steer(tower, sae, s, code, scales(shape, random_active(code, len(chosen))))
     doctor, nurse = CLASSES.index("doctor"), CLASSES.index("nurse")
-    for name, now in (("before", said), ("after", after)):
-        for pair in (("doctor", "woman"), ("doctor", "man"), ("nurse", "woman"), ("nurse", "man")):
-            own = torch.tensor([k == pair for k in kind])
-            print(f"   {name} {pair}: doctor {share(now[own] == doctor)} nurse {share(now[own] == nurse)}")
-    misread = torch.tensor([k == ("doctor", "woman") for k in kind]) & (said == nurse)
-    kept = torch.tensor([k == ("nurse", "woman") for k in kind]) & (said == nurse)
-    others = torch.tensor([k[0] not in ("doctor", "nurse") and k[1] == "woman" for k in kind]) & (said == medical.label)
-    print(
-        f"   misread women doctors become doctor {share(after[misread] == doctor)}, women nurses stay"
-        f" {share(after[kept] == nurse)}, women elsewhere stay {share(after[others] == medical.label[others])}"
-    )
+    for now, when in ((s.said, "before"), (after, "after")):
+        for label, gender in (("doctor", "woman"), ("doctor", "man"), ("nurse", "woman"), ("nurse", "man")):
+            own = now[s.where(label=label, gender=gender)]
+            yield f"   {when}: {label} {gender}: doctor {share(own == doctor)} nurse {share(own == nurse)}"
+    misread = s.where(label="doctor", gender="woman") & (s.said == nurse)
+    kept = s.where(label="nurse", gender="woman") & (s.said == nurse)
+    others = s.where(group="profession", gender="woman") & (s.said == s.label)
+    yield f"   misread women doctors become doctor {share(after[misread] == doctor)}"
+    yield f"   random 3 off: become doctor {share(chance[misread] == doctor)}"
+    yield f"   women nurses stay {share(after[kept] == nurse)}"
+    yield f"   women elsewhere keep theirs {share(after[others] == s.label[others])}"
 
 
-def woman_features(tower: Tower, sae: Sae, images: Path, rows: list[dict[str, Any]]) -> list[int]:
-    """The three that speak most for nurse against doctor on misread women doctors (validation)."""
-    women = [dict(r, wrong="nurse") for r in rows if r["group"] == "medical" and r["label"] == "doctor" and r["gender"] == "woman"]
-    s = score(tower, images, women)
-    r, _, _ = attribute(tower, sae, s.take((s.logits.argmax(1) == s.wrong).nonzero()[:, 0]))
-    return [int(i) for i in r.mean(0).topk(3).indices]
-
-
-def share(hits: torch.Tensor) -> str:
-    """Percentage and how many it is taken over."""
-    return f"{100 * float(hits.float().mean()):.0f} % of {len(hits)}" if len(hits) else "none"
+def report(model: Path, dictionary: Path, images: Path) -> Iterator[str]:
+    """All lines for one dictionary."""
+    rows = [json.loads(line) for line in (images / "manifest.jsonl").read_text().splitlines()]
+    test = [r for r in rows if r["split"] == "test"]
+    validation = [r for r in rows if r["split"] == "validation"]
+    sae = read_sae(dictionary)
+    tower = Tower(load_model(model), sae.block)
+    yield f"== {dictionary}: block {sae.block}, {sae.tokens}"
+    yield from fidelity(sae, score(tower, images, test).x)
+    if sae.tokens != "all":
+        return
+    yield from attacks(tower, sae, images, test)
+    chosen = woman_features(tower, sae, people(tower, images, validation))
+    yield f"woman features {chosen.tolist()}"
+    yield from task_b(tower, sae, people(tower, images, test), chosen)
 
 
 def main() -> None:
     """Command line: ``python -m demo.emojiland.evaluate``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("demo/model"))
-    parser.add_argument("--dictionary", type=Path, default=Path("demo/dictionaries/middle.safetensors"))
     parser.add_argument("--images", type=Path, default=Path("demo/images"))
+    folder = Path("demo/dictionaries")
+    both = [folder / "middle.safetensors", folder / "last.safetensors"]
+    parser.add_argument("--dictionaries", type=Path, nargs="*", default=both)
     args = parser.parse_args()
-    rows = [json.loads(line) for line in (args.images / "manifest.jsonl").read_text().splitlines()]
-    test = [r for r in rows if r["split"] == "test"]
-    validation = [r for r in rows if r["split"] == "validation"]
-    sae = read_sae(args.dictionary)
-    tower = Tower(load_model(args.model), sae.block)
-    task_a(tower, sae, args.images, test)
-    chosen = woman_features(tower, sae, args.images, validation)
-    print("woman features", chosen)
-    task_b(tower, sae, args.images, test, chosen)
+    for dictionary in args.dictionaries:
+        for line in report(args.model, dictionary, args.images):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
 import open_clip  # isort: skip
 
 from demo.emojiland.pictures import training_pictures
+from demo.emojiland.tower import load_model
 from demo.emojiland.train_model import to_pixels
 
 DEAD_AFTER = 150  # steps without firing
@@ -142,10 +143,6 @@ def write(dictionary: Dictionary, plan: Plan, path: Path, pictures: int) -> None
     save_file(weights, path, {"steerboard.dictionary": json.dumps(header)})
 
 
-def load_model(folder: Path) -> Any:
-    """The trained model in float32."""
-    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    return model.float().eval()
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The methods of attribution that need the model's insides."""

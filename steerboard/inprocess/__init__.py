@@ -1,0 +1,1 @@
+"""The Runner of this process: models, dictionaries, edits and attribution put together."""

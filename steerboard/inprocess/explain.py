@@ -1,0 +1,83 @@
+"""Attributions of a batch of images: gradients from the kernel, scores, the top units."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from steerboard.attribution.gradient import Scores, score
+from steerboard.inprocess.kernel import Kernel, Row
+from steerboard.inprocess.readout import Readout
+from steerboard.inprocess.served import ServedModel
+from steerboard.model.check import dictionary_of
+from steerboard.spec.answers import Attribution, Prediction, ResolvedTarget
+from steerboard.spec.requests import Attribute, Logit, Target
+
+
+def resolve(target: Target, clean: Prediction) -> ResolvedTarget:
+    """Freeze what a target left open: the top class, and the strongest competitor."""
+    index = clean.top if target.index is None else target.index
+    if isinstance(target, Logit):
+        return ResolvedTarget(index)
+    if target.against is not None:
+        # Only ``against`` was named: the strongest other class stands against it.
+        others = clean.logits.copy()
+        others[target.against] = -np.inf
+        return ResolvedTarget(int(others.argmax()) if target.index is None else index, target.against)
+    others = clean.logits.copy()
+    others[index] = -np.inf
+    return ResolvedTarget(index, int(others.argmax()))
+
+
+def explain(
+    served: ServedModel, kernel: Kernel, head: Readout, rows: Sequence[Row], request: Attribute
+) -> list[tuple[Attribution, ...]]:
+    """One attribution a target for each row."""
+    site = dictionary_of(served.info, request.dictionary).site
+    clean = [head.prediction(e) for e in kernel.embed(served, rows)]
+    targets = [tuple(resolve(t, p) for t in request.targets) for p in clean]
+    repeated = [row for row, own in zip(rows, targets, strict=True) for _ in own]
+    directions = torch.cat([head.directions(own) for own in targets])
+    sensed = kernel.sense(served, repeated, [site], directions)[site]
+    sae = served.books[request.dictionary]
+    alive = served.editor.layout.lives(sae.tokens, sensed.x.shape[1])
+    pairs = zip(sensed.x, sensed.gradient, strict=True)
+    out = []
+    for prediction, own in zip(clean, targets, strict=True):
+        found = []
+        for target in own:
+            x, gradient = next(pairs)
+            scores = score(sae, x, gradient, alive, request.method)
+            found.append(ranked(served, scores, target, head.value(prediction, target), request))
+        out.append(tuple(found))
+    return out
+
+
+def ranked(
+    served: ServedModel, scores: Scores, target: ResolvedTarget, value: float, request: Attribute
+) -> Attribution:
+    """The ``top_k`` active units by absolute score."""
+    per_unit = scores.token_scores.sum(0, dtype=torch.float64)
+    active = (scores.code != 0).any(0).nonzero()[:, 0]
+    order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
+    top = active[order]
+    code, tokens = scores.code[:, top], scores.token_scores[:, top]
+    prefix, grid = served.info.prefix_tokens, served.info.grid
+    strongest = code.abs().argmax(0, keepdim=True) if len(top) else torch.zeros(1, 0, dtype=torch.long)
+    maps = np.zeros((0, *grid), np.float32)
+    if request.maps:
+        maps = tokens[prefix:].T.reshape(len(top), *grid).numpy().copy()
+    return Attribution(
+        target=target,
+        value=value,
+        features=top.numpy(),
+        scores=per_unit[top].float().numpy(),
+        activations=code.sum(0).numpy(),
+        peaks=code.gather(0, strongest)[0].numpy(),
+        prefix_scores=tokens[:prefix].sum(0).numpy(),
+        rest=float(per_unit.sum() - per_unit[top].sum()),
+        error=scores.error,
+        bias=scores.bias,
+        total=scores.total,
+        maps=maps,
+    )

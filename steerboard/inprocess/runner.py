@@ -1,0 +1,205 @@
+"""The Runner of this process: questions in, numpy out; the kernel does the heavy part."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from steerboard.inprocess.config import read_config
+from steerboard.inprocess.explain import explain, resolve
+from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
+from steerboard.inprocess.pictures import Pictures
+from steerboard.inprocess.readout import Readout, readout
+from steerboard.inprocess.served import ServedModel, serve
+from steerboard.model.check import check_steer_set, dictionary_of
+from steerboard.spec.answers import (
+    Answer,
+    Attribution,
+    Code,
+    Embedding,
+    Prediction,
+    Provenance,
+    Steered,
+    Timing,
+)
+from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.edits import SteerSet
+from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
+from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Predict, Steer
+
+T = TypeVar("T")
+PREFIX_TOKEN = "the prefix token"
+
+
+class LocalRunner:
+    """Answers in this process; satisfies ``steerboard.spec.runner.Runner``.
+
+    Args:
+        served: Models by name.
+        kernel: Who computes; by default at once, in the calling thread.
+        version: Told in every answer's provenance.
+    """
+
+    def __init__(self, served: dict[str, ServedModel], kernel: Kernel | None = None, version: str = "") -> None:
+        self._served = served
+        self._kernel = kernel or DirectKernel()
+        self._version = version
+        self._pictures = Pictures()
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All models."""
+        return tuple(s.info for s in self._served.values())
+
+    def model(self, name: str) -> ModelInfo:
+        """One model; raises NotFound."""
+        return self._find(name).info
+
+    def predict(self, request: Predict) -> Answer[Prediction]:
+        """Logits and probabilities of each image."""
+        served = self._find(request.model)
+        head = readout(served, request.classifier)
+
+        def compute(rows: list[Row]) -> list[Prediction]:
+            return [head.prediction(e) for e in self._kernel.embed(served, rows)]
+
+        return self._answer(served, request.images, compute)
+
+    def steer(self, request: Steer) -> Answer[Steered]:
+        """The clean answer and one for each steer set, of each image."""
+        served = self._find(request.model)
+        for k, steer_set in enumerate(request.steer_sets):
+            check_steer_set(served.info, steer_set, f"steer_sets[{k}]")
+        head = readout(served, request.classifier)
+        head.check(request.targets)
+        sets = (SteerSet(), *request.steer_sets)
+
+        def compute(rows: list[Row]) -> list[Steered]:
+            steered = [replace(row, steer=s) for row in rows for s in sets]
+            out = self._kernel.embed(served, steered)
+            parts = out.view(len(rows), len(sets), -1)
+            return [self._steered(served, head, row, part, request) for row, part in zip(rows, parts, strict=True)]
+
+        return self._answer(served, request.images, compute)
+
+    def _steered(self, served: ServedModel, head: Readout, row: Row, out: Tensor, request: Steer) -> Steered:
+        """Predictions of one image from embeddings ``[1 + k, e]``, predicted beside measured."""
+        clean, *steered = (head.prediction(e) for e in out)
+        targets = tuple(resolve(t, clean) for t in request.targets)
+        measured = [[head.value(p, t) - head.value(clean, t) for t in targets] for p in steered]
+        predicted = self._predicted(served, head, row, targets, request.steer_sets)
+        shape = len(steered), len(targets)
+        return Steered(clean, tuple(steered), targets, predicted, np.asarray(measured, np.float32).reshape(shape))
+
+    def _predicted(
+        self, served: ServedModel, head: Readout, row: Row, targets: Sequence[object], sets: Sequence[SteerSet]
+    ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        """``sum over sites and tokens of dy/dx . change`` on the clean pass, ``[k, target]``."""
+        out = np.zeros((len(sets), len(targets)), np.float32)
+        sites = sorted({e.site for s in sets for e in s.edits})
+        if not targets or not sites:
+            return out
+        rows = [row] * len(targets)
+        sensed = self._kernel.sense(served, rows, sites, head.directions(targets))
+        for site in sites:
+            x, gradient = sensed[site].x, sensed[site].gradient
+            change = served.editor.change(site, x[:1].expand(len(sets), *x.shape[1:]), list(sets))
+            if change is not None:
+                out += np.einsum("ktd,ntd->kn", change.numpy(), gradient.numpy())
+        return out
+
+    def attribute(self, request: Attribute) -> Answer[tuple[Attribution, ...]]:
+        """For each image one attribution a target."""
+        served = self._find(request.model)
+        dictionary = dictionary_of(served.info, request.dictionary)
+        site = served.info.site(dictionary.site)
+        if dictionary.tokens == "patches" and site is not None and not site.patches_read:
+            raise InvalidRequest(
+                f"no gradient reaches the patches at {dictionary.site}: choose a dictionary of an earlier site,"
+                f" or one over {PREFIX_TOKEN}",
+                field="dictionary",
+            )
+        head = readout(served, request.classifier)
+        head.check(request.targets)
+
+        def compute(rows: list[Row]) -> list[tuple[Attribution, ...]]:
+            return explain(served, self._kernel, head, rows, request)
+
+        return self._answer(served, request.images, compute, request.dictionary)
+
+    def encode(self, request: Encode) -> Answer[Code]:
+        """The sparse code of each image."""
+        served = self._find(request.model)
+        dictionary = dictionary_of(served.info, request.dictionary)
+        sae = served.books[request.dictionary]
+
+        def compute(rows: list[Row]) -> list[Code]:
+            x = self._kernel.read(served, rows, dictionary.site)
+            alive = served.editor.layout.lives(sae.tokens, x.shape[1])
+            return [sparse((sae.encode(row) * alive[:, None]).numpy()) for row in x]
+
+        return self._answer(served, request.images, compute, request.dictionary)
+
+    def embed(self, request: Embed) -> Answer[Embedding]:
+        """The embedding of each image or text."""
+        served = self._find(request.model)
+        if request.texts:
+            start = time.perf_counter()
+            values = served.loaded.text(list(request.texts))
+            items = tuple(Embedding(v.numpy()) for v in values)
+            return Answer(items, self._provenance(served), elapsed(start, len(items)))
+
+        def compute(rows: list[Row]) -> list[Embedding]:
+            return [Embedding(e.numpy()) for e in self._kernel.embed(served, rows)]
+
+        return self._answer(served, request.images, compute)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _find(self, name: str) -> ServedModel:
+        if name not in self._served:
+            raise NotFound(f"there is no model {name!r} here; there is {', '.join(self._served)}", field="model")
+        return self._served[name]
+
+    def _answer(
+        self,
+        served: ServedModel,
+        images: Sequence[ImageRef],
+        compute: Callable[[list[Row]], list[T]],
+        dictionary: str = "",
+    ) -> Answer[T]:
+        """Compute for the images that decode; the others keep their own error in their place."""
+        start = time.perf_counter()
+        rows = self._pictures.rows(served, images)
+        good = [row for row in rows if isinstance(row, Row)]
+        results = iter(compute(good)) if good else iter(())
+        items = tuple(row if isinstance(row, SteerboardError) else next(results) for row in rows)
+        return Answer(items, self._provenance(served, dictionary), elapsed(start, len(good)))
+
+    def _provenance(self, served: ServedModel, dictionary: str = "") -> Provenance:
+        info = served.info
+        found = info.dictionary(dictionary)
+        return Provenance(
+            info.id, info.fingerprint, dictionary, found.fingerprint if found else "", self._version, info.precision
+        )
+
+
+def elapsed(start: float, rows: int) -> Timing:
+    """Milliseconds since ``start``."""
+    return Timing(computed_ms=1000 * (time.perf_counter() - start), batch_rows=rows)
+
+
+def sparse(code: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Code:
+    """A dense code ``[t, f]`` as the list of what is not zero."""
+    tokens, features = np.nonzero(code)
+    return Code((code.shape[0], code.shape[1]), tokens, features, code[tokens, features])
+
+
+def open_local(path: str | Path, version: str) -> LocalRunner:
+    """Load everything that a ``steerboard.yaml`` names."""
+    config, base = read_config(Path(path))
+    return LocalRunner({n: serve(n, c, base, version) for n, c in config.models.items()}, version=version)
