@@ -50,10 +50,8 @@ TABLE = {
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The validated settings; an empty value counts as not set. Raises SystemExit with a sentence."""
-    given = {
-        name: environment[variable] for variable, name in TABLE.items() if environment.get(variable)
-    }
+    """The validated settings; an empty value counts as not set. A wrong one ends the process."""
+    given = {name: environment[v] for v, name in TABLE.items() if environment.get(v)}
     names = {name: variable for variable, name in TABLE.items()}
     try:
         return Settings.model_validate(given)

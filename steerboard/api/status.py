@@ -108,16 +108,16 @@ def from_validation(error: ValidationError) -> InvalidRequest:
 
 
 def field_path(location: Sequence[int | str]) -> str:
-    """``steer_sets.0.edits.1.op.m``: pydantic's location without the tags of its unions."""
-    kept: list[str] = []
-    field = ""
+    """``steer_sets[0].edits[1].op.m``: pydantic's location without the tags of its unions."""
+    path = field = ""
     for part in location:
-        if isinstance(part, str) and part in _TAGS and field in _UNIONS:
-            field = part
+        if isinstance(part, int):
+            path += f"[{part}]"
             continue
-        kept.append(str(part))
-        field = part if isinstance(part, str) else field
-    return ".".join(kept)
+        if not (part in _TAGS and field in _UNIONS):
+            path += f".{part}"
+        field = part
+    return path.removeprefix(".")
 
 
 def translate(error: BaseException, context: Mapping[str, str] | None = None) -> SteerboardError:

@@ -79,8 +79,8 @@ def test_a_strength_out_of_bounds_names_its_field(m):
     message = steer()
     message.steer_sets[0].edits[0].op.scale.m = m
     error = refused(message)
-    assert error.field == "steer_sets.0.edits.0.op.m"
-    assert error.message.startswith("steer_sets.0.edits.0.op.m ")
+    assert error.field == "steer_sets[0].edits[0].op.m"
+    assert error.message.startswith("steer_sets[0].edits[0].op.m ")
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_prompts_that_do_not_do_name_the_remedy(prompts, words):
 def test_an_unsaid_kind_and_a_newer_enum_are_refused_by_name():
     message = steer()
     message.steer_sets[0].edits[0].op.Clear()
-    assert refused(message).field == "steer_sets.0.edits.0.op"
+    assert refused(message).field == "steer_sets[0].edits[0].op"
     message = steer()
     message.steer_sets[0].edits[0].mask.kind = 77
-    assert refused(message).field == "steer_sets.0.edits.0.mask.kind"
+    assert refused(message).field == "steer_sets[0].edits[0].mask.kind"
     message = steer()
     message.images[0].pixels.CopyFrom(t.Tensor(shape=[1], data=b"\0"))
-    assert refused(message).field == "images.0.tensor.dtype"
+    assert refused(message).field == "images[0].tensor.dtype"
 
 
 def test_an_empty_message_says_what_is_missing():

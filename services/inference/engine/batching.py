@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from steerboard.local.kernel import Kernel, Row, Sensed
-from steerboard.local.served import ServedModel
 from torch import Tensor
 
 from services.inference.engine.ticket import Ticket, current
+from steerboard.inprocess.kernel import Kernel, Row, Sensed
+from steerboard.inprocess.served import ServedModel
 from steerboard.spec.errors import Overloaded, SteerboardError, Unavailable
 
 # Computes rows of several tasks: all rows, all read-outs; gives one slice of the answer a task.
@@ -110,9 +110,7 @@ class BatchingKernel:
 
     def _admit(self, rows: int) -> None:
         if self._closed:
-            raise Unavailable(
-                "the service is stopping: ask another or try later", retry_after_s=5.0
-            )
+            raise Unavailable("the service is stopping: try again later", retry_after_s=5.0)
         if self._tasks and self._queued_rows + rows > self._max_queued:
             wait = max(0.1, self._queued_rows / self._rows_per_s)
             text = f"{self._queued_rows} rows are waiting: try again in {wait:.1f} s"

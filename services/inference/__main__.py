@@ -1,0 +1,49 @@
+"""``python -m services.inference``: read the environment once, load, serve."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from services.inference.settings import Settings, read_settings
+from steerboard.spec.errors import SteerboardError
+
+
+def main() -> None:
+    """Run until told to stop; a wrong setting or model ends the process with a sentence."""
+    settings = read_settings(os.environ)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s inference %(levelname)s %(message)s"
+    )
+    try:
+        serve(settings)
+    except SteerboardError as error:
+        sys.exit(f"inference: {error.message}")
+    except RuntimeError as error:
+        if "bind" not in str(error):
+            raise
+        sys.exit(f"inference: {settings.listen} cannot be listened on: is another server there?")
+
+
+def serve(settings: Settings) -> None:
+    """Import what is heavy, and serve."""
+    import torch
+
+    from services.inference.engine.batching import BatchingKernel
+    from services.inference.loading import load_runner, warm
+    from services.inference.server import run
+    from steerboard.spec.runner import Runner
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+
+    def load() -> tuple[Runner, BatchingKernel]:
+        runner, engine = load_runner(settings.config)
+        warm(runner)
+        return runner, engine
+
+    asyncio.run(run(settings.listen, settings.token_secret, load))
+
+
+if __name__ == "__main__":
+    main()
