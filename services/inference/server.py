@@ -33,7 +33,7 @@ class InferenceServer:
         self._desk = Desk()
         self._engine: BatchingKernel | None = None
         self._servicer = Servicer(self._desk)
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(interceptors=[Door(token_secret)], options=_options())
         add_SteeringServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
