@@ -1,0 +1,1 @@
+"""The worker pool: the job door, the Celery app, tasks, cache and library."""

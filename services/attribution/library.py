@@ -1,0 +1,118 @@
+"""Image sets, uploaded pictures and feature cards, as the door and the workers read them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import fsspec
+import yaml
+
+from steerboard.analysis.catalogue import CatalogueFile
+from steerboard.api.convert_library import ImageSet
+from steerboard.spec.catalogue import FeatureCard, ImageCard
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import ImageNotCached, NotFound
+
+NAMED = ("path", "split", "group", "label")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The pictures of one set: a card each, and where its file is."""
+
+    cards: tuple[ImageCard, ...]
+    files: dict[str, Path]
+
+
+def read_collection(images: Path, manifest: Path) -> Collection:
+    """Read a manifest and hash every picture once."""
+    cards, files = [], {}
+    for line in manifest.read_text().splitlines():
+        record = json.loads(line)
+        path = images / record["path"]
+        sha256 = image_digest(path.read_bytes())
+        files[sha256] = path
+        known = {k: str(record.get(k) or "") for k in NAMED}
+        rest = {k: v for k, v in record.items() if k not in NAMED}
+        cards.append(ImageCard(sha256=sha256, **known, attributes=rest))
+    return Collection(tuple(cards), files)
+
+
+class Library:
+    """Everything that ``steerboard.yaml`` names beside models, and the uploads.
+
+    Args:
+        config: The steerboard.yaml.
+        blobs: fsspec URL of the folder that keeps uploaded pictures by digest.
+    """
+
+    def __init__(self, config: Path, blobs: str) -> None:
+        config = config / "steerboard.yaml" if config.is_dir() else config
+        record = yaml.safe_load(config.read_text())
+        base = config.parent
+        sets = record.get("image_sets") or {}
+        self._sets = {n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()}
+        self._catalogue = base / record.get("catalogue", "catalogue")
+        self._blobs, self._root = fsspec.core.url_to_fs(blobs)
+
+    def image_sets(self) -> list[ImageSet]:
+        """All sets with the splits and groups that their pictures name."""
+        return [
+            ImageSet(
+                id=name,
+                title=name,
+                size=len(found.cards),
+                splits=tuple(dict.fromkeys(c.split for c in found.cards if c.split)),
+                groups=tuple(dict.fromkeys(c.group for c in found.cards if c.group)),
+            )
+            for name, found in self._sets.items()
+        ]
+
+    def images(self, name: str, split: str = "", group: str = "") -> list[ImageCard]:
+        """Cards of a set; raises NotFound."""
+        if name not in self._sets:
+            raise NotFound(f"there is no image set {name!r}; there is {', '.join(self._sets) or 'none'}", field="image_set")
+        cards = self._sets[name].cards
+        return [c for c in cards if split in ("", c.split) and group in ("", c.group)]
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those pictures that are nowhere."""
+        return [d for d in dict.fromkeys(digests) if self._file(d) is None and not self._blobs.exists(self._blob(d))]
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of a picture; raises ImageNotCached."""
+        file = self._file(sha256)
+        if file is not None:
+            return file.read_bytes()
+        try:
+            data: bytes = self._blobs.cat_file(self._blob(sha256))
+        except FileNotFoundError:
+            raise ImageNotCached("a picture is not held here: send its bytes", details={"digests": sha256}) from None
+        return data
+
+    def keep(self, data: bytes) -> str:
+        """Store an uploaded picture; its digest."""
+        sha256 = image_digest(data)
+        if self.missing([sha256]):
+            self._blobs.makedirs(self._root, exist_ok=True)
+            self._blobs.pipe_file(self._blob(sha256), data)
+        return sha256
+
+    def features(self, dictionary: str, indices: Iterable[int], references: int = 16) -> list[FeatureCard]:
+        """Cards of the features that are known; none without a catalogue."""
+        path = self._catalogue / f"{Path(dictionary).name}.parquet"
+        return open_catalogue(path).cards(indices, references) if path.is_file() else []
+
+    def _file(self, sha256: str) -> Path | None:
+        return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)
+
+    def _blob(self, sha256: str) -> str:
+        return f"{self._root}/{sha256}"
+
+
+@cache
+def open_catalogue(path: Path) -> CatalogueFile:
+    """One reader a file and process."""
+    return CatalogueFile(path)

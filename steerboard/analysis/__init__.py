@@ -1,0 +1,1 @@
+"""What is composed from a Runner's answers: ablations, controls, tasks, statistics, catalogues."""
