@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import MultiheadAttention, functional
+
+from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
+
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer  # isort: skip
 
 from steerboard.spec.errors import InvalidRequest
 
@@ -29,8 +33,7 @@ class Tower:
     """
 
     def __init__(self, visual: Any) -> None:
-        if not hasattr(visual, "transformer") or visual.attn_pool is not None:
-            raise InvalidRequest(f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool")
+        check_tower(visual)
         self.visual = visual
         self.blocks = list(visual.transformer.resblocks)
         self.width: int = visual.conv1.out_channels
@@ -78,6 +81,17 @@ class Tower:
         query, key, value = mixed.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         out = functional.scaled_dot_product_attention(query, key, value)
         return out.transpose(1, 2).reshape(batch, tokens, width)
+
+
+def check_tower(visual: Any) -> None:
+    """Refuse a tower whose forward pass is another than the one written here; raises InvalidRequest."""
+    if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None:
+        raise InvalidRequest(f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool")
+    if visual.pool_type not in ("tok", "avg"):
+        raise InvalidRequest(f"image tower pools {visual.pool_type!r}, this version knows 'tok' and 'avg'")
+    for block in visual.transformer.resblocks:
+        if not isinstance(block, ResidualAttentionBlock) or not isinstance(block.attn, MultiheadAttention):
+            raise InvalidRequest(f"image tower has blocks {type(block).__name__}, not plain residual attention blocks")
 
 
 def block_of(site: str, blocks: int) -> int:
