@@ -1,0 +1,67 @@
+"""The command ``steerboard``. Heavy imports stay inside each command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
+
+
+@app.command()
+def demo(
+    config: Config = Path("demo"),
+    check: Annotated[bool, typer.Option(help="run tasks A and B without a browser, print the table")] = False,
+    json_path: Annotated[Path | None, typer.Option("--json", help="write the table there too")] = None,
+    ui_port: Annotated[int, typer.Option(help="port of the page")] = 8501,
+    folder: Annotated[Path, typer.Option(help="logs, sessions and Redis files")] = Path(".steerboard"),
+) -> None:
+    """Start everything on this machine and open the workbench."""
+    from steerboard.cli.demo import run_check, run_demo
+
+    if check:
+        raise typer.Exit(run_check(config, folder, json_path))
+    raise typer.Exit(run_demo(config, folder, ui_port))
+
+
+@app.command()
+def token(
+    subject: str,
+    secret: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN_SECRET", help="the services' secret")],
+    tenant: str = "default",
+    role: str = "researcher",
+    bulk: Annotated[bool, typer.Option(help="allow the bulk lane")] = True,
+    hours: Annotated[float, typer.Option(min=0.01, help="until it expires")] = 12,
+) -> None:
+    """Print a signed token for a person or a program."""
+    from steerboard.api.tokens import Identity, sign
+
+    lanes = ("interactive", "bulk") if bulk else ("interactive",)
+    who = Identity.model_validate({"subject": subject, "tenant": tenant, "role": role, "lanes": lanes})
+    typer.echo(sign(who, secret, hours * 3600))
+
+
+@app.command()
+def catalogue(
+    config: Config = Path("demo"),
+    model: str = "emojiland",
+    image_set: Annotated[str, typer.Option("--images")] = "emojiland",
+    split: str = "validation",
+    references: Annotated[int, typer.Option(min=1, max=64)] = 12,
+) -> None:
+    """Find the reference images of every feature and write them beside the dictionaries."""
+    from steerboard.cli.catalogue import build
+
+    build(config, model, image_set, split, references)
+
+
+def main() -> None:
+    """Entry point; an error of ours is one sentence, not a traceback."""
+    from steerboard.spec.errors import SteerboardError
+
+    try:
+        app()
+    except SteerboardError as error:
+        typer.secho(error.message, fg="red", err=True)
+        raise SystemExit(1) from None
