@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from steerboard.dictionary.sae import Sae
+from steerboard.dictionary.sae import Architecture, Normalize, Sae
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import DictionaryMisfit, NotFound
@@ -23,11 +23,11 @@ class Header(Spec):
     """What the file says about its tensors."""
 
     schema_: Literal[1] = 1
-    architecture: Literal["relu", "jumprelu", "topk"]
+    architecture: Architecture
     k: int = 0
     signed: bool = False
     subtract_bias: bool = True
-    normalize: Literal["none", "layer_norm", "constant_norm_rescale"] = "none"
+    normalize: Normalize = "none"
     site: str
     tokens: TokenSet
     d_in: int
@@ -84,7 +84,7 @@ def check_shapes(name: str, header: Header, tensors: dict[str, torch.Tensor]) ->
     """Every tensor there, of the right shape, and finite."""
     d, f = header.d_in, header.d_sae
     want = {"W_enc": (d, f), "b_enc": (f,), "W_dec": (f, d), "b_dec": (d,)}
-    if header.architecture == "jumprelu":
+    if header.architecture in ("jumprelu", "batchtopk"):
         want["threshold"] = (f,)
     if set(tensors) != set(want):
         raise DictionaryMisfit(f"{name} holds tensors {sorted(tensors)}, not {sorted(want)}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steerboard.spec.capabilities import TokenSet
 
-Architecture = Literal["relu", "jumprelu", "topk"]
+Architecture = Literal["relu", "jumprelu", "topk", "batchtopk"]
 Normalize = Literal["none", "layer_norm", "constant_norm_rescale"]
 LAYER_NORM_EPS = 1e-5  # added to the standard deviation, as SAELens and Prisma do
 
@@ -22,7 +22,8 @@ LAYER_NORM_EPS = 1e-5  # added to the standard deviation, as SAELens and Prisma 
 class Sae:
     """A dictionary in memory.
 
-    ``threshold [f]`` belongs to jumprelu, ``k`` to topk; with ``signed`` the k largest values are
+    ``threshold [f]`` belongs to jumprelu and to batchtopk (trained over a batch, used with the
+    threshold found in training, so that a token never depends on its neighbours), ``k`` to topk; with ``signed`` the k largest values are
     kept as they are, without ReLU. ``subtract_bias`` says whether b_dec is taken off the input.
     """
 
@@ -89,7 +90,7 @@ class Sae:
         return self._activate(p + self.b_enc[features, None], threshold)
 
     def _activate(self, p: Tensor, threshold: Tensor | None) -> Tensor:
-        if self.architecture == "jumprelu":
+        if self.architecture in ("jumprelu", "batchtopk"):
             assert threshold is not None
             return p.relu() * (p > threshold)
         return p.relu()

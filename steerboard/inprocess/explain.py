@@ -1,16 +1,18 @@
 """Attributions of a batch of images: gradients from the kernel, scores, the top units."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from steerboard.attribution.gradient import Scores, score
 from steerboard.inprocess.kernel import Kernel, Row
 from steerboard.inprocess.readout import Readout
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.check import dictionary_of
-from steerboard.spec.answers import Attribution, Prediction, ResolvedTarget
+from steerboard.spec.answers import Attribution, Floats, Prediction, ResolvedTarget
+from steerboard.spec.edits import SteerSet
 from steerboard.spec.requests import Attribute, Logit, Target
 
 
@@ -50,6 +52,32 @@ def explain(
             scores = score(sae, x, gradient, alive, request.method)
             found.append(ranked(served, scores, target, head.value(prediction, target), request))
         out.append(tuple(found))
+    return out
+
+
+def predict_effects(
+    served: ServedModel,
+    kernel: Kernel,
+    directions: Callable[[Sequence[ResolvedTarget]], Tensor],
+    rows: Sequence[Row],
+    targets: Sequence[Sequence[ResolvedTarget]],
+    sets: Sequence[SteerSet],
+) -> list[Floats]:
+    """``sum over sites and tokens of dy/dx . change`` on the clean pass, ``[k, target]`` a row."""
+    count = len(targets[0])
+    out = [np.zeros((len(sets), count), np.float32) for _ in rows]
+    sites = sorted({e.site for s in sets for e in s.edits})
+    if not count or not sites:
+        return out
+    readouts = torch.cat([directions(own) for own in targets])
+    sensed = kernel.sense(served, [row for row in rows for _ in range(count)], sites, readouts)
+    for site in sites:
+        for i, total in enumerate(out):
+            own = slice(i * count, (i + 1) * count)
+            x, gradient = sensed[site].x[own.start], sensed[site].gradient[own]
+            change = served.editor.change(site, x.expand(len(sets), *x.shape), sets)
+            if change is not None:
+                total += np.einsum("ktd,ntd->kn", change.numpy(), gradient.numpy())
     return out
 
 

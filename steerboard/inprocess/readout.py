@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 import torch
@@ -32,11 +31,10 @@ class Readout:
         logits = prediction.logits.astype(np.float64)
         return float(logits[target.index] - (logits[target.against] if target.against is not None else 0.0))
 
-    def directions(self, targets: Sequence[object]) -> Tensor:
+    def directions(self, targets: Sequence[ResolvedTarget]) -> Tensor:
         """``[n, e]``: what each target reads from the embedding."""
-        resolved = cast(Sequence[ResolvedTarget], targets)
         return torch.stack(
-            [self.weight[t.index] - (self.weight[t.against] if t.against is not None else 0) for t in resolved]
+            [self.weight[t.index] - (self.weight[t.against] if t.against is not None else 0) for t in targets]
         )
 
     def check(self, targets: Sequence[Target]) -> None:

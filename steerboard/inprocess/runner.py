@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from steerboard.inprocess.config import read_config
-from steerboard.inprocess.explain import explain, resolve
+from steerboard.inprocess.explain import explain, predict_effects, resolve
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
 from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.readout import Readout, readout
@@ -21,8 +20,10 @@ from steerboard.spec.answers import (
     Attribution,
     Code,
     Embedding,
+    Floats,
     Prediction,
     Provenance,
+    ResolvedTarget,
     Steered,
     Timing,
 )
@@ -78,38 +79,13 @@ class LocalRunner:
         sets = (SteerSet(), *request.steer_sets)
 
         def compute(rows: list[Row]) -> list[Steered]:
-            steered = [replace(row, steer=s) for row in rows for s in sets]
-            out = self._kernel.embed(served, steered)
-            parts = out.view(len(rows), len(sets), -1)
-            return [self._steered(served, head, row, part, request) for row, part in zip(rows, parts, strict=True)]
+            out = self._kernel.embed(served, [replace(row, steer=s) for row in rows for s in sets])
+            said = [[head.prediction(e) for e in part] for part in out.view(len(rows), len(sets), -1)]
+            targets = [tuple(resolve(t, clean) for t in request.targets) for clean, *_ in said]
+            predicted = predict_effects(served, self._kernel, head.directions, rows, targets, request.steer_sets)
+            return [steered(head, *each) for each in zip(said, targets, predicted, strict=True)]
 
         return self._answer(served, request.images, compute)
-
-    def _steered(self, served: ServedModel, head: Readout, row: Row, out: Tensor, request: Steer) -> Steered:
-        """Predictions of one image from embeddings ``[1 + k, e]``, predicted beside measured."""
-        clean, *steered = (head.prediction(e) for e in out)
-        targets = tuple(resolve(t, clean) for t in request.targets)
-        measured = [[head.value(p, t) - head.value(clean, t) for t in targets] for p in steered]
-        predicted = self._predicted(served, head, row, targets, request.steer_sets)
-        shape = len(steered), len(targets)
-        return Steered(clean, tuple(steered), targets, predicted, np.asarray(measured, np.float32).reshape(shape))
-
-    def _predicted(
-        self, served: ServedModel, head: Readout, row: Row, targets: Sequence[object], sets: Sequence[SteerSet]
-    ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        """``sum over sites and tokens of dy/dx . change`` on the clean pass, ``[k, target]``."""
-        out = np.zeros((len(sets), len(targets)), np.float32)
-        sites = sorted({e.site for s in sets for e in s.edits})
-        if not targets or not sites:
-            return out
-        rows = [row] * len(targets)
-        sensed = self._kernel.sense(served, rows, sites, head.directions(targets))
-        for site in sites:
-            x, gradient = sensed[site].x, sensed[site].gradient
-            change = served.editor.change(site, x[:1].expand(len(sets), *x.shape[1:]), list(sets))
-            if change is not None:
-                out += np.einsum("ktd,ntd->kn", change.numpy(), gradient.numpy())
-        return out
 
     def attribute(self, request: Attribute) -> Answer[tuple[Attribution, ...]]:
         """For each image one attribution a target."""
@@ -186,6 +162,16 @@ class LocalRunner:
         return Provenance(
             info.id, info.fingerprint, dictionary, found.fingerprint if found else "", self._version, info.precision
         )
+
+
+def steered(
+    head: Readout, said: list[Prediction], targets: tuple[ResolvedTarget, ...], predicted: Floats
+) -> Steered:
+    """One image's answer from its predictions, the clean one first; predicted beside measured."""
+    clean, *moved = said
+    measured = [[head.value(p, t) - head.value(clean, t) for t in targets] for p in moved]
+    shape = len(moved), len(targets)
+    return Steered(clean, tuple(moved), targets, predicted, np.asarray(measured, np.float32).reshape(shape))
 
 
 def elapsed(start: float, rows: int) -> Timing:

@@ -49,7 +49,7 @@ class ReferenceDictionary:
             largest = np.argsort(-p, kind="stable")[: self.k]
             kept[largest] = p[largest] if self.signed else np.maximum(p[largest], 0)
             return kept
-        if self.architecture == "jumprelu":
+        if self.architecture in ("jumprelu", "batchtopk"):
             assert self.threshold is not None
             return np.where(p > self.threshold, np.maximum(p, 0), 0)
         return np.maximum(p, 0)

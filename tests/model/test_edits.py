@@ -46,6 +46,7 @@ KINDS = {
     "topk": {"architecture": "topk", "k": 7},
     "signed": {"architecture": "topk", "k": 7, "signed": True},
     "jump": {"architecture": "jumprelu", "threshold": np.full(SIZE, 0.8)},
+    "batch": {"architecture": "batchtopk", "threshold": np.full(SIZE, 1.1)},
     "layer_norm": {"architecture": "relu", "normalize": "layer_norm"},
     "rescale": {"architecture": "topk", "k": 8, "normalize": "constant_norm_rescale"},
 }
