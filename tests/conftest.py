@@ -1,6 +1,7 @@
 """Fixtures that every folder uses: a tiny house of its own, on disk, with real files."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def tiny_dictionary(width: int, k: int, tokens: str) -> Sae:
         k=k,
         tokens=tokens,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests measure is forgotten with them, in child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEERBOARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

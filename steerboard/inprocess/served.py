@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from steerboard.dictionary.gate import gate
 from steerboard.dictionary.native import DictionaryFile, read
 from steerboard.dictionary.sae import Sae
+from steerboard.inprocess.calibration import calibrate
 from steerboard.inprocess.config import ModelConfig, calibration_files, read_prompts
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
 from steerboard.model.load import PRECISION, LoadedModel, load
 from steerboard.model.tower import Tower, block_of, site_names
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, Quality, SiteInfo
-from steerboard.spec.errors import DictionaryMisfit
 from steerboard.spec.requests import MAX_IMAGES, MAX_PROMPTS, MAX_STEER_SETS
 
 
@@ -34,12 +30,10 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
     """Load a model, measure its sites on the calibration pictures, try its dictionaries."""
     loaded = load(base / config.path)
     files = {d: read(base / c.path) for d, c in config.dictionaries.items()}
-    pixels = [loaded.pixels(p.read_bytes(), p.name) for p in calibration_files(config.calibration, base)]
-    kept = measure(loaded.tower, pixels, {f.header.site for f in files.values()})
-    found = {d: passed(d, f, kept.activations, loaded.tower.prefix) for d, f in files.items()}
+    found = calibrate(loaded, files, calibration_files(config.calibration, base))
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
     books = {d: f.sae for d, f in files.items()}
-    editor = Editor(Layout(loaded.tower.prefix, loaded.tower.grid), books, kept.n_bar, loaded.tower.heads)
+    editor = Editor(Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads)
     info = ModelInfo(
         id=name,
         fingerprint=loaded.fingerprint,
@@ -51,8 +45,8 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
         embedding_width=loaded.tower.embedding_width,
         logit_scale=loaded.logit_scale,
         precision=PRECISION,
-        sites=tuple(describe_site(loaded.tower, s, kept.n_bar[s]) for s in site_names(len(loaded.tower.blocks))),
-        dictionaries=tuple(describe_dictionary(d, f, found[d]) for d, f in files.items()),
+        sites=tuple(describe_site(loaded.tower, s, found.n_bar[s]) for s in site_names(len(loaded.tower.blocks))),
+        dictionaries=tuple(describe_dictionary(d, f, found.quality[d]) for d, f in files.items()),
         prompts=prompts,
         template=template,
         limits=Limits(
@@ -66,44 +60,6 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
         server_version=version,
     )
     return ServedModel(loaded, editor, books, info)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Median token norm by site, and the calibration activations ``[n, t, d]`` of some sites."""
-
-    n_bar: dict[str, float]
-    activations: dict[str, Tensor]
-
-
-@torch.inference_mode()
-def measure(tower: Tower, pixels: list[Tensor], dictionary_sites: set[str]) -> Measured:
-    """One pass over the calibration pictures; keeps the dictionaries' sites and all block outputs."""
-    norms: dict[str, list[Tensor]] = {}
-    kept: dict[str, list[Tensor]] = {}
-
-    def visit(site: str, x: Tensor) -> Tensor:
-        norms.setdefault(site, []).append(x.norm(dim=-1).flatten())
-        if site in dictionary_sites or (dictionary_sites and site.startswith("resid_post")):
-            kept.setdefault(site, []).append(x)
-        return x
-
-    for start in range(0, len(pixels), 64):
-        tower.run(tower.start(torch.stack(pixels[start : start + 64])), 0, visit)
-    return Measured(
-        {site: float(torch.cat(parts).median()) for site, parts in norms.items()},
-        {site: torch.cat(parts) for site, parts in kept.items()},
-    )
-
-
-def passed(name: str, file: DictionaryFile, activations: dict[str, Tensor], prefix: int) -> tuple[Quality, ...]:
-    """The gate of one dictionary over its own site and the neighbouring block outputs."""
-    site = file.header.site
-    if site not in activations:
-        raise DictionaryMisfit(f"dictionary {name} belongs to {site}, a site that this model does not have")
-    kind, _, number = site.partition(".")
-    near = [f"{kind}.{int(number) + step}" for step in (-1, 1)] if kind == "resid_post" else []
-    return gate(name, file.sae, site, {s: activations[s] for s in [site, *near] if s in activations}, prefix)
 
 
 def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
