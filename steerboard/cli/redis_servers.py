@@ -61,7 +61,7 @@ class Server:
         """Whether it says PONG to our password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), 0.5) as link:
-                link.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
-                return b"+PONG" in link.recv(64) + link.recv(64)
+                link.sendall(f"AUTH {self.password}\r\nPING\r\nQUIT\r\n".encode())
+                return b"+PONG" in link.makefile("rb").read()
         except OSError:
             return False
