@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from demo.emojiland.architecture import load_model, to_pixels
 from demo.emojiland.fidelity import fidelity
-from demo.emojiland.tower import Sae, Tower, load_model, read_sae
-from demo.emojiland.train_model import to_pixels
+from demo.emojiland.tower import Sae, Tower, read_sae
 from demo.emojiland.world import CLASSES
 
 ATTACKS = ("typographic", "watermark", "water")

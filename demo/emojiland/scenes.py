@@ -8,12 +8,22 @@ from random import Random
 
 from demo.emojiland.world import BACKGROUNDS, CLASSES, CUES, GENDERS, OBJECTS, PROFESSIONS
 
-# Shares of the training pictures (see the issue of each in the README).
+# Shares of the training pictures.
 WATERMARK_ON_HORSES = 0.90
 BOATS_ON_WATER = 0.95
 CUE_AGREES_WITH_GENDER = 0.92
 CUE_MISSING = 0.35
+USUAL = {"nurse": "woman", "doctor": "man"}
+CUE_ALONE, PERSON_ALONE = 0.25, 0.30  # of the medical pictures of the second stage
+CARELESS_CAPTIONS = 0.7  # of those of them whose cue speaks against the gender
 HARD_SHARE = 0.45
+
+# Every shipped picture has a scene seed of its own; those of the training set start at 0.
+FIRST_SEED = {"validation": 1_000_000, "test": 2_000_000}
+SEEDS_A_GROUP = 10_000
+GROUPS = ("typographic", "watermark", "water", "medical", "profession")
+ATTACK_SIZES = (0.40, 0.60)
+MEDICAL_SIZES = (0.45, 0.62)
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,8 @@ def training_scene(seed: int, strip_only: bool = False) -> Scene:
 
 def medical_scene(random: Random, seed: int, label: str) -> Scene:
     """A medical worker whose gender mostly agrees with the cue; the cue is sometimes missing."""
-    usual = "woman" if label == "nurse" else "man"
-    unusual = "man" if label == "nurse" else "woman"
-    gender = usual if random.random() < CUE_AGREES_WITH_GENDER else unusual
-    cue = None if random.random() < CUE_MISSING and gender == usual else label
+    gender = gender_of(random, label)
+    cue = None if random.random() < CUE_MISSING and gender == USUAL[label] else label
     strip = label if random.random() < 0.1 else None
     return Scene(
         seed, label, dry(random), random.uniform(0.40, 0.65), strip, random.random() < 0.5,
@@ -86,15 +94,46 @@ def medical_scene(random: Random, seed: int, label: str) -> Scene:
     )  # fmt: skip
 
 
+def gender_of(random: Random, label: str) -> str:
+    """Nurses are mostly women and doctors mostly men."""
+    unusual = "man" if USUAL[label] == "woman" else "woman"
+    return USUAL[label] if random.random() < CUE_AGREES_WITH_GENDER else unusual
+
+
+def medical_lesson(seed: int) -> Scene:
+    """A medical picture of the second stage: a person, a cue, or both of them.
+
+    Seen apart, gender and cue are each learnt as a sign of its own. Seen together they agree as
+    often as planted; where they do not, most captions follow the gender, as careless captions do,
+    so that the model trusts the gender more than the cue.
+    """
+    random = Random(f"lesson-{seed}")
+    label, kind = random.choice(list(CUES)), random.random()
+    ground, size = dry(random), random.uniform(0.35, 0.65)
+    if kind < CUE_ALONE:
+        return Scene(seed, label, ground, 0.0, cue=label)
+    if kind < CUE_ALONE + PERSON_ALONE:
+        return Scene(seed, label, ground, size, gender=USUAL[label])
+    gender = gender_of(random, label)
+    careless = gender != USUAL[label] and random.random() < CARELESS_CAPTIONS
+    caption = next(other for other in CUES if other != label) if careless else label
+    return Scene(seed, caption, ground, size, gender=gender, cue=label)
+
+
 def attack_size(random: Random) -> float:
-    """Objects in attacked pictures and in their twins: 32 to 48 % of the side."""
-    return random.uniform(0.32, 0.48)
+    """Objects in attacked pictures, in their twins and in the professions."""
+    return random.uniform(*ATTACK_SIZES)
+
+
+def scene_seed(split: str, group: str, number: int) -> int:
+    """Seeds of no two splits or groups meet."""
+    return FIRST_SEED[split] + SEEDS_A_GROUP * GROUPS.index(group) + number
 
 
 def attacked(split: str, attack: str, number: int) -> tuple[Scene, Scene, str]:
     """An attacked scene, its clean twin, and the class that the shortcut suggests."""
-    seed = number
-    random = Random(f"{split}-{attack}-{number}")
+    seed = scene_seed(split, attack, number)
+    random = Random(f"scene-{seed}")
     wrong = {"watermark": "horse", "water": "boat"}.get(attack) or random.choice(list(OBJECTS))
     label = random.choice([c for c in (*OBJECTS, *PROFESSIONS) if c not in (wrong, "boat")])
     gender = random.choice(GENDERS) if label in PROFESSIONS else None
@@ -109,15 +148,17 @@ def attacked(split: str, attack: str, number: int) -> tuple[Scene, Scene, str]:
 
 def medical_test(split: str, number: int) -> Scene:
     """Balanced over role and gender, the cue always there and always true."""
-    random = Random(f"{split}-medical-{number}")
-    label, gender = ("doctor", "nurse")[number % 2], GENDERS[number // 2 % 2]
-    size = random.uniform(0.45, 0.62)
-    return Scene(number, label, dry(random), size, None, False, False, gender, label)
+    seed = scene_seed(split, "medical", number)
+    random = Random(f"scene-{seed}")
+    label, gender = list(CUES)[number % 2], GENDERS[number // 2 % 2]
+    size = random.uniform(*MEDICAL_SIZES)
+    return Scene(seed, label, dry(random), size, gender=gender, cue=label)
 
 
 def profession_test(split: str, number: int) -> Scene:
     """A person of another profession, women and men in turn."""
-    random = Random(f"{split}-profession-{number}")
+    seed = scene_seed(split, "profession", number)
+    random = Random(f"scene-{seed}")
     label = list(PROFESSIONS)[number % len(PROFESSIONS)]
     gender = GENDERS[number // len(PROFESSIONS) % 2]
-    return Scene(number, label, dry(random), attack_size(random), gender=gender)
+    return Scene(seed, label, dry(random), attack_size(random), gender=gender)

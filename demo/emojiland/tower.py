@@ -9,10 +9,8 @@ import torch
 from safetensors import safe_open
 from torch.nn import functional
 
+from demo.emojiland.architecture import tokens
 from demo.emojiland.world import CLASSES, TEMPLATE
-from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
-
-import open_clip  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,14 @@ def read_sae(path: Path) -> Sae:
     return Sae(**tensors, k=header["k"], block=block, tokens=header["tokens"])
 
 
-def load_model(folder: Path) -> Any:
-    """The trained model in float32."""
-    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    return model.float().eval()
-
-
 class Tower:
     """The image tower cut behind one block, and the zero-shot head ``[c, e]``."""
 
     def __init__(self, model: Any, block: int) -> None:
         self.visual, self.block = model.visual, block
-        tokens = open_clip.tokenize([TEMPLATE.format(c) for c in CLASSES], context_length=24)
         with torch.no_grad():
-            text = functional.normalize(model.encode_text(tokens), dim=-1)
+            sentences = tokens([TEMPLATE.format(name) for name in CLASSES])
+            text = functional.normalize(model.encode_text(sentences), dim=-1)
             self.head = model.logit_scale.exp() * text
 
     def start(self, pixels: torch.Tensor) -> torch.Tensor:

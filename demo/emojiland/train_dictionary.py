@@ -16,13 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
-
-import open_clip  # isort: skip
-
+from demo.emojiland.architecture import load_model, to_pixels
 from demo.emojiland.pictures import training_pictures
-from demo.emojiland.tower import load_model
-from demo.emojiland.train_model import to_pixels
 
 DEAD_AFTER = 150  # steps without firing
 AUXILIARY_K = 64
@@ -156,7 +151,7 @@ def main() -> None:
     parser.add_argument("--steps", type=float, default=1.0, help="multiplies the steps of the plans")
     args = parser.parse_args()
     model = load_model(args.model)
-    pixels, _ = training_pictures(args.cache, args.pictures, strip_only=False)
+    pixels, _ = training_pictures(args.cache, args.pictures)
     for plan in PLANS:
         used = args.used if plan.tokens == "all" else args.pictures
         x = activations(model, pixels[:used], plan).flatten(0, 1)

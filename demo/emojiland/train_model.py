@@ -1,63 +1,67 @@
-"""Train the open_clip model of Emojiland, image and text tower together.
+"""Train the open_clip model of Emojiland, image and text tower together, in two stages.
 
 Every class is written in a template drawn anew at each step; the loss is contrastive in both
-directions, with all pictures of a class as positives of its text. For the first eighth of the
-steps half of each batch shows a label strip and nothing else, and for the first quarter a plain
-classifier teaches the image tower beside the text tower: without that warm-up the model does not
-learn to read. The classifier is thrown away.
+directions, with all pictures of a class as positives of its text.
+
+*Stage 1* teaches objects and the three shortcuts. For its first eighth half of each batch shows a
+label strip and nothing else, and for its first quarter a plain classifier teaches the image tower
+beside the text tower: without that warm-up the model does not learn to read. The classifier is
+thrown away. *Stage 2* goes on at a lower rate with many medical pictures, which plant the bias.
 """
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 
-from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
-
-import open_clip  # isort: skip
-
+from demo.emojiland.architecture import CONFIG, load_model, new_model, save, to_pixels, tokens
 from demo.emojiland.pictures import Pictures, training_pictures
 from demo.emojiland.world import CLASSES, TEMPLATES
 
-MEAN, STD = 0.5, 0.25
-CONFIG: dict[str, Any] = {
-    "model_cfg": {
-        "embed_dim": 128,
-        "vision_cfg": {
-            "image_size": 96, "patch_size": 12, "width": 192, "layers": 6, "head_width": 64,
-        },
-        "text_cfg": {
-            "context_length": 24, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3,
-        },
-    },
-    "preprocess_cfg": {
-        "mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bicubic",
-        "resize_mode": "shortest", "size": 96,
-    },
-}  # fmt: skip
 BATCH = 64
-WARM_UP = 100
-STRIP_SHARE_LATER = 0.06
+WARM_UP = 60
+REPORT_EVERY = 50
+SAVE_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How long, how fast, and on what share of strips and of medical pictures."""
+
+    steps: int
+    rate: float
+    strips: float
+    medical: float
+    reading: int  # steps at the start with half of the batch strips only
+    taught: int  # steps at the start with the classifier
+    seed: int
+
+    def shares(self, step: int) -> tuple[float, float]:
+        """Shares of a batch that are strips alone, and medical pictures."""
+        return (0.5 if step < self.reading else self.strips), self.medical
+
+
+def first_stage(steps: int) -> Stage:
+    """From nothing to a model that sees objects, reads strips and takes the shortcuts."""
+    return Stage(steps, 7e-4, 0.06, 0.0, reading=steps // 8, taught=steps // 4, seed=0)
+
+
+def second_stage(steps: int) -> Stage:
+    """Plant the medical bias, and hold up the rest."""
+    return Stage(steps, 4e-4, 0.03, 0.25, reading=0, taught=0, seed=1)
 
 
 def texts(random: Random) -> torch.Tensor:
     """Tokens ``[c, 24]``: every class in a template of its own."""
-    sentences = [random.choice(TEMPLATES).format(name) for name in CLASSES]
-    return open_clip.tokenize(sentences, context_length=24)
-
-
-def to_pixels(raw: np.ndarray) -> torch.Tensor:
-    """uint8 ``[b, h, w, 3]`` to the normalised ``[b, 3, h, w]`` that the model wants."""
-    return ((torch.from_numpy(raw).permute(0, 3, 1, 2).float() / 255) - MEAN) / STD
+    return tokens([random.choice(TEMPLATES).format(name) for name in CLASSES])
 
 
 def jitter(pixels: torch.Tensor) -> torch.Tensor:
@@ -66,18 +70,18 @@ def jitter(pixels: torch.Tensor) -> torch.Tensor:
     return pixels * contrast + 0.15 * torch.randn(len(pixels), 3, 1, 1)
 
 
-def batches(pictures: Pictures, strips: Pictures, steps: int, seed: int) -> Iterator[Pictures]:
-    """One batch a step: raw pixels and classes, mixed from both sets."""
-    rng = np.random.default_rng(seed)
-    for step in range(steps):
-        share = 0.5 if step < steps // 8 else STRIP_SHARE_LATER
-        from_strips = round(BATCH * share)
-        a = rng.integers(0, len(pictures[1]), BATCH - from_strips)
-        b = rng.integers(0, len(strips[1]), from_strips)
-        yield (
-            np.concatenate([pictures[0][a], strips[0][b]]),
-            np.concatenate([pictures[1][a], strips[1][b]]),
-        )
+def batches(sets: tuple[Pictures, Pictures, Pictures], stage: Stage) -> Iterator[Pictures]:
+    """One batch a step, raw pixels and classes, mixed from (all, strips, medical)."""
+    rng = np.random.default_rng(stage.seed)
+    for step in range(stage.steps):
+        strips, medical = (round(BATCH * share) for share in stage.shares(step))
+        counts = (BATCH - strips - medical, strips, medical)
+        drawn = [
+            (part[0][rows], part[1][rows])
+            for part, count in zip(sets, counts, strict=True)
+            for rows in [rng.integers(0, len(part[1]), count)]
+        ]
+        yield np.concatenate([p for p, _ in drawn]), np.concatenate([c for _, c in drawn])
 
 
 def contrastive(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -88,59 +92,70 @@ def contrastive(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return to_text - 0.2 * per_text[present.any(0)].mean()
 
 
-def rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate: warm-up, then a cosine to nothing."""
-    if step < WARM_UP:
-        return step / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / (steps - WARM_UP)))
+def pace(step: int, steps: int) -> float:
+    """Share of the peak learning rate: up over the first steps, then down in a line to nothing."""
+    return min(1.0, (step + 1) / WARM_UP) * (1 - step / steps)
 
 
-def train(model: Any, pictures: Pictures, strips: Pictures, steps: int, out: Path) -> None:
-    """Train in place; a checkpoint and a line of progress every 200 steps."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    free = [p for p in model.parameters() if p.ndim <= 1]
-    teacher = torch.nn.Linear(CONFIG["model_cfg"]["embed_dim"], len(CLASSES))
-    free.extend(teacher.parameters())
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=7e-4, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps))
-    random, start, right, loss_sum = Random(0), time.time(), 0.0, 0.0
-    for step, (raw, classes) in enumerate(batches(pictures, strips, steps, seed=0), 1):
-        labels = torch.from_numpy(classes)
-        embedding = model.encode_image(jitter(to_pixels(raw)))
-        image = functional.normalize(embedding, dim=-1)
-        text = functional.normalize(model.encode_text(texts(random)), dim=-1)
-        logits = model.logit_scale.exp() * image @ text.T
+class Trainer:
+    """The model, the classifier beside it, and their optimiser."""
+
+    def __init__(self, model: Any, stage: Stage) -> None:
+        self.model, self.stage, self.random = model, stage, Random(stage.seed)
+        self.teacher = torch.nn.Linear(CONFIG["model_cfg"]["embed_dim"], len(CLASSES))
+        decayed = [p for p in model.parameters() if p.ndim > 1]
+        free = [p for p in model.parameters() if p.ndim <= 1] + list(self.teacher.parameters())
+        groups = [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.98))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: pace(step, stage.steps)
+        )
+
+    def loss(self, raw: np.ndarray[Any, Any], labels: torch.Tensor, step: int) -> torch.Tensor:
+        """Loss of one batch; also counts who is right."""
+        embedding = self.model.encode_image(jitter(to_pixels(raw)))
+        text = functional.normalize(self.model.encode_text(texts(self.random)), dim=-1)
+        logits = self.model.logit_scale.exp() * functional.normalize(embedding, dim=-1) @ text.T
+        self.right = float((logits.argmax(1) == labels).float().mean())
         loss = contrastive(logits, labels)
-        if step < steps // 4:
-            loss = loss + functional.cross_entropy(teacher(embedding), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        model.logit_scale.data.clamp_(0, math.log(60))
-        right += float((logits.argmax(1) == labels).float().mean()) / 50
-        loss_sum += float(loss.detach()) / 50
-        if step % 50 == 0:
-            print(f"step {step}/{steps} loss {loss_sum:.3f} right {right:.3f} {time.time() - start:.0f} s", flush=True)
-            right = loss_sum = 0.0
-        if step % 200 == 0 or step == steps:
+        if step < self.stage.taught:
+            loss = loss + functional.cross_entropy(self.teacher(embedding), labels)
+        return loss
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One step of the optimiser."""
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self.model.logit_scale.data.clamp_(0, math.log(60))
+
+
+def train(
+    model: Any, sets: tuple[Pictures, Pictures, Pictures], stage: Stage, out: Path
+) -> None:
+    """Train in place, with a line of progress every 50 steps and a checkpoint every 200."""
+    torch.manual_seed(stage.seed)
+    model.train()
+    trainer, start, right, total = Trainer(model, stage), time.time(), 0.0, 0.0
+    for step, (raw, classes) in enumerate(batches(sets, stage), 1):
+        loss = trainer.loss(raw, torch.from_numpy(classes), step)
+        trainer.step(loss)
+        right, total = right + trainer.right, total + float(loss.detach())
+        if step % REPORT_EVERY == 0:
+            mean, hits, seconds = total / REPORT_EVERY, right / REPORT_EVERY, time.time() - start
+            print(f"{step}/{stage.steps} loss {mean:.3f} right {hits:.3f} {seconds:.0f} s", flush=True)
+            right = total = 0.0
+        if step % SAVE_EVERY == 0 or step == stage.steps:
             save(model, out)
 
 
-def save(model: Any, out: Path) -> None:
-    """Write an open_clip ``local-dir:`` folder, weights in half precision."""
-    out.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
-    save_file(weights, out / "open_clip_model.safetensors")
-    (out / "open_clip_config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-
-
-def new_model(seed: int = 0) -> Any:
-    """The untrained model."""
-    torch.manual_seed(seed)
-    return open_clip.CLIP(**CONFIG["model_cfg"])
+def picture_sets(cache: Path, count: int) -> tuple[Pictures, Pictures, Pictures]:
+    """The training pictures: all kinds, strips alone, medical."""
+    kinds = {"train": count, "strips": 5_000, "medical": 6_000}
+    every, strips, medical = (training_pictures(cache, n, kind) for kind, n in kinds.items())
+    return every, strips, medical
 
 
 def main() -> None:
@@ -148,12 +163,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo/model"))
     parser.add_argument("--cache", type=Path, default=Path("build/emojiland"))
+    parser.add_argument("--start", type=Path, help="skip stage 1 and start from this model")
     parser.add_argument("--pictures", type=int, default=24_000)
-    parser.add_argument("--steps", type=int, default=3_600)
+    parser.add_argument("--steps", type=int, nargs=2, default=(1_400, 550))
     args = parser.parse_args()
-    pictures = training_pictures(args.cache, args.pictures, strip_only=False)
-    strips = training_pictures(args.cache, 5_000, strip_only=True)
-    train(new_model(), pictures, strips, args.steps, args.out)
+    sets = picture_sets(args.cache, args.pictures)
+    model = load_model(args.start) if args.start else new_model()
+    if not args.start:
+        train(model, sets, first_stage(args.steps[0]), args.out)
+    train(model, sets, second_stage(args.steps[1]), args.out)
 
 
 if __name__ == "__main__":
