@@ -1,0 +1,1 @@
+"""What people do, written down as it happens."""
