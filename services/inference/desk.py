@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from services.inference.engine.ticket import Ticket, carrying
+from steerboard.api.interceptor import caller
 from steerboard.spec.errors import Overloaded
+from steerboard.spec.jobs import Lane
 
 T = TypeVar("T")
 
@@ -25,7 +27,7 @@ class Desk:
         if self._busy >= self._limit:
             raise Overloaded(f"{self._busy} calls are in hand: try again in 1 s", retry_after_s=1.0)
         deadline = None if seconds_left is None else time.monotonic() + seconds_left
-        ticket = Ticket(deadline)
+        ticket = Ticket(deadline, _lane())
 
         def work() -> T:
             with carrying(ticket):
@@ -48,3 +50,8 @@ class Desk:
     def close(self) -> None:
         """Wait for the calls in hand."""
         self._pool.shutdown()
+
+
+def _lane() -> Lane:
+    """The lane that the caller's token gives, not one that it asks for."""
+    return "interactive" if "interactive" in caller().lanes else "bulk"

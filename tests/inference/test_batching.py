@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from services.inference.engine import batching
 from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.ticket import Ticket, carrying
 from steerboard.inprocess.kernel import Row, Sensed
@@ -27,6 +28,7 @@ class Gated:
     def __init__(self):
         self.gate = threading.Event()
         self.sizes = []
+        self.prefix_hits = 0
 
     def _pixels(self, rows):
         assert self.gate.wait(10)
@@ -114,7 +116,7 @@ def test_other_kinds_models_and_sites_do_not_mix(kernel, inner, pool):
     assert answers[5]["a"].x.item() == 12 and answers[5]["a"].gradient.sum() == 0
 
 
-def test_a_batch_is_never_larger_than_the_limit_unless_one_caller_is(kernel, inner, pool):
+def test_a_batch_is_never_larger_than_the_limit(kernel, inner, pool):
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, range(20, 30)) for _ in range(2)]
     wait_for(lambda: len(kernel._tasks) == 2)
@@ -122,7 +124,57 @@ def test_a_batch_is_never_larger_than_the_limit_unless_one_caller_is(kernel, inn
     for future in asked:
         assert len(future.result(10)) == 10
     assert inner.sizes == [1, 10, 10]
-    assert len(ask(kernel, range(20, 60))) == 40
+
+
+def test_a_large_question_takes_turns_and_keeps_a_picture_together(kernel, inner):
+    inner.gate.set()
+    values = [v for v in range(20, 36) for _ in range(3)]
+    assert ask(kernel, values) == [2.0 * v for v in values]
+    assert inner.sizes == [15, 15, 15, 3]
+    inner.sizes.clear()
+    assert ask(kernel, [7] * 40) == [14.0] * 40
+    assert inner.sizes == [40]
+    rows = [row(v) for v in range(20, 60)]
+    found = kernel.sense(SERVED, rows, ["a", "b"], torch.arange(40.0))
+    assert found["b"].x.flatten().tolist() == [2.0 * v for v in range(20, 60)]
+    assert found["a"].gradient.tolist() == list(range(40))
+
+
+def test_interactive_callers_go_first_but_bulk_is_not_forgotten(kernel, inner, pool, monkeypatch):
+    monkeypatch.setattr(batching, "BULK_PATIENCE_S", 0.5)
+    blocked(kernel, pool)
+    order = []
+
+    def asked(site, lane):
+        with carrying(Ticket(lane=lane)):
+            kernel.read(SERVED, [row(1)], site)
+        order.append(site)
+
+    old = pool.submit(asked, "old bulk", "bulk")
+    wait_for(lambda: len(kernel._tasks) == 1)
+    time.sleep(0.6)
+    new = pool.submit(asked, "new bulk", "bulk")
+    wait_for(lambda: len(kernel._tasks) == 2)
+    person = pool.submit(asked, "person", "interactive")
+    wait_for(lambda: len(kernel._tasks) == 3)
+    taken = [task.key[2] for task in served_in_order(kernel)]
+    assert taken == ["old bulk", "person", "new bulk"]
+    inner.gate.set()
+    for future in (old, new, person):
+        future.result(10)
+    assert sorted(order) == ["new bulk", "old bulk", "person"]
+
+
+def served_in_order(kernel):
+    """What the engine would take next, one after the other; the queue is left as it is."""
+    held = list(kernel._tasks)
+    with kernel._change:
+        order = []
+        while kernel._tasks:
+            order.append(kernel._first())
+            kernel._tasks.remove(order[-1])
+        kernel._tasks.extend(held)
+    return order
 
 
 def test_a_bad_row_fails_its_own_caller_only(kernel, inner, pool):
@@ -138,13 +190,13 @@ def test_a_bad_row_fails_its_own_caller_only(kernel, inner, pool):
 
 def test_a_full_queue_refuses_with_a_time_to_come_back(kernel, inner, pool):
     blocked(kernel, pool)
-    waiting = pool.submit(ask, kernel, range(20, 40))
-    wait_for(lambda: kernel._tasks)
+    waiting = [pool.submit(ask, kernel, range(20, 20 + n)) for n in (16, 4)]
+    wait_for(lambda: len(kernel._tasks) == 2)
     with pytest.raises(Overloaded) as caught:
         ask(kernel, [1])
     assert caught.value.retry_after_s > 0
     inner.gate.set()
-    assert len(waiting.result(10)) == 20
+    assert [len(future.result(10)) for future in waiting] == [16, 4]
     assert ask(kernel, [1]) == [2.0]
 
 

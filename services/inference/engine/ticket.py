@@ -9,19 +9,26 @@ from typing import TypeVar
 
 from steerboard.spec.answers import Answer
 from steerboard.spec.errors import Cancelled, DeadlineExceeded
+from steerboard.spec.jobs import Lane
 
 T = TypeVar("T")
 
 
 @dataclass
 class Ticket:
-    """One call in the engine; ``deadline`` is a moment of ``time.monotonic``."""
+    """One call in the engine; ``deadline`` is a moment of ``time.monotonic``.
+
+    A call may pass the queue several times: ``queued_ms``, ``computed_ms`` and ``prefix_hits`` add
+    up, ``batch_rows`` is the largest batch.
+    """
 
     deadline: float | None = None
+    lane: Lane = "interactive"
     cancelled: bool = False
     queued_ms: float = field(default=0.0, init=False)
     computed_ms: float = field(default=0.0, init=False)
     batch_rows: int = field(default=0, init=False)
+    prefix_hits: int = field(default=0, init=False)
 
     def check(self) -> None:
         """Raise where nobody waits for the answer any more."""
@@ -30,11 +37,12 @@ class Ticket:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineExceeded("the time for this call ran out while it waited: ask again")
 
-    def served(self, queued_s: float, computed_s: float, rows: int) -> None:
+    def served(self, queued_s: float, computed_s: float, rows: int, hits: int) -> None:
         """Add one pass through the queue."""
         self.queued_ms += queued_s * 1e3
         self.computed_ms += computed_s * 1e3
         self.batch_rows = max(self.batch_rows, rows)
+        self.prefix_hits += hits
 
     def stamp(self, answer: Answer[T]) -> Answer[T]:
         """The answer with the engine's view of its timing, where it passed through the queue."""
@@ -45,6 +53,7 @@ class Ticket:
             queued_ms=self.queued_ms,
             computed_ms=self.computed_ms,
             batch_rows=self.batch_rows,
+            prefix_hits=self.prefix_hits,
         )
         return replace(answer, timing=timing)
 
