@@ -20,10 +20,28 @@ from steerboard.dictionary.sae import Sae
 TINY = {
     "model_cfg": {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 24, "layers": 3, "head_width": 8},
-        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+        "vision_cfg": {
+            "image_size": 32,
+            "patch_size": 8,
+            "width": 24,
+            "layers": 3,
+            "head_width": 8,
+        },
+        "text_cfg": {
+            "context_length": 12,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
     },
-    "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest", "size": 32},
+    "preprocess_cfg": {
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "size": 32,
+    },
 }
 CLASSES = ["cat", "dog", "horse", "boat"]
 
@@ -32,7 +50,10 @@ def tiny_model(folder: Path) -> None:
     torch.manual_seed(0)
     model = open_clip.CLIP(**TINY["model_cfg"])
     folder.mkdir()
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    save_file(
+        {k: v.contiguous() for k, v in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
     (folder / "open_clip_config.json").write_text(json.dumps(TINY))
 
 
@@ -44,7 +65,9 @@ def tiny_pictures(folder: Path, count: int = 16) -> list[dict[str, object]]:
         coarse = Image.fromarray(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8))
         name = f"{i:02d}.jpg"
         coarse.resize((40, 32)).save(folder / name)
-        rows.append({"path": name, "split": "validation", "group": "clean", "label": CLASSES[i % 4]})
+        rows.append(
+            {"path": name, "split": "validation", "group": "clean", "label": CLASSES[i % 4]}
+        )
     (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     return rows
 
@@ -69,7 +92,7 @@ def tiny_dictionary(width: int, k: int, tokens: str) -> Sae:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests measure is forgotten with them, in child processes too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STEERBOARD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STEERBOARD_MEASURED", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

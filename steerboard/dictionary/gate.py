@@ -13,9 +13,11 @@ CLEARLY = 0.02  # by how much a neighbouring site must fit better
 
 @torch.inference_mode()
 def quality(sae: Sae, x: Tensor, tokens: TokenSet) -> Quality:
-    """Explained variance and its relatives on rows ``x [n, d]`` of one token type (methods, section 6)."""
-    code = torch.cat([sae.encode(part) for part in x.split(4096)])
-    rebuilt = torch.cat([sae.decode(z, part) for z, part in zip(code.split(4096), x.split(4096), strict=True)])
+    """Explained variance and the like on rows ``x [n, d]`` of one token type (methods, 6)."""
+    parts = [x[i : i + 4096] for i in range(0, len(x), 4096)]
+    codes = [sae.encode(part) for part in parts]
+    rebuilt = torch.cat([sae.decode(z, part) for z, part in zip(codes, parts, strict=True)])
+    code = torch.cat(codes)
     left = (x - rebuilt).square().sum(0)
     spread = (x - x.mean(0)).square().sum(0).clamp(min=1e-12)
     return Quality(
@@ -38,7 +40,9 @@ def split_tokens(x: Tensor, tokens: TokenSet, prefix: int) -> list[tuple[TokenSe
     return parts
 
 
-def gate(name: str, sae: Sae, site: str, sites: dict[str, Tensor], prefix: int) -> tuple[Quality, ...]:
+def gate(
+    name: str, sae: Sae, site: str, sites: dict[str, Tensor], prefix: int
+) -> tuple[Quality, ...]:
     """Measure ``sae`` at its site and refuse it if it does not fit.
 
     Args:
@@ -53,13 +57,23 @@ def gate(name: str, sae: Sae, site: str, sites: dict[str, Tensor], prefix: int) 
     """
     width = sites[site].shape[-1]
     if sae.W_enc.shape[0] != width:
-        raise DictionaryMisfit(f"dictionary {name} is {sae.W_enc.shape[0]} wide, {site} of this model is {width} wide")
-    found = tuple(quality(sae, rows, tokens) for tokens, rows in split_tokens(sites[site], sae.tokens, prefix))
+        raise DictionaryMisfit(
+            f"dictionary {name} is {sae.W_enc.shape[0]} wide, {site} of this model is {width} wide"
+        )
+    found = tuple(
+        quality(sae, rows, tokens) for tokens, rows in split_tokens(sites[site], sae.tokens, prefix)
+    )
     worst = min(q.explained_variance for q in found)
-    tried = {other: _worst(sae, x, prefix) for other, x in sites.items() if other != site and x.shape[-1] == width}
+    tried = {
+        other: _worst(sae, x, prefix)
+        for other, x in sites.items()
+        if other != site and x.shape[-1] == width
+    }
     better = [other for other, value in tried.items() if value > worst + CLEARLY]
     if worst < FLOOR or better:
-        others = ", ".join(f"{other} {value:.3f}" for other, value in tried.items()) or "no other site"
+        others = (
+            ", ".join(f"{other} {value:.3f}" for other, value in tried.items()) or "no other site"
+        )
         raise DictionaryMisfit(
             f"dictionary {name} does not fit {site}: explained variance {worst:.3f} there (floor {FLOOR}),"
             f" elsewhere {others}; check layer, token set, input bias, normalisation and backbone"
@@ -68,4 +82,6 @@ def gate(name: str, sae: Sae, site: str, sites: dict[str, Tensor], prefix: int) 
 
 
 def _worst(sae: Sae, x: Tensor, prefix: int) -> float:
-    return min(quality(sae, rows, t).explained_variance for t, rows in split_tokens(x, sae.tokens, prefix))
+    return min(
+        quality(sae, rows, t).explained_variance for t, rows in split_tokens(x, sae.tokens, prefix)
+    )

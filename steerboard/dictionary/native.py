@@ -59,7 +59,9 @@ def read(path: Path) -> DictionaryFile:
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         header = parse_header(metadata[KEY])
     except (SafetensorError, KeyError, ValueError, ValidationError) as error:
-        raise DictionaryMisfit(f"{path.name} is no dictionary of Steerboard's own format: {error}") from error
+        raise DictionaryMisfit(
+            f"{path.name} is no dictionary of Steerboard's own format: {error}"
+        ) from error
     check_shapes(path.name, header, tensors)
     sae = Sae(
         **tensors,
@@ -90,14 +92,18 @@ def check_shapes(name: str, header: Header, tensors: dict[str, torch.Tensor]) ->
         raise DictionaryMisfit(f"{name} holds tensors {sorted(tensors)}, not {sorted(want)}")
     for key, shape in want.items():
         if tuple(tensors[key].shape) != shape:
-            raise DictionaryMisfit(f"{name}: {key} is {tuple(tensors[key].shape)}, its header says {shape}")
+            raise DictionaryMisfit(
+                f"{name}: {key} is {tuple(tensors[key].shape)}, its header says {shape}"
+            )
         if not torch.isfinite(tensors[key]).all():
             raise DictionaryMisfit(f"{name}: {key} holds NaN or infinity")
     if header.architecture == "topk" and not 0 < header.k <= f:
         raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {f}")
 
 
-def write(path: Path, sae: Sae, site: str, training: dict[str, str | int | float] | None = None) -> None:
+def write(
+    path: Path, sae: Sae, site: str, training: dict[str, str | int | float] | None = None
+) -> None:
     """Save ``sae`` so that ``read`` gives it back."""
     header = Header(
         architecture=sae.architecture,

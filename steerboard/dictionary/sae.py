@@ -22,9 +22,10 @@ LAYER_NORM_EPS = 1e-5  # added to the standard deviation, as SAELens and Prisma 
 class Sae:
     """A dictionary in memory.
 
-    ``threshold [f]`` belongs to jumprelu and to batchtopk (trained over a batch, used with the
-    threshold found in training, so that a token never depends on its neighbours), ``k`` to topk; with ``signed`` the k largest values are
-    kept as they are, without ReLU. ``subtract_bias`` says whether b_dec is taken off the input.
+    ``threshold [f]`` belongs to jumprelu and batchtopk (trained over a batch, but used with the
+    threshold found in training, so that a token never depends on its neighbours), ``k`` to topk;
+    with ``signed`` the k largest values are kept as they are, without ReLU. ``subtract_bias``
+    says whether b_dec is taken off the input.
     """
 
     W_enc: Tensor

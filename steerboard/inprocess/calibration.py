@@ -33,7 +33,9 @@ class Calibration(Spec):
     quality: dict[str, tuple[Quality, ...]]
 
 
-def calibrate(loaded: LoadedModel, files: Mapping[str, DictionaryFile], pictures: list[Path]) -> Calibration:
+def calibrate(
+    loaded: LoadedModel, files: Mapping[str, DictionaryFile], pictures: list[Path]
+) -> Calibration:
     """Measured now, or as it was measured before from the same weights, dictionaries and pictures.
 
     Raises:
@@ -50,16 +52,18 @@ def calibrate(loaded: LoadedModel, files: Mapping[str, DictionaryFile], pictures
     kept = cache_folder() / f"{key}.json"
     known = _read(kept)
     if known is None:
-        pixels = [loaded.pixels(data, path.name) for data, path in zip(encoded, pictures, strict=True)]
+        pixels = [
+            loaded.pixels(data, path.name) for data, path in zip(encoded, pictures, strict=True)
+        ]
         known = measure(loaded.tower, pixels, files)
         _write(kept, known)
     return known
 
 
 def cache_folder() -> Path:
-    """``STEERBOARD_CACHE``, else ``steerboard`` in the user's cache folder."""
+    """``STEERBOARD_MEASURED``, else ``steerboard`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "steerboard"
-    return Path(os.environ.get("STEERBOARD_CACHE") or default) / "calibration"
+    return Path(os.environ.get("STEERBOARD_MEASURED") or default) / "calibration"
 
 
 def _read(path: Path) -> Calibration | None:
@@ -83,14 +87,20 @@ def _write(path: Path, found: Calibration) -> None:
 
 def measure(tower: Tower, pixels: list[Tensor], files: Mapping[str, DictionaryFile]) -> Calibration:
     """One pass over the pictures ``[3, h, w]``, then every dictionary at its gate."""
-    wanted = {site for file in files.values() for site in (file.header.site, *neighbours(file.header.site))}
+    wanted = {
+        site
+        for file in files.values()
+        for site in (file.header.site, *neighbours(file.header.site))
+    }
     n_bar, activations = read_sites(tower, pixels, wanted)
     quality = {name: passed(name, file, activations, tower.prefix) for name, file in files.items()}
     return Calibration(n_bar=n_bar, quality=quality)
 
 
 @torch.inference_mode()
-def read_sites(tower: Tower, pixels: list[Tensor], wanted: set[str]) -> tuple[dict[str, float], dict[str, Tensor]]:
+def read_sites(
+    tower: Tower, pixels: list[Tensor], wanted: set[str]
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Median token norm of every site, and the activations ``[n, t, d]`` of the wanted ones."""
     norms: dict[str, list[Tensor]] = {}
     kept: dict[str, list[Tensor]] = {}
@@ -113,9 +123,19 @@ def neighbours(site: str) -> list[str]:
     return [f"{kind}.{int(number) + step}" for step in (-1, 1)] if kind == "resid_post" else []
 
 
-def passed(name: str, file: DictionaryFile, activations: Mapping[str, Tensor], prefix: int) -> tuple[Quality, ...]:
+def passed(
+    name: str, file: DictionaryFile, activations: Mapping[str, Tensor], prefix: int
+) -> tuple[Quality, ...]:
     """The gate of one dictionary over its own site and the neighbouring block outputs."""
     site = file.header.site
     if site not in activations:
-        raise DictionaryMisfit(f"dictionary {name} belongs to {site}, a site that this model does not have")
-    return gate(name, file.sae, site, {s: activations[s] for s in [site, *neighbours(site)] if s in activations}, prefix)
+        raise DictionaryMisfit(
+            f"dictionary {name} belongs to {site}, a site that this model does not have"
+        )
+    return gate(
+        name,
+        file.sae,
+        site,
+        {s: activations[s] for s in [site, *neighbours(site)] if s in activations},
+        prefix,
+    )

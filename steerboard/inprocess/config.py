@@ -62,10 +62,16 @@ def read_config(path: Path) -> tuple[Config, Path]:
 
 def calibration_files(config: CalibrationConfig, base: Path) -> list[Path]:
     """Every n-th picture of the split, ``count`` of them."""
-    rows = [json.loads(line) for line in (base / config.manifest).read_text().splitlines() if line.strip()]
+    rows = [
+        json.loads(line)
+        for line in (base / config.manifest).read_text().splitlines()
+        if line.strip()
+    ]
     paths = [base / config.images / r["path"] for r in rows if config.split in ("", r.get("split"))]
     if not paths:
-        raise InvalidRequest(f"calibration: no picture of split {config.split!r} in {config.manifest}")
+        raise InvalidRequest(
+            f"calibration: no picture of split {config.split!r} in {config.manifest}"
+        )
     step = max(1, len(paths) // config.count)
     return paths[::step][: config.count]
 

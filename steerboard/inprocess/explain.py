@@ -25,7 +25,9 @@ def resolve(target: Target, clean: Prediction) -> ResolvedTarget:
         # Only ``against`` was named: the strongest other class stands against it.
         others = clean.logits.copy()
         others[target.against] = -np.inf
-        return ResolvedTarget(int(others.argmax()) if target.index is None else index, target.against)
+        return ResolvedTarget(
+            int(others.argmax()) if target.index is None else index, target.against
+        )
     others = clean.logits.copy()
     others[index] = -np.inf
     return ResolvedTarget(index, int(others.argmax()))
@@ -91,7 +93,9 @@ def ranked(
     top = active[order]
     code, tokens = scores.code[:, top], scores.token_scores[:, top]
     prefix, grid = served.info.prefix_tokens, served.info.grid
-    strongest = code.abs().argmax(0, keepdim=True) if len(top) else torch.zeros(1, 0, dtype=torch.long)
+    strongest = (
+        code.abs().argmax(0, keepdim=True) if len(top) else torch.zeros(1, 0, dtype=torch.long)
+    )
     maps = np.zeros((0, *grid), np.float32)
     if request.maps:
         maps = tokens[prefix:].T.reshape(len(top), *grid).numpy().copy()

@@ -28,7 +28,7 @@ class Row:
 
     image: str
     pixels: Tensor
-    steer: SteerSet = SteerSet()
+    steer: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Kernel(Protocol):
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """Clean activations ``[n, t, d]`` at ``site``."""
 
-    def sense(self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor) -> dict[str, Sensed]:
+    def sense(
+        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+    ) -> dict[str, Sensed]:
         """Clean activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``."""
 
 
@@ -112,7 +114,9 @@ class DirectKernel:
     def _prefix(self, served: ServedModel, rows: Sequence[Row], first: int) -> Tensor:
         """Clean input ``[n, t, d]`` of block ``first``, from the cache where it is known."""
         pictures = {row.image: row.pixels for row in rows}
-        known = {image: self.cache.get((served.info.fingerprint, image, first)) for image in pictures}
+        known = {
+            image: self.cache.get((served.info.fingerprint, image, first)) for image in pictures
+        }
         missing = [image for image, x in known.items() if x is None]
         self.prefix_hits += len(known) - len(missing)
         for i in range(0, len(missing), self.batch):
@@ -123,13 +127,20 @@ class DirectKernel:
             for image, row in zip(part, x, strict=True):
                 kept = row.clone()
                 known[image] = kept
-                self.cache.put((served.info.fingerprint, image, first), kept, kept.numel() * kept.element_size())
-        return torch.stack([x for row in rows if (x := known[row.image]) is not None])
+                self.cache.put(
+                    (served.info.fingerprint, image, first),
+                    kept,
+                    kept.numel() * kept.element_size(),
+                )
+        return torch.stack([found for row in rows if (found := known[row.image]) is not None])
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """See ``Kernel``."""
         with self._lock, torch.inference_mode():
-            parts = [self._read_part(served, rows[i : i + self.batch], site) for i in range(0, len(rows), self.batch)]
+            parts = [
+                self._read_part(served, rows[i : i + self.batch], site)
+                for i in range(0, len(rows), self.batch)
+            ]
         return torch.cat(parts)
 
     def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
@@ -151,7 +162,9 @@ class DirectKernel:
             tower.block(x, first, keep)
         return found[0]
 
-    def sense(self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor) -> dict[str, Sensed]:
+    def sense(
+        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+    ) -> dict[str, Sensed]:
         """See ``Kernel``."""
         parts: list[dict[str, Sensed]] = []
         with self._lock:
@@ -163,7 +176,9 @@ class DirectKernel:
             for s in sites
         }
 
-    def _sense_part(self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor) -> dict[str, Sensed]:
+    def _sense_part(
+        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+    ) -> dict[str, Sensed]:
         tower = served.loaded.tower
         first = min(entry(site, len(tower.blocks)) for site in sites)
         with torch.no_grad():

@@ -46,7 +46,9 @@ class Pictures:
         found = {sha256: data for sha256, data in held.items() if data is not None}
         return [self._row(served, image, i, found) for i, image in enumerate(images)]
 
-    def _row(self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes]) -> Row | SteerboardError:
+    def _row(
+        self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes]
+    ) -> Row | SteerboardError:
         try:
             if isinstance(image, Encoded | Digest):
                 sha256 = image.sha256

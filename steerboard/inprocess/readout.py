@@ -29,12 +29,17 @@ class Readout:
     def value(self, prediction: Prediction, target: ResolvedTarget) -> float:
         """The target's value under a prediction."""
         logits = prediction.logits.astype(np.float64)
-        return float(logits[target.index] - (logits[target.against] if target.against is not None else 0.0))
+        return float(
+            logits[target.index] - (logits[target.against] if target.against is not None else 0.0)
+        )
 
     def directions(self, targets: Sequence[ResolvedTarget]) -> Tensor:
         """``[n, e]``: what each target reads from the embedding."""
         return torch.stack(
-            [self.weight[t.index] - (self.weight[t.against] if t.against is not None else 0) for t in targets]
+            [
+                self.weight[t.index] - (self.weight[t.against] if t.against is not None else 0)
+                for t in targets
+            ]
         )
 
     def check(self, targets: Sequence[Target]) -> None:
@@ -44,7 +49,10 @@ class Readout:
             named = [target.index, target.against] if isinstance(target, Margin) else [target.index]
             for index in named:
                 if index is not None and index >= count:
-                    raise InvalidRequest(f"target {i + 1} names class {index}, the classes are 0 to {count - 1}", field=f"targets[{i}]")
+                    raise InvalidRequest(
+                        f"target {i + 1} names class {index}, the classes are 0 to {count - 1}",
+                        field=f"targets[{i}]",
+                    )
 
 
 def readout(served: ServedModel, classifier: Classifier) -> Readout:
@@ -63,4 +71,6 @@ def readout(served: ServedModel, classifier: Classifier) -> Readout:
 @lru_cache(maxsize=64)
 def _zero_shot(served: ServedModel, texts: tuple[str, ...]) -> Readout:
     text = served.loaded.text(list(texts))
-    return Readout(served.loaded.logit_scale * text, torch.full((len(texts),), served.loaded.logit_bias))
+    return Readout(
+        served.loaded.logit_scale * text, torch.full((len(texts),), served.loaded.logit_bias)
+    )

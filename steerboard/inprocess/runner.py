@@ -45,7 +45,9 @@ class LocalRunner:
         version: Told in every answer's provenance.
     """
 
-    def __init__(self, served: dict[str, ServedModel], kernel: Kernel | None = None, version: str = "") -> None:
+    def __init__(
+        self, served: dict[str, ServedModel], kernel: Kernel | None = None, version: str = ""
+    ) -> None:
         self._served = served
         self._kernel = kernel or DirectKernel()
         self._version = version
@@ -80,9 +82,13 @@ class LocalRunner:
 
         def compute(rows: list[Row]) -> list[Steered]:
             out = self._kernel.embed(served, [replace(row, steer=s) for row in rows for s in sets])
-            said = [[head.prediction(e) for e in part] for part in out.view(len(rows), len(sets), -1)]
+            said = [
+                [head.prediction(e) for e in part] for part in out.view(len(rows), len(sets), -1)
+            ]
             targets = [tuple(resolve(t, clean) for t in request.targets) for clean, *_ in said]
-            predicted = predict_effects(served, self._kernel, head.directions, rows, targets, request.steer_sets)
+            predicted = predict_effects(
+                served, self._kernel, head.directions, rows, targets, request.steer_sets
+            )
             return [steered(head, *each) for each in zip(said, targets, predicted, strict=True)]
 
         return self._answer(served, request.images, compute)
@@ -138,7 +144,10 @@ class LocalRunner:
 
     def _find(self, name: str) -> ServedModel:
         if name not in self._served:
-            raise NotFound(f"there is no model {name!r} here; there is {', '.join(self._served)}", field="model")
+            raise NotFound(
+                f"there is no model {name!r} here; there is {', '.join(self._served)}",
+                field="model",
+            )
         return self._served[name]
 
     def _answer(
@@ -160,7 +169,12 @@ class LocalRunner:
         info = served.info
         found = info.dictionary(dictionary)
         return Provenance(
-            info.id, info.fingerprint, dictionary, found.fingerprint if found else "", self._version, info.precision
+            info.id,
+            info.fingerprint,
+            dictionary,
+            found.fingerprint if found else "",
+            self._version,
+            info.precision,
         )
 
 
@@ -171,7 +185,9 @@ def steered(
     clean, *moved = said
     measured = [[head.value(p, t) - head.value(clean, t) for t in targets] for p in moved]
     shape = len(moved), len(targets)
-    return Steered(clean, tuple(moved), targets, predicted, np.asarray(measured, np.float32).reshape(shape))
+    return Steered(
+        clean, tuple(moved), targets, predicted, np.asarray(measured, np.float32).reshape(shape)
+    )
 
 
 def elapsed(start: float, rows: int) -> Timing:
@@ -188,4 +204,6 @@ def sparse(code: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Code:
 def open_local(path: str | Path, version: str) -> LocalRunner:
     """Load everything that a ``steerboard.yaml`` names."""
     config, base = read_config(Path(path))
-    return LocalRunner({n: serve(n, c, base, version) for n, c in config.models.items()}, version=version)
+    return LocalRunner(
+        {n: serve(n, c, base, version) for n, c in config.models.items()}, version=version
+    )

@@ -33,7 +33,9 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
     found = calibrate(loaded, files, calibration_files(config.calibration, base))
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
     books = {d: f.sae for d, f in files.items()}
-    editor = Editor(Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads)
+    editor = Editor(
+        Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads
+    )
     info = ModelInfo(
         id=name,
         fingerprint=loaded.fingerprint,
@@ -45,7 +47,10 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
         embedding_width=loaded.tower.embedding_width,
         logit_scale=loaded.logit_scale,
         precision=PRECISION,
-        sites=tuple(describe_site(loaded.tower, s, found.n_bar[s]) for s in site_names(len(loaded.tower.blocks))),
+        sites=tuple(
+            describe_site(loaded.tower, s, found.n_bar[s])
+            for s in site_names(len(loaded.tower.blocks))
+        ),
         dictionaries=tuple(describe_dictionary(d, f, found.quality[d]) for d, f in files.items()),
         prompts=prompts,
         template=template,
@@ -56,7 +61,7 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
             max_image_bytes=MAX_BYTES,
             max_image_pixels=MAX_PIXELS,
         ),
-        bytes=loaded.bytes,
+        bytes=loaded.size,
         server_version=version,
     )
     return ServedModel(loaded, editor, books, info)
@@ -80,7 +85,9 @@ def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
     )
 
 
-def describe_dictionary(name: str, file: DictionaryFile, found: tuple[Quality, ...]) -> DictionaryInfo:
+def describe_dictionary(
+    name: str, file: DictionaryFile, found: tuple[Quality, ...]
+) -> DictionaryInfo:
     """What ``GetModel`` tells of a dictionary."""
     return DictionaryInfo(
         id=name,

@@ -41,7 +41,8 @@ def check_unit(model: ModelInfo, site: SiteInfo, unit: Unit, field: str) -> None
         check_index(unit.index, dictionary.size, f"dictionary {dictionary.id}", field)
         if dictionary.site != site.name:
             raise InvalidRequest(
-                f"dictionary {dictionary.id} belongs to {dictionary.site}, not to {site.name}", field=field
+                f"dictionary {dictionary.id} belongs to {dictionary.site}, not to {site.name}",
+                field=field,
             )
     elif isinstance(unit, Head):
         check_index(unit.index, site.heads, site.name, field)
@@ -49,7 +50,8 @@ def check_unit(model: ModelInfo, site: SiteInfo, unit: Unit, field: str) -> None
         check_index(unit.index, site.width, site.name, field)
     elif unit.values.shape[0] != site.width:
         raise InvalidRequest(
-            f"a direction at {site.name} has {site.width} numbers, not {unit.values.shape[0]}", field=field
+            f"a direction at {site.name} has {site.width} numbers, not {unit.values.shape[0]}",
+            field=field,
         )
 
 
@@ -73,7 +75,9 @@ def check_mask(model: ModelInfo, site: SiteInfo, edit: Edit, field: str) -> None
     rows, columns = model.grid
     for row, column in edit.mask.cells:
         if not (0 <= row < rows and 0 <= column < columns):
-            raise InvalidRequest(f"patch ({row}, {column}) lies off the grid of {rows} x {columns}", field=field)
+            raise InvalidRequest(
+                f"patch ({row}, {column}) lies off the grid of {rows} x {columns}", field=field
+            )
     covered = tokens(model, edit)
     if not covered or (edit.mask.kind == "patches" and not edit.mask.cells):
         raise EmptyMask(

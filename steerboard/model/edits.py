@@ -16,14 +16,32 @@ import torch
 from torch import Tensor
 
 from steerboard.spec.capabilities import TokenSet
-from steerboard.spec.edits import Add, Direction, Edit, Feature, Head, Mask, Neuron, Remove, Scale, Set, SteerSet, Unit
+from steerboard.spec.edits import (
+    Add,
+    Direction,
+    Edit,
+    Feature,
+    Head,
+    Mask,
+    Neuron,
+    Remove,
+    Scale,
+    Set,
+    SteerSet,
+    Unit,
+)
 
 
 class Codebook(Protocol):
     """What an edit needs of a dictionary."""
 
-    W_dec: Tensor
-    tokens: TokenSet
+    @property
+    def W_dec(self) -> Tensor:
+        """Decoder rows ``[f, d]``."""
+
+    @property
+    def tokens(self) -> TokenSet:
+        """Where the dictionary encodes."""
 
     def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
         """Activations ``[n, t]`` of one feature a row of ``x [n, t, d]``."""
@@ -96,7 +114,9 @@ class Editor:
         if not moves:
             return None
         total = torch.zeros_like(x)
-        plain = [m for m in moves if not isinstance(m[1].unit, Head) and not isinstance(m[1].op, Remove)]
+        plain = [
+            m for m in moves if not isinstance(m[1].unit, Head) and not isinstance(m[1].op, Remove)
+        ]
         heads = [m for m in moves if isinstance(m[1].unit, Head)]
         removals = [m for m in moves if isinstance(m[1].op, Remove)]
         for part, how in ((plain, self._rank_one), (heads, self._scaled_heads)):
@@ -112,7 +132,9 @@ class Editor:
         units = [e.unit for e in edits]
         active = self.read(x, units)
         vectors = self.vectors(x, units)  # [n, d]
-        factor = torch.stack([self._factor(site, e, a, v) for e, a, v in zip(edits, active, vectors, strict=True)])
+        factor = torch.stack(
+            [self._factor(site, e, a, v) for e, a, v in zip(edits, active, vectors, strict=True)]
+        )
         factor = factor * self._gates(x, edits) * self._unit_scale(x, edits)
         return factor[..., None] * vectors[:, None]
 
@@ -124,7 +146,7 @@ class Editor:
             case Set(value=value, everywhere=everywhere):
                 return (value - a) * (torch.ones_like(a) if everywhere else (a != 0))
             case Add(alpha=alpha):
-                return (alpha * self.n_bar[site] / v.norm()).expand_as(a)
+                return a.new_full(a.shape, alpha * self.n_bar[site]) / v.norm()
             case Remove():
                 raise AssertionError("removals are applied together")
 
@@ -193,8 +215,12 @@ class Editor:
         out = x.new_zeros(x.shape[:2])
         names = {u.dictionary for u in units if isinstance(u, Feature)}
         for name in sorted(names):
-            where = [i for i, u in enumerate(units) if isinstance(u, Feature) and u.dictionary == name]
-            features = torch.tensor([u.index for u in units if isinstance(u, Feature) and u.dictionary == name])
+            where = [
+                i for i, u in enumerate(units) if isinstance(u, Feature) and u.dictionary == name
+            ]
+            features = torch.tensor(
+                [u.index for u in units if isinstance(u, Feature) and u.dictionary == name]
+            )
             alive = self.layout.lives(self.books[name].tokens, x.shape[1])
             out[where] = self.books[name].encode_units(x[where], features) * alive
         for i, unit in enumerate(units):
@@ -223,4 +249,5 @@ class Editor:
 def direction(unit: Direction, like: Tensor) -> Tensor:
     """The unit vector ``[d]`` of a free direction."""
     values = torch.from_numpy(unit.values.numpy().astype("float64"))
-    return (values / values.norm()).to(like.dtype)
+    unit_length: Tensor = values / values.norm()
+    return unit_length.to(like.dtype)

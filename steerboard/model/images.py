@@ -33,9 +33,20 @@ def decode(data: bytes, name: str = "the picture") -> Image.Image:
             warnings.simplefilter("ignore")
             return _upright_rgb(Image.open(io.BytesIO(data)), name)
     except UnidentifiedImageError as error:
-        raise BadImage(f"{name} is not a picture that can be read: use JPEG, PNG or WebP", field="images") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise BadImage(f"{name} is damaged or cut short ({error}): save it anew", field="images") from error
+        raise BadImage(
+            f"{name} is not a picture that can be read: use JPEG, PNG or WebP", field="images"
+        ) from error
+    except Image.DecompressionBombError as error:
+        # Pillow refuses the largest before it tells their sides.
+        raise BadImage(
+            f"{name} has more pixels than the limit of {MAX_PIXELS // 1_000_000} million:"
+            " scale it down",
+            field="images",
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadImage(
+            f"{name} is damaged or cut short ({error}): save it anew", field="images"
+        ) from error
 
 
 def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -61,7 +72,11 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
 def _from_deep(image: Image.Image) -> Image.Image:
     """16-bit grey to 8 bits by its full scale; 32-bit by its own range."""
     values = np.asarray(image, np.float64)
-    top = 65535.0 if values.max(initial=0) > 255 and image.mode != "F" else max(float(values.max(initial=1)), 1.0)
+    top = (
+        65535.0
+        if values.max(initial=0) > 255 and image.mode != "F"
+        else max(float(values.max(initial=1)), 1.0)
+    )
     if image.mode.startswith("I;16"):
         top = 65535.0
     return Image.fromarray((values.clip(0, top) / top * 255).astype(np.uint8)).convert("RGB")

@@ -35,7 +35,7 @@ class LoadedModel:
     fingerprint: str
     logit_scale: float
     logit_bias: float
-    bytes: int
+    size: int
 
     def pixels(self, data: bytes, name: str = "the picture") -> Tensor:
         """Encoded picture to the tensor ``[3, h, w]`` that the tower reads; raises BadImage."""
@@ -55,7 +55,10 @@ class LoadedModel:
         """A preprocessed tensor as a caller sent it; raises InvalidRequest on a wrong shape."""
         want = (3, *self.tower.image_size)
         if values.shape != want:
-            raise InvalidRequest(f"a preprocessed picture has shape {values.shape}, this model wants {want}", field="images")
+            raise InvalidRequest(
+                f"a preprocessed picture has shape {values.shape}, this model wants {want}",
+                field="images",
+            )
         return torch.from_numpy(values.astype(np.float32))
 
 
@@ -68,7 +71,9 @@ def load(folder: Path) -> LoadedModel:
     files = [folder / "open_clip_config.json", folder / "open_clip_model.safetensors"]
     for file in files:
         if not file.is_file():
-            raise NotFound(f"{file} is missing: a model folder holds {files[0].name} and {files[1].name}")
+            raise NotFound(
+                f"{file} is missing: a model folder holds {files[0].name} and {files[1].name}"
+            )
     clip, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     clip = clip.float().eval().requires_grad_(False)
     config = json.loads(files[0].read_text())
@@ -83,7 +88,7 @@ def load(folder: Path) -> LoadedModel:
         fingerprint=digest(config, hashlib.sha256(files[1].read_bytes()).hexdigest(), PRECISION),
         logit_scale=float(clip.logit_scale.exp()),
         logit_bias=0.0 if bias is None else float(bias),
-        bytes=sum(p.numel() * p.element_size() for p in clip.parameters()),
+        size=sum(p.numel() * p.element_size() for p in clip.parameters()),
     )
 
 

@@ -10,7 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from steerboard.spec.edits import Add, Condition, Direction, Edit, Feature, Head, Mask, Neuron, Remove, Scale, Set, SteerSet, Unit
+from steerboard.spec.edits import (
+    Add,
+    Condition,
+    Direction,
+    Edit,
+    Feature,
+    Head,
+    Mask,
+    Neuron,
+    Remove,
+    Scale,
+    Set,
+    SteerSet,
+    Unit,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -36,7 +50,7 @@ class ReferenceDictionary:
         if self.normalize == "layer_norm":
             return float(x.std(ddof=1)) + 1e-5
         if self.normalize == "constant_norm_rescale":
-            return float(np.linalg.norm(x)) / np.sqrt(len(x))
+            return float(np.linalg.norm(x) / np.sqrt(len(x)))
         return 1.0
 
     def encode(self, x: Array) -> Array:
@@ -77,10 +91,12 @@ class ReferenceSite:
 
     def lives(self, unit: Unit, t: int) -> bool:
         """Whether the unit exists at token t: a feature does where its dictionary encodes."""
-        return not isinstance(unit, Feature) or self.covers(Mask(kind=self.books[unit.dictionary].tokens), t)
+        return not isinstance(unit, Feature) or self.covers(
+            Mask(kind=self.books[unit.dictionary].tokens), t
+        )
 
     def activation(self, unit: Unit, x: Array, t: int) -> float:
-        """a of a unit at token t of ``x [t, d]``."""
+        """A of a unit at token t of ``x [t, d]``."""
         if not self.lives(unit, t):
             return 0.0
         if isinstance(unit, Feature):
@@ -88,12 +104,12 @@ class ReferenceSite:
         return float(x[t] @ self.vector(unit, x[t]))
 
     def vector(self, unit: Unit, x: Array) -> Array:
-        """v of a unit for a token ``[d]``: the effective decoder row, a coordinate, a direction."""
+        """V of a unit for a token ``[d]``: the effective decoder row, a coordinate, a direction."""
         if isinstance(unit, Feature):
             book = self.books[unit.dictionary]
-            return book.W_dec[unit.index] * book.spread(x)
+            return np.asarray(book.W_dec[unit.index] * book.spread(x))
         if isinstance(unit, Neuron):
-            return np.eye(len(x))[unit.index]
+            return np.asarray(np.eye(len(x))[unit.index])
         assert isinstance(unit, Direction)
         values = unit.values.numpy().astype(np.float64)
         return values / np.linalg.norm(values)
@@ -111,7 +127,11 @@ class ReferenceSite:
 
     def acts(self, edit: Edit, x: Array, t: int) -> bool:
         """mask_e * condition_e at token t."""
-        return self.covers(edit.mask, t) and self.lives(edit.unit, t) and self.holds(edit.condition, x, t)
+        return (
+            self.covers(edit.mask, t)
+            and self.lives(edit.unit, t)
+            and self.holds(edit.condition, x, t)
+        )
 
     def change(self, edit: Edit, x: Array, t: int) -> Array:
         """change_e at token t, but for removals, which are applied together."""
@@ -119,7 +139,7 @@ class ReferenceSite:
             assert isinstance(edit.op, Scale)
             size = x.shape[1] // self.heads
             own = np.arange(x.shape[1]) // size == edit.unit.index
-            return edit.op.m * x[t] * own
+            return np.asarray(edit.op.m * x[t] * own)
         a, v = self.activation(edit.unit, x, t), self.vector(edit.unit, x[t])
         match edit.op:
             case Scale(m=m):
@@ -139,7 +159,7 @@ class ReferenceSite:
         span = span / np.linalg.norm(span, axis=0)
         left, size, _ = np.linalg.svd(span, full_matrices=False)
         basis = left[:, size > 1e-3 * size.max()]
-        return -basis @ (basis.T @ x[t])
+        return np.asarray(-basis @ (basis.T @ x[t]))
 
 
 def apply(site: ReferenceSite, x: Array, steer_set: SteerSet) -> Array:

@@ -28,7 +28,7 @@ def _compiled_operators_load() -> bool:
         return True
     for library in Path(spec.origin).parent.glob("_C*"):
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
             return True
         except OSError:
             continue
@@ -38,10 +38,10 @@ def _compiled_operators_load() -> bool:
 def _declare_missing() -> "torch.library.Library | None":
     if _compiled_operators_load():
         return None
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name, schema in _SCHEMAS.items():
         if _missing(name):
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
     return library
 
 

@@ -7,7 +7,6 @@ what comes back. Any suffix behind a block can be run alone. Shapes: ``x [b, t, 
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import MultiheadAttention, functional
 
@@ -86,12 +85,20 @@ class Tower:
 def check_tower(visual: Any) -> None:
     """Refuse a tower whose forward pass is another than the one written here; raises InvalidRequest."""
     if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None:
-        raise InvalidRequest(f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool")
+        raise InvalidRequest(
+            f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool"
+        )
     if visual.pool_type not in ("tok", "avg"):
-        raise InvalidRequest(f"image tower pools {visual.pool_type!r}, this version knows 'tok' and 'avg'")
+        raise InvalidRequest(
+            f"image tower pools {visual.pool_type!r}, this version knows 'tok' and 'avg'"
+        )
     for block in visual.transformer.resblocks:
-        if not isinstance(block, ResidualAttentionBlock) or not isinstance(block.attn, MultiheadAttention):
-            raise InvalidRequest(f"image tower has blocks {type(block).__name__}, not plain residual attention blocks")
+        if not isinstance(block, ResidualAttentionBlock) or not isinstance(
+            block.attn, MultiheadAttention
+        ):
+            raise InvalidRequest(
+                f"image tower has blocks {type(block).__name__}, not plain residual attention blocks"
+            )
 
 
 def block_of(site: str, blocks: int) -> int:
@@ -103,5 +110,3 @@ def site_names(blocks: int) -> list[str]:
     """All sites, from the input upward."""
     kinds = ("resid_pre", "head_out", "mlp_post", "resid_post")
     return [f"{kind}.{i}" for i in range(blocks) for kind in kinds] + ["embedding"]
-
-

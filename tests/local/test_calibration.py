@@ -15,7 +15,7 @@ from steerboard.spec.errors import DictionaryMisfit, InvalidRequest, NotFound
 
 @pytest.fixture
 def house(tiny_house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("STEERBOARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEERBOARD_MEASURED", str(tmp_path / "cache"))
     return Path(shutil.copytree(tiny_house, tmp_path / "house"))
 
 
@@ -24,7 +24,9 @@ def random_sae(width: int = 24) -> Sae:
     return Sae(torch.randn(width, 48), torch.zeros(48), torch.randn(48, width), torch.zeros(width))
 
 
-def test_a_second_start_reads_what_the_first_measured(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_start_reads_what_the_first_measured(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = steerboard.local(house).model("tiny")
     monkeypatch.setattr(calibration, "measure", None)
     assert steerboard.local(house).model("tiny") == first
@@ -34,7 +36,9 @@ def test_a_changed_dictionary_is_measured_anew_and_refused_with_numbers(house: P
     steerboard.local(house)
     write(house / "middle.safetensors", random_sae(), "resid_post.1")
     for _ in range(2):
-        with pytest.raises(DictionaryMisfit, match=r"explained variance -?\d+\.\d+ there \(floor 0.5\)"):
+        with pytest.raises(
+            DictionaryMisfit, match=r"explained variance -?\d+\.\d+ there \(floor 0.5\)"
+        ):
             steerboard.local(house)
 
 
@@ -70,7 +74,7 @@ def test_a_wrong_configuration_says_what_is_wrong(house: Path, tmp_path: Path) -
         steerboard.local(yaml)
     yaml.write_text(text)
     (house / "middle.safetensors").unlink()
-    with pytest.raises(NotFound, match="middle.safetensors"):
+    with pytest.raises(NotFound, match=r"middle\.safetensors"):
         steerboard.local(house)
     (house / "model" / "open_clip_model.safetensors").unlink()
     with pytest.raises(NotFound, match="open_clip_model"):

@@ -6,9 +6,32 @@ import numpy as np
 import pytest
 
 import steerboard
-from steerboard import Attribute, Digest, Edit, Embed, Encode, Encoded, Feature, Logit, Margin, Mask, Predict, Prompts, Steer, SteerSet, scale
+from steerboard import (
+    Attribute,
+    Digest,
+    Edit,
+    Embed,
+    Encode,
+    Encoded,
+    Feature,
+    Logit,
+    Margin,
+    Mask,
+    Predict,
+    Prompts,
+    Steer,
+    SteerSet,
+    scale,
+)
 from steerboard.spec.edits import Add, Direction, Head, Neuron, Remove, Scale
-from steerboard.spec.errors import BadImage, EmptyMask, ImageNotCached, InvalidRequest, NotFound, OverlappingEdits
+from steerboard.spec.errors import (
+    BadImage,
+    EmptyMask,
+    ImageNotCached,
+    InvalidRequest,
+    NotFound,
+    OverlappingEdits,
+)
 from steerboard.spec.requests import Pixels, Probe
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
@@ -22,7 +45,9 @@ def runner(tiny_house: Path) -> Runner:
     return steerboard.local(tiny_house)
 
 
-def asked(images: list[bytes], *sets: SteerSet, targets: tuple[Margin | Logit, ...] = (Margin(),)) -> Steer:
+def asked(
+    images: list[bytes], *sets: SteerSet, targets: tuple[Margin | Logit, ...] = (Margin(),)
+) -> Steer:
     refs = tuple(Encoded(data=i) for i in images)
     return Steer(model="tiny", images=refs, classifier=PROMPTS, steer_sets=sets, targets=targets)
 
@@ -38,7 +63,9 @@ def test_satisfies_the_protocol_and_tells_what_it_measured(runner: Runner) -> No
     assert last and not last.patches_read
 
 
-def test_an_empty_steer_set_is_the_clean_answer_bit_for_bit(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_an_empty_steer_set_is_the_clean_answer_bit_for_bit(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     sets = (SteerSet(), scale(SITE, "middle", -1, 0, 1, 2), scale(SITE, "middle", 0, 5))
     for steered in runner.steer(asked(tiny_images[:5], *sets)).results():
         assert np.array_equal(steered.clean.logits, steered.steered[0].logits)
@@ -49,13 +76,17 @@ def test_an_empty_steer_set_is_the_clean_answer_bit_for_bit(runner: Runner, tiny
 
 def test_clean_answer_of_steer_is_that_of_predict(runner: Runner, tiny_images: list[bytes]) -> None:
     steered = runner.steer(asked(tiny_images[:3], scale(SITE, "middle", 1, 0))).results()
-    question = Predict(model="tiny", images=tuple(Encoded(data=i) for i in tiny_images[:3]), classifier=PROMPTS)
+    question = Predict(
+        model="tiny", images=tuple(Encoded(data=i) for i in tiny_images[:3]), classifier=PROMPTS
+    )
     for one, two in zip(steered, runner.predict(question).results(), strict=True):
         np.testing.assert_allclose(one.clean.logits, two.logits, atol=1e-4)
         assert abs(two.probabilities.sum() - 1) < 1e-5
 
 
-def test_every_unit_and_site_moves_the_answer_and_prediction_follows(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_every_unit_and_site_moves_the_answer_and_prediction_follows(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     direction = Direction(values=Tensor.of(np.random.default_rng(0).normal(size=24)))
     small = 0.01
     sets = [
@@ -64,14 +95,24 @@ def test_every_unit_and_site_moves_the_answer_and_prediction_follows(runner: Run
         SteerSet(edits=(Edit(site="resid_pre.2", unit=direction, op=Add(alpha=small)),)),
         SteerSet(edits=(Edit(site="embedding", unit=Neuron(index=3), op=Scale(m=small)),)),
         scale(SITE, "middle", small, *range(48)),
-        SteerSet(edits=(Edit(site="resid_post.2", unit=Feature(dictionary="last", index=1), op=Scale(m=small)),)),
+        SteerSet(
+            edits=(
+                Edit(
+                    site="resid_post.2", unit=Feature(dictionary="last", index=1), op=Scale(m=small)
+                ),
+            )
+        ),
     ]
-    one = runner.steer(asked(tiny_images[:1], *sets, targets=(Margin(index=0, against=1), Logit(index=2)))).one()
+    one = runner.steer(
+        asked(tiny_images[:1], *sets, targets=(Margin(index=0, against=1), Logit(index=2)))
+    ).one()
     assert (one.measured != 0).any()
     np.testing.assert_allclose(one.predicted, one.measured, rtol=0.1, atol=2e-4)
 
 
-def test_scores_of_all_units_with_error_and_bias_sum_to_the_total(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_scores_of_all_units_with_error_and_bias_sum_to_the_total(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     for name in ("middle", "last"):
         request = Attribute(
             model="tiny", images=tuple(Encoded(data=i) for i in tiny_images[:3]), classifier=PROMPTS,
@@ -79,34 +120,57 @@ def test_scores_of_all_units_with_error_and_bias_sum_to_the_total(runner: Runner
         )  # fmt: skip
         for attributions in runner.attribute(request).results():
             for a in attributions:
-                assert a.scores.sum() + a.rest + a.error + a.bias == pytest.approx(a.total, abs=1e-4)
+                assert a.scores.sum() + a.rest + a.error + a.bias == pytest.approx(
+                    a.total, abs=1e-4
+                )
                 assert a.maps.shape == (len(a.features), 4, 4)
-                np.testing.assert_allclose(a.maps.sum((1, 2)) + a.prefix_scores, a.scores, atol=1e-5)
+                np.testing.assert_allclose(
+                    a.maps.sum((1, 2)) + a.prefix_scores, a.scores, atol=1e-5
+                )
 
 
-def test_predicted_effect_of_scaling_is_m_times_the_score(runner: Runner, tiny_images: list[bytes]) -> None:
-    request = Attribute(model="tiny", images=(Encoded(data=tiny_images[0]),), classifier=PROMPTS, dictionary="middle", top_k=4)
+def test_predicted_effect_of_scaling_is_m_times_the_score(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    request = Attribute(
+        model="tiny",
+        images=(Encoded(data=tiny_images[0]),),
+        classifier=PROMPTS,
+        dictionary="middle",
+        top_k=4,
+    )
     (attribution,) = runner.attribute(request).one()
     sets = [scale(SITE, "middle", -0.5, int(f)) for f in attribution.features]
     target = Margin(index=attribution.target.index, against=attribution.target.against)
     steered = runner.steer(asked(tiny_images[:1], *sets, targets=(target,))).one()
-    np.testing.assert_allclose(steered.predicted[:, 0], -0.5 * attribution.scores, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        steered.predicted[:, 0], -0.5 * attribution.scores, rtol=1e-3, atol=1e-5
+    )
 
 
-def test_a_margin_left_open_is_top_against_runner_up(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_a_margin_left_open_is_top_against_runner_up(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     steered = runner.steer(asked(tiny_images[:1], SteerSet())).one()
     order = steered.clean.logits.argsort()[::-1]
     assert (steered.targets[0].index, steered.targets[0].against) == tuple(order[:2])
 
 
-def test_code_decodes_to_shape_and_only_where_the_dictionary_lives(runner: Runner, tiny_images: list[bytes]) -> None:
-    code = runner.encode(Encode(model="tiny", images=(Encoded(data=tiny_images[0]),), dictionary="last")).one()
+def test_code_decodes_to_shape_and_only_where_the_dictionary_lives(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    code = runner.encode(
+        Encode(model="tiny", images=(Encoded(data=tiny_images[0]),), dictionary="last")
+    ).one()
     assert code.shape == (17, 48) and set(code.tokens) == {0}
     assert code.dense().shape == (17, 48)
 
 
 def test_embeddings_have_unit_length(runner: Runner, tiny_images: list[bytes]) -> None:
-    for request in (Embed(model="tiny", texts=("a cat", "a dog")), Embed(model="tiny", images=(Encoded(data=tiny_images[0]),))):
+    for request in (
+        Embed(model="tiny", texts=("a cat", "a dog")),
+        Embed(model="tiny", images=(Encoded(data=tiny_images[0]),)),
+    ):
         for result in runner.embed(request).results():
             assert np.linalg.norm(result.values) == pytest.approx(1, abs=1e-5)
 
@@ -117,22 +181,35 @@ def test_one_bad_picture_fails_alone(runner: Runner, tiny_images: list[bytes]) -
     assert isinstance(answer.items[1], BadImage) and answer.items[1].field == "images[1]"
     alone = runner.steer(asked([tiny_images[1]], scale(SITE, "middle", -1, 3))).one()
     assert not isinstance(answer.items[2], Exception)
-    np.testing.assert_allclose(answer.items[2].steered[0].logits, alone.steered[0].logits, atol=1e-4)
+    np.testing.assert_allclose(
+        answer.items[2].steered[0].logits, alone.steered[0].logits, atol=1e-4
+    )
 
 
-def test_all_unknown_digests_are_listed_and_known_ones_answered(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_all_unknown_digests_are_listed_and_known_ones_answered(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     unknown = tuple(Digest(sha256=c * 64) for c in "ab")
     with pytest.raises(ImageNotCached) as caught:
         runner.predict(Predict(model="tiny", images=unknown, classifier=PROMPTS))
     assert caught.value.details["digests"] == "a" * 64 + "," + "b" * 64
     sent = Encoded(data=tiny_images[2])
     first = runner.predict(Predict(model="tiny", images=(sent,), classifier=PROMPTS)).one()
-    again = runner.predict(Predict(model="tiny", images=(Digest(sha256=sent.sha256),), classifier=PROMPTS)).one()
+    again = runner.predict(
+        Predict(model="tiny", images=(Digest(sha256=sent.sha256),), classifier=PROMPTS)
+    ).one()
     assert np.array_equal(first.logits, again.logits)
 
 
-def feature(index: int = 0, site: str = SITE, mask: Mask | None = None, dictionary: str = "middle") -> Edit:
-    return Edit(site=site, unit=Feature(dictionary=dictionary, index=index), op=Scale(m=-1), mask=mask or Mask())
+def feature(
+    index: int = 0, site: str = SITE, mask: Mask | None = None, dictionary: str = "middle"
+) -> Edit:
+    return Edit(
+        site=site,
+        unit=Feature(dictionary=dictionary, index=index),
+        op=Scale(m=-1),
+        mask=mask or Mask(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,19 +228,32 @@ def feature(index: int = 0, site: str = SITE, mask: Mask | None = None, dictiona
     ],
 )  # fmt: skip
 def test_a_steer_set_that_does_not_fit_is_refused(
-    runner: Runner, tiny_images: list[bytes], edits: tuple[Edit, ...], error: type[Exception], field: str
+    runner: Runner,
+    tiny_images: list[bytes],
+    edits: tuple[Edit, ...],
+    error: type[Exception],
+    field: str,
 ) -> None:
     with pytest.raises(error) as caught:
         runner.steer(asked(tiny_images[:1], SteerSet(edits=edits)))
     assert type(caught.value) is error and caught.value.field == field  # type: ignore[attr-defined]
 
 
-def test_disjoint_masks_of_one_unit_do_not_overlap(runner: Runner, tiny_images: list[bytes]) -> None:
-    both = SteerSet(edits=(feature(mask=Mask(kind="prefix")), feature(mask=Mask(kind="patches", cells=((1, 1),)))))
+def test_disjoint_masks_of_one_unit_do_not_overlap(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    both = SteerSet(
+        edits=(
+            feature(mask=Mask(kind="prefix")),
+            feature(mask=Mask(kind="patches", cells=((1, 1),))),
+        )
+    )
     runner.steer(asked(tiny_images[:1], both)).one()
 
 
-def test_unknown_names_and_wrong_shapes_are_refused(runner: Runner, tiny_images: list[bytes]) -> None:
+def test_unknown_names_and_wrong_shapes_are_refused(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
     image = Encoded(data=tiny_images[0])
     probe = Probe(names=("a", "b"), weight=Tensor.of(np.ones((2, 5))), bias=Tensor.of(np.zeros(2)))
     with pytest.raises(NotFound, match="no model"):
@@ -176,4 +266,6 @@ def test_unknown_names_and_wrong_shapes_are_refused(runner: Runner, tiny_images:
         runner.steer(asked(tiny_images[:1], SteerSet(), targets=(Logit(index=7),)))
     small = Pixels(tensor=Tensor.of(np.zeros((3, 8, 8))))
     answer = runner.predict(Predict(model="tiny", images=(small, image), classifier=PROMPTS))
-    assert isinstance(answer.items[0], InvalidRequest) and not isinstance(answer.items[1], Exception)
+    assert isinstance(answer.items[0], InvalidRequest) and not isinstance(
+        answer.items[1], Exception
+    )

@@ -27,14 +27,22 @@ def random_clip(**vision: Any) -> Any:
 
 @pytest.mark.parametrize(
     "vision",
-    [{}, {"no_ln_pre": True}, {"pool_type": "avg"}, {"pool_type": "avg", "final_ln_after_pool": True}, {"ls_init_value": 0.1}],
+    [
+        {},
+        {"no_ln_pre": True},
+        {"pool_type": "avg"},
+        {"pool_type": "avg", "final_ln_after_pool": True},
+        {"ls_init_value": 0.1},
+    ],
 )
 @torch.inference_mode()
 def test_equals_encode_image(vision: dict[str, Any]) -> None:
     clip = random_clip(**vision)
     pixels = torch.randn(3, 3, 32, 32)
     tower = Tower(clip.visual)
-    torch.testing.assert_close(tower.run(tower.start(pixels), 0), clip.encode_image(pixels), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        tower.run(tower.start(pixels), 0), clip.encode_image(pixels), atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.inference_mode()
@@ -90,7 +98,9 @@ def test_the_real_model_equals_encode_image(pool: str) -> None:
     ours, theirs = tower.run(tower.start(pixels), 0), loaded.clip.encode_image(pixels)
     # These embeddings have a norm of 34 to 55, where float32 itself rounds by more than 1e-5:
     # unit length (what a runner serves) is compared in float32, the arithmetic in float64.
-    torch.testing.assert_close(functional.normalize(ours), functional.normalize(theirs), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        functional.normalize(ours), functional.normalize(theirs), atol=1e-5, rtol=0
+    )
     loaded.clip.double()
     exact = tower.run(tower.start(pixels.double()), 0)
     torch.testing.assert_close(exact, loaded.clip.encode_image(pixels.double()), atol=1e-12, rtol=0)
