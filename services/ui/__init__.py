@@ -1,0 +1,1 @@
+"""The Streamlit frontend: user sessions on top of the two gRPC services."""
