@@ -11,7 +11,9 @@ from services.attribution.settings import read_settings
 def main() -> None:
     """Start the part that the command line names."""
     part = sys.argv[1] if len(sys.argv) == 2 else ""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     settings = read_settings(os.environ)
     if part == "door":
         from services.attribution.server import serve

@@ -30,7 +30,9 @@ def size(spec: JobSpec) -> tuple[int, int]:
     return -(-len(spec.images) // CHUNK), len(spec.images)
 
 
-def compute(spec: JobSpec, chunk: int, runner: Runner, read: Read, cards: Cards) -> list[dict[str, Any]]:
+def compute(
+    spec: JobSpec, chunk: int, runner: Runner, read: Read, cards: Cards
+) -> list[dict[str, Any]]:
     """The results of one chunk as JSON objects.
 
     Args:
@@ -61,10 +63,14 @@ def attribute_one(spec: AttributeJob, runner: Runner, read: Read, cards: Cards) 
     answer = runner.attribute(request)
     (found,) = answer.one()
     checked = [int(f) for f in found.features[: spec.verify]]
-    measured = ablate(runner, spec.model, image, spec.classifier, spec.dictionary, checked, found.target)
+    measured = ablate(
+        runner, spec.model, image, spec.classifier, spec.dictionary, checked, found.target
+    )
     known = {c.feature: c for c in cards(spec.dictionary, found.features.tolist())}
     rows = [
-        ranked(found, i, measured[i] if i < len(checked) else None, known.get(int(f)), spec.references)
+        ranked(
+            found, i, measured[i] if i < len(checked) else None, known.get(int(f)), spec.references
+        )
         for i, f in enumerate(found.features)
     ]
     return AttributeResult(
@@ -97,11 +103,15 @@ def ranked(
     )
 
 
-def attribute_part(spec: AttributeSetJob, chunk: int, runner: Runner, read: Read) -> list[dict[str, Any]]:
+def attribute_part(
+    spec: AttributeSetJob, chunk: int, runner: Runner, read: Read
+) -> list[dict[str, Any]]:
     """Ranked features of each picture of a chunk; a bad picture carries its own error."""
     part = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
     images = spec.images[part]
-    targets = list(spec.targets[part] if len(spec.targets) == len(spec.images) else spec.targets * len(images))
+    targets = list(
+        spec.targets[part] if len(spec.targets) == len(spec.images) else spec.targets * len(images)
+    )
     groups: dict[object, list[int]] = {}
     for i, target in enumerate(targets):
         groups.setdefault(target, []).append(i)
@@ -146,6 +156,8 @@ def aggregate(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for part in good:
         for feature, score in zip(part["features"], part["scores"], strict=True):
             totals.setdefault(feature, []).append(score)
-    rows = [{"feature": f, "pictures": len(s), "mean": sum(s) / len(good)} for f, s in totals.items()]
+    rows = [
+        {"feature": f, "pictures": len(s), "mean": sum(s) / len(good)} for f, s in totals.items()
+    ]
     rows.sort(key=lambda r: (-abs(r["mean"]), r["feature"]))
     return {"pictures": len(good), "failed": len(parts) - len(good), "features": rows[:64]}

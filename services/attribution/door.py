@@ -73,8 +73,14 @@ class Desk:
         if found == "new":
             self.send(job, lane, range(chunks))
         status = self.jobs.status(job)
-        note = "" if self.jobs.alive() else "no worker is running: the job waits until one is started"
-        update = {"cached": found == "done", "joined": found in ("queued", "running"), "message": status.message or note}
+        note = (
+            "" if self.jobs.alive() else "no worker is running: the job waits until one is started"
+        )
+        update = {
+            "cached": found == "done",
+            "joined": found in ("queued", "running"),
+            "message": status.message or note,
+        }
         return status.model_copy(update=update)
 
     def address(self, spec: JobSpec) -> str:
@@ -83,7 +89,10 @@ class Desk:
         dictionary = info.dictionary(spec.dictionary)
         if dictionary is None:
             known = ", ".join(d.id for d in info.dictionaries)
-            raise NotFound(f"model {info.id} has no dictionary {spec.dictionary!r}; it has {known}", field="dictionary")
+            raise NotFound(
+                f"model {info.id} has no dictionary {spec.dictionary!r}; it has {known}",
+                field="dictionary",
+            )
         return digest(NUMERICS, spec, info.fingerprint, dictionary.fingerprint, info.precision)
 
     def _model(self, name: str) -> ModelInfo:
@@ -104,7 +113,9 @@ class Desk:
             for chunk in chunks:
                 self.app.send_task(TASK, args=[job, chunk], queue=lane, retry=False)
         except OperationalError as error:
-            away = Unavailable("the queue (Redis) does not answer: try again in a few seconds", retry_after_s=2.0)
+            away = Unavailable(
+                "the queue (Redis) does not answer: try again in a few seconds", retry_after_s=2.0
+            )
             self.jobs.end(job, "failed", away)
             raise away from error
 
@@ -141,13 +152,17 @@ class JobDoor(JobServiceServicer):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def Submit(self, request: jobs_pb2.SubmitRequest, context: Any) -> jobs_pb2.SubmitResponse:
+    async def Submit(
+        self, request: jobs_pb2.SubmitRequest, context: Any
+    ) -> jobs_pb2.SubmitResponse:
         """Accept a job or join the one that runs."""
         spec = job_from_message(request.spec)
         status = await aside(self._desk.submit, spec, list(request.images), caller())
         return jobs_pb2.SubmitResponse(status=job_status_to_message(status))
 
-    async def Watch(self, request: jobs_pb2.WatchRequest, context: Any) -> AsyncIterator[jobs_pb2.WatchResponse]:
+    async def Watch(
+        self, request: jobs_pb2.WatchRequest, context: Any
+    ) -> AsyncIterator[jobs_pb2.WatchResponse]:
         """The state now and at each change."""
         last = None
         while True:
@@ -159,17 +174,23 @@ class JobDoor(JobServiceServicer):
                 return
             await asyncio.sleep(POLL_S)
 
-    async def Result(self, request: jobs_pb2.ResultRequest, context: Any) -> jobs_pb2.ResultResponse:
+    async def Result(
+        self, request: jobs_pb2.ResultRequest, context: Any
+    ) -> jobs_pb2.ResultResponse:
         """A page of results."""
         start = int(request.page_token or 0)
-        status, rows, following = await aside(self._desk.results, request.id, start, request.page_size)
+        status, rows, following = await aside(
+            self._desk.results, request.id, start, request.page_size
+        )
         return jobs_pb2.ResultResponse(
             status=job_status_to_message(status),
             results=[job_result_to_message(r) for r in rows],
             next_page_token=following,
         )
 
-    async def Cancel(self, request: jobs_pb2.CancelRequest, context: Any) -> jobs_pb2.CancelResponse:
+    async def Cancel(
+        self, request: jobs_pb2.CancelRequest, context: Any
+    ) -> jobs_pb2.CancelResponse:
         """Take a job back."""
         await aside(self._desk.jobs.end, request.id, "cancelled")
         status = await aside(self._desk.jobs.status, request.id)
@@ -182,12 +203,16 @@ class ReadingRoom(LibraryServiceServicer):
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    async def ListImageSets(self, request: library_pb2.ListImageSetsRequest, context: Any) -> library_pb2.ListImageSetsResponse:
+    async def ListImageSets(
+        self, request: library_pb2.ListImageSetsRequest, context: Any
+    ) -> library_pb2.ListImageSetsResponse:
         """All image sets."""
         sets = [image_set_to_message(s) for s in self._library.image_sets()]
         return library_pb2.ListImageSetsResponse(image_sets=sets)
 
-    async def ListImages(self, request: library_pb2.ListImagesRequest, context: Any) -> library_pb2.ListImagesResponse:
+    async def ListImages(
+        self, request: library_pb2.ListImagesRequest, context: Any
+    ) -> library_pb2.ListImagesResponse:
         """A page of pictures."""
         cards = self._library.images(request.image_set, request.split, request.group)
         start = int(request.page_token or 0)
@@ -198,12 +223,18 @@ class ReadingRoom(LibraryServiceServicer):
             total=len(cards),
         )
 
-    async def GetImages(self, request: library_pb2.GetImagesRequest, context: Any) -> library_pb2.GetImagesResponse:
+    async def GetImages(
+        self, request: library_pb2.GetImagesRequest, context: Any
+    ) -> library_pb2.GetImagesResponse:
         """Bytes of pictures."""
         found = [(d, await aside(self._library.read, d)) for d in request.digests]
-        return library_pb2.GetImagesResponse(images=[library_pb2.ImageBytes(sha256=d, data=b) for d, b in found])
+        return library_pb2.GetImagesResponse(
+            images=[library_pb2.ImageBytes(sha256=d, data=b) for d, b in found]
+        )
 
-    async def GetFeatures(self, request: library_pb2.GetFeaturesRequest, context: Any) -> library_pb2.GetFeaturesResponse:
+    async def GetFeatures(
+        self, request: library_pb2.GetFeaturesRequest, context: Any
+    ) -> library_pb2.GetFeaturesResponse:
         """What is known of features."""
         cards = await aside(self._library.features, request.dictionary, list(request.indices))
         return library_pb2.GetFeaturesResponse(features=[feature_card_to_message(c) for c in cards])

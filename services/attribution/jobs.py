@@ -54,21 +54,29 @@ def speaking(what: str = "the queue (Redis)") -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise Unavailable(f"{what} does not answer: try again in a few seconds", retry_after_s=2.0) from error
+        raise Unavailable(
+            f"{what} does not answer: try again in a few seconds", retry_after_s=2.0
+        ) from error
 
 
 class Jobs:
     """Records in the broker's Redis, chunk results in the cache's."""
 
     def __init__(self, broker: str, cache: str) -> None:
-        options: dict[str, Any] = {"socket_timeout": 3.0, "socket_connect_timeout": 2.0, "decode_responses": True}
+        options: dict[str, Any] = {
+            "socket_timeout": 3.0,
+            "socket_connect_timeout": 2.0,
+            "decode_responses": True,
+        }
         self._redis: redis.Redis = redis.Redis.from_url(broker, **options)
         self._cache: redis.Redis = redis.Redis.from_url(cache, **options)
         self._open = self._redis.register_script(_OPEN)
         self._finish = self._redis.register_script(_FINISH)
         self._end = self._redis.register_script(_END)
 
-    def open(self, job: str, spec: JobSpec, chunks: int, images: int, lane: str, subject: str) -> str:
+    def open(
+        self, job: str, spec: JobSpec, chunks: int, images: int, lane: str, subject: str
+    ) -> str:
         """Open a record; "new", or the state of the one that is there."""
         with speaking():
             if self._state(job) == "done" and not self._complete(job):
@@ -130,7 +138,10 @@ class Jobs:
         with speaking("the result cache (Redis)"):
             text = self._cache.get(result_key(job, chunk))
         if text is None:
-            raise NotFound(f"chunk {chunk + 1} of job {job} is not computed, or no longer kept: ask again", field="id")
+            raise NotFound(
+                f"chunk {chunk + 1} of job {job} is not computed, or no longer kept: ask again",
+                field="id",
+            )
         found: list[dict[str, Any]] = json.loads(str(text))
         return found
 

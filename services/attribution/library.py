@@ -53,7 +53,9 @@ class Library:
         record = yaml.safe_load(config.read_text())
         base = config.parent
         sets = record.get("image_sets") or {}
-        self._sets = {n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()}
+        self._sets = {
+            n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()
+        }
         self._catalogue = base / record.get("catalogue", "catalogue")
         self._blobs, self._root = fsspec.core.url_to_fs(blobs)
 
@@ -73,13 +75,20 @@ class Library:
     def images(self, name: str, split: str = "", group: str = "") -> list[ImageCard]:
         """Cards of a set; raises NotFound."""
         if name not in self._sets:
-            raise NotFound(f"there is no image set {name!r}; there is {', '.join(self._sets) or 'none'}", field="image_set")
+            raise NotFound(
+                f"there is no image set {name!r}; there is {', '.join(self._sets) or 'none'}",
+                field="image_set",
+            )
         cards = self._sets[name].cards
         return [c for c in cards if split in ("", c.split) and group in ("", c.group)]
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those pictures that are nowhere."""
-        return [d for d in dict.fromkeys(digests) if self._file(d) is None and not self._blobs.exists(self._blob(d))]
+        return [
+            d
+            for d in dict.fromkeys(digests)
+            if self._file(d) is None and not self._blobs.exists(self._blob(d))
+        ]
 
     def read(self, sha256: str) -> bytes:
         """The bytes of a picture; raises ImageNotCached."""
@@ -89,7 +98,9 @@ class Library:
         try:
             data: bytes = self._blobs.cat_file(self._blob(sha256))
         except FileNotFoundError:
-            raise ImageNotCached("a picture is not held here: send its bytes", details={"digests": sha256}) from None
+            raise ImageNotCached(
+                "a picture is not held here: send its bytes", details={"digests": sha256}
+            ) from None
         return data
 
     def keep(self, data: bytes) -> str:
@@ -100,7 +111,9 @@ class Library:
             self._blobs.pipe_file(self._blob(sha256), data)
         return sha256
 
-    def features(self, dictionary: str, indices: Iterable[int], references: int = 16) -> list[FeatureCard]:
+    def features(
+        self, dictionary: str, indices: Iterable[int], references: int = 16
+    ) -> list[FeatureCard]:
         """Cards of the features that are known; none without a catalogue."""
         path = self._catalogue / f"{Path(dictionary).name}.parquet"
         return open_catalogue(path).cards(indices, references) if path.is_file() else []

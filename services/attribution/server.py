@@ -33,14 +33,19 @@ _LOG = logging.getLogger(__name__)
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     desk = await asyncio.to_thread(open_desk, settings)
-    server = grpc.aio.server(interceptors=[Door(settings.token_secret)], options=[*SHARED_OPTIONS, ("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(
+        interceptors=[Door(settings.token_secret)],
+        options=[*SHARED_OPTIONS, ("grpc.so_reuseport", 0)],
+    )
     add_JobServiceServicer_to_server(JobDoor(desk), server)  # type: ignore[no-untyped-call]
     add_LibraryServiceServicer_to_server(ReadingRoom(desk.library), server)  # type: ignore[no-untyped-call]
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
-    reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection(
+        (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
     server.add_insecure_port(settings.listen)
     await server.start()
     _LOG.info("the job door is open on %s", settings.listen)
@@ -58,7 +63,9 @@ def open_desk(settings: Settings) -> Desk:
     """Connect to everything; nothing has to be up yet."""
     jobs = Jobs(settings.broker, settings.cache)
     library = Library(settings.config, settings.blobs)
-    return Desk(jobs, make_app(settings.broker), library, connect(settings.inference, settings.token))
+    return Desk(
+        jobs, make_app(settings.broker), library, connect(settings.inference, settings.token)
+    )
 
 
 async def reconcile(desk: Desk) -> None:

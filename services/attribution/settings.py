@@ -13,8 +13,12 @@ class Settings(Spec):
     """How the door and the workers were asked to run."""
 
     config: Path = Field(description="steerboard.yaml")
-    broker: str = Field(pattern=r"^rediss?://.+", description="Redis of the queue: no eviction", repr=False)
-    cache: str = Field(pattern=r"^rediss?://.+", description="Redis of the results: LRU", repr=False)
+    broker: str = Field(
+        pattern=r"^rediss?://.+", description="Redis of the queue: no eviction", repr=False
+    )
+    cache: str = Field(
+        pattern=r"^rediss?://.+", description="Redis of the results: LRU", repr=False
+    )
     inference: str = "127.0.0.1:50051"
     listen: str = "127.0.0.1:50052"
     blobs: str = Field(default=".steerboard/blobs", description="fsspec URL of uploaded pictures")
@@ -25,7 +29,9 @@ class Settings(Spec):
     @model_validator(mode="after")
     def _strangers_need_tokens(self) -> "Settings":
         if self.token_secret is None and not is_loopback(self.listen):
-            raise ValueError(f"{self.listen} is open to other machines: set STEERBOARD_TOKEN_SECRET, or listen on 127.0.0.1")
+            raise ValueError(
+                f"{self.listen} is open to other machines: set STEERBOARD_TOKEN_SECRET, or listen on 127.0.0.1"
+            )
         return self
 
 
@@ -49,5 +55,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        lines = [f"  {variables.get(str(e['loc'][0]) if e['loc'] else '', '')} {e['msg']}" for e in error.errors()]
+        lines = [
+            f"  {variables.get(str(e['loc'][0]) if e['loc'] else '', '')} {e['msg']}"
+            for e in error.errors()
+        ]
         raise SystemExit("settings do not do:\n" + "\n".join(lines)) from None

@@ -49,17 +49,27 @@ def make_worker(settings: Settings) -> Celery:
             return
         tries = jobs().try_again(job, chunk)
         try:
-            results = compute(_SPEC.validate_json(text), chunk, runner(), library.read, library.features)
+            results = compute(
+                _SPEC.validate_json(text), chunk, runner(), library.read, library.features
+            )
             jobs().store(job, chunk, results)
         except (Unavailable, Overloaded, SoftTimeLimitExceeded) as error:
             if tries < MAX_TRIES:
                 raise task.retry(countdown=WAIT_S, max_retries=None, exc=error) from None
-            jobs().end(job, "failed", error if isinstance(error, SteerboardError) else Internal("the chunk takes too long"))
+            jobs().end(
+                job,
+                "failed",
+                error
+                if isinstance(error, SteerboardError)
+                else Internal("the chunk takes too long"),
+            )
         except SteerboardError as error:
             jobs().end(job, "failed", error)
         except Exception:
             _LOG.exception("chunk %d of job %s", chunk, job)
-            jobs().end(job, "failed", Internal("the computation failed: the log of the worker says why"))
+            jobs().end(
+                job, "failed", Internal("the computation failed: the log of the worker says why")
+            )
 
     app.task(name=TASK, bind=True)(one_chunk)
     return app
@@ -82,7 +92,12 @@ def run(settings: Settings) -> None:
     threading.Thread(target=beat, args=(settings,), daemon=True).start()
     app.worker_main(
         [
-            "worker", "--pool=prefork", f"--concurrency={settings.concurrency}",
-            "--queues=interactive,bulk", "--without-gossip", "--without-mingle", "--loglevel=WARNING",
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={settings.concurrency}",
+            "--queues=interactive,bulk",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=WARNING",
         ]  # fmt: skip
     )

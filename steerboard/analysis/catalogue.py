@@ -72,7 +72,10 @@ class Partial:
                     feature=feature,
                     firing_rate=self.fired[feature] / self.images,
                     maximum=best[0][0],
-                    references=tuple(Reference(image=i, activation=a, heat=tuple(map(tuple, h.tolist()))) for a, i, h in best),
+                    references=tuple(
+                        Reference(image=i, activation=a, heat=tuple(map(tuple, h.tolist())))
+                        for a, i, h in best
+                    ),
                 )
             )
         return cards
@@ -93,7 +96,9 @@ def write_cards(path: Path, cards: Sequence[FeatureCard]) -> None:
         }
         for c in cards
     ]
-    table = pa.Table.from_pylist(rows).replace_schema_metadata({"steerboard.catalogue": str(SCHEMA)})
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(
+        {"steerboard.catalogue": str(SCHEMA)}
+    )
     pq.write_table(table, path, compression="zstd")
 
 
@@ -111,12 +116,17 @@ class CatalogueFile:
 
     def _card(self, row: int, count: int) -> FeatureCard:
         (record,) = self._table.slice(row, 1).to_pylist()
-        heats = [np.asarray(h, np.float32).reshape(record["rows"], -1) for h in record["heats"][:count]]
+        heats = [
+            np.asarray(h, np.float32).reshape(record["rows"], -1) for h in record["heats"][:count]
+        ]
         references = zip(record["images"], record["activations"], heats, strict=False)
         return FeatureCard(
             dictionary=self._dictionary,
             feature=record["feature"],
             firing_rate=record["firing_rate"],
             maximum=record["maximum"],
-            references=tuple(Reference(image=i, activation=a, heat=tuple(map(tuple, h.tolist()))) for i, a, h in references),
+            references=tuple(
+                Reference(image=i, activation=a, heat=tuple(map(tuple, h.tolist())))
+                for i, a, h in references
+            ),
         )

@@ -6,29 +6,41 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+catalogues = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
+app.add_typer(catalogues, name="catalogue")
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 
 
 @app.command()
 def demo(
     config: Config = Path("demo"),
-    check: Annotated[bool, typer.Option(help="run tasks A and B without a browser, print the table")] = False,
-    json_path: Annotated[Path | None, typer.Option("--json", help="write the table there too")] = None,
+    check: Annotated[
+        bool, typer.Option(help="run tasks A and B without a browser, print the table")
+    ] = False,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="write the table there too")
+    ] = None,
     ui_port: Annotated[int, typer.Option(help="port of the page")] = 8501,
-    folder: Annotated[Path, typer.Option(help="logs, sessions and Redis files")] = Path(".steerboard"),
+    port_base: Annotated[int, typer.Option(help="inference there, jobs next; 0: free ports")] = 0,
+    browser: Annotated[bool, typer.Option(help="open the page when it is up")] = True,
+    folder: Annotated[Path, typer.Option(help="logs, sessions and Redis files")] = Path(
+        ".steerboard"
+    ),
 ) -> None:
     """Start everything on this machine and open the workbench."""
     from steerboard.cli.demo import run_check, run_demo
 
     if check:
         raise typer.Exit(run_check(config, folder, json_path))
-    raise typer.Exit(run_demo(config, folder, ui_port))
+    raise typer.Exit(run_demo(config, folder, ui_port, port_base, browser))
 
 
 @app.command()
 def token(
     subject: str,
-    secret: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN_SECRET", help="the services' secret")],
+    secret: Annotated[
+        str, typer.Option(envvar="STEERBOARD_TOKEN_SECRET", help="the services' secret")
+    ],
     tenant: str = "default",
     role: str = "researcher",
     bulk: Annotated[bool, typer.Option(help="allow the bulk lane")] = True,
@@ -38,12 +50,14 @@ def token(
     from steerboard.api.tokens import Identity, sign
 
     lanes = ("interactive", "bulk") if bulk else ("interactive",)
-    who = Identity.model_validate({"subject": subject, "tenant": tenant, "role": role, "lanes": lanes})
+    who = Identity.model_validate(
+        {"subject": subject, "tenant": tenant, "role": role, "lanes": lanes}
+    )
     typer.echo(sign(who, secret, hours * 3600))
 
 
-@app.command()
-def catalogue(
+@catalogues.command("build")
+def build_catalogue(
     config: Config = Path("demo"),
     model: str = "emojiland",
     image_set: Annotated[str, typer.Option("--images")] = "emojiland",
@@ -54,6 +68,14 @@ def catalogue(
     from steerboard.cli.catalogue import build
 
     build(config, model, image_set, split, references)
+
+
+@app.command()
+def serve(part: Annotated[str, typer.Argument(help="inference, jobs, worker or ui")]) -> None:
+    """Run one service in this process's place; its settings come from the environment."""
+    from steerboard.cli.serve import replace_by
+
+    replace_by(part)
 
 
 def main() -> None:

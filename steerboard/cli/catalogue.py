@@ -22,7 +22,11 @@ def build(config: Path, model: str, image_set: str, split: str, references: int)
         raise NotFound(f"there is no image set {image_set!r} in {config}")
     images = settings.image_sets[image_set]
     rows = [json.loads(line) for line in (base / images.manifest).read_text().splitlines()]
-    pictures = [(base / images.images / r["path"]).read_bytes() for r in rows if split in ("", r.get("split"))]
+    pictures = [
+        (base / images.images / r["path"]).read_bytes()
+        for r in rows
+        if split in ("", r.get("split"))
+    ]
     runner = open_local(config, "")
     info = runner.model(model)
     for dictionary in info.dictionaries:
@@ -30,7 +34,9 @@ def build(config: Path, model: str, image_set: str, split: str, references: int)
         starts = range(0, len(pictures), BATCH)
         for start in track(starts, f"{dictionary.id} over {len(pictures)} pictures"):
             part = pictures[start : start + BATCH]
-            request = Encode(model=model, images=tuple(Encoded(data=d) for d in part), dictionary=dictionary.id)
+            request = Encode(
+                model=model, images=tuple(Encoded(data=d) for d in part), dictionary=dictionary.id
+            )
             for data, code in zip(part, runner.encode(request).results(), strict=True):
                 partial.add(image_digest(data), code, info.prefix_tokens, info.grid)
         path = base / (settings.catalogue or "catalogue") / f"{dictionary.id}.parquet"

@@ -5,6 +5,7 @@ import secrets
 import sys
 import time
 import urllib.request
+import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,16 +77,30 @@ def redis_children(environment: Mapping[str, str], folder: Path) -> tuple[list[C
     return [queue.child(keeps=True), results.child(keeps=False)], queue.url, results.url
 
 
-def plan(config: Path, folder: Path, ui_port: int, with_ui: bool) -> tuple[list[Child], Addresses]:
-    """Every child of the demo, in the order they start."""
+def plan(
+    config: Path, folder: Path, ui_port: int, with_ui: bool, base: int = 0
+) -> tuple[list[Child], Addresses]:
+    """Every child of the demo, in the order they start; inference at port ``base``, jobs next."""
     children, broker, cache = redis_children(os.environ, folder)
-    inference, jobs = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    inference, jobs = (f"127.0.0.1:{base + i if base else free_port()}" for i in range(2))
     at = Addresses(broker, cache, inference, jobs, ui_port)
     environment = at.environment(config, folder)
+    # There the same variable names the folder that keeps what calibration measured.
+    own = {**environment, "STEERBOARD_CACHE": str((folder / "measured").resolve())}
     children += [
-        Child("inference", (PYTHON, "-m", "services.inference"), environment, lambda: healthy(inference)),
-        Child("job-door", (PYTHON, "-m", "services.attribution", "door"), environment, lambda: healthy(jobs)),
-        Child("worker", (PYTHON, "-m", "services.attribution", "worker"), environment, lambda: worker_is_up(broker)),
+        Child("inference", (PYTHON, "-m", "services.inference"), own, lambda: healthy(inference)),
+        Child(
+            "job-door",
+            (PYTHON, "-m", "services.attribution", "door"),
+            environment,
+            lambda: healthy(jobs),
+        ),
+        Child(
+            "worker",
+            (PYTHON, "-m", "services.attribution", "worker"),
+            environment,
+            lambda: worker_is_up(broker),
+        ),
     ]
     if with_ui:
         children.append(Child("ui", ui_command(ui_port), environment, lambda: page_is_up(ui_port)))
@@ -119,25 +134,36 @@ def worker_is_up(broker: str) -> bool:
 def require(config: Path) -> None:
     """The demo's files are there."""
     if not (config / "steerboard.yaml").is_file() and not config.is_file():
-        raise NotFound(f"{config} holds no steerboard.yaml: run this from the repository, or name one with --config")
+        raise NotFound(
+            f"{config} holds no steerboard.yaml: run this from the repository, or name one with --config"
+        )
 
 
-def run_demo(config: Path, folder: Path, ui_port: int) -> int:
+def run_demo(config: Path, folder: Path, ui_port: int, base: int = 0, browser: bool = True) -> int:
     """Start everything, say where the page is, and stay until Ctrl-C or until a part dies."""
     console = Console()
     require(config)
-    if listening(ui_port):
-        console.print(f"[red]port {ui_port} is taken: choose another with --ui-port[/red]")
+    taken = [p for p in ([ui_port] + ([base, base + 1] if base else [])) if listening(p)]
+    if taken:
+        console.print(
+            f"[red]port {taken[0]} is taken: --ui-port or --port-base choose others[/red]"
+        )
         return 1
     began = time.monotonic()
-    children, at = plan(config, folder, ui_port, with_ui=True)
+    children, at = plan(config, folder, ui_port, True, base)
     try:
         with House(folder / "logs", console) as house:
             for child in children:
                 house.start(child)
             house.wait()
-            console.print(f"up in {time.monotonic() - began:.0f} s; runner at {at.inference}, jobs at {at.jobs}, logs in {folder / 'logs'}")
-            console.print(f"\n  open [bold]http://127.0.0.1:{ui_port}[/bold]   (Ctrl-C stops everything)\n")
+            console.print(
+                f"up in {time.monotonic() - began:.0f} s; runner at {at.inference}, jobs at {at.jobs}, logs in {folder / 'logs'}"
+            )
+            console.print(
+                f"\n  open [bold]http://127.0.0.1:{ui_port}[/bold]   (Ctrl-C stops everything)\n"
+            )
+            if browser:
+                webbrowser.open(f"http://127.0.0.1:{ui_port}")
             while True:
                 house.check()
                 time.sleep(0.5)
@@ -161,7 +187,7 @@ def run_check(config: Path, folder: Path, json_path: Path | None) -> int:
             for child in children:
                 house.start(child)
             house.wait()
-            return report(console, at.inference, at.jobs, json_path)
+            return report(console, at.inference, at.jobs, json_path, config)
     except SteerboardError as error:
         console.print(f"[red]{error.message}[/red]", highlight=False)
         return 1

@@ -61,23 +61,34 @@ class House:
                 while not child.healthy():
                     self.check()
                     if time.monotonic() - began > child.patience_s:
-                        raise Unavailable(f"{child.name} is not healthy after {child.patience_s:.0f} s\n{self.tail(child)}")
+                        raise Unavailable(
+                            f"{child.name} is not healthy after {child.patience_s:.0f} s\n{self.tail(child)}"
+                        )
                     time.sleep(0.1)
-            self.console.print(f"[green]●[/green] {child.name} [dim]{time.monotonic() - began:.1f} s[/dim]")
+            self.console.print(
+                f"[green]●[/green] {child.name} [dim]{time.monotonic() - began:.1f} s[/dim]"
+            )
 
     def check(self) -> None:
         """Raises Unavailable, with the last lines of its log, when a child has died."""
         for child, process in self._running:
             code = process.poll()
             if code is not None:
-                raise Unavailable(f"{child.name} ended with code {code}; its last lines:\n{self.tail(child)}")
+                raise Unavailable(
+                    f"{child.name} ended with code {code}; its last lines:\n{self.tail(child)}"
+                )
 
     def tail(self, child: Child, lines: int = 12) -> str:
         """The end of a child's log."""
         text = (self.logs / f"{child.name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for _, process in reversed(self._running):
             send(process, signal.SIGTERM)
         limit = time.monotonic() + STOP_S

@@ -51,7 +51,11 @@ class Server:
 
     def config(self, keeps: bool) -> str:
         """The server's configuration file."""
-        policy = "maxmemory-policy noeviction\nappendonly yes" if keeps else "maxmemory-policy allkeys-lru\nsave \"\""
+        policy = (
+            "maxmemory-policy noeviction\nappendonly yes"
+            if keeps
+            else 'maxmemory-policy allkeys-lru\nsave ""'
+        )
         return (
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\ndir {self.folder.resolve()}\n"
             f"maxmemory 256mb\n{policy}\n"
