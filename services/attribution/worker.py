@@ -99,5 +99,5 @@ def run(settings: Settings) -> None:
             "--without-gossip",
             "--without-mingle",
             "--loglevel=WARNING",
-        ]  # fmt: skip
+        ]
     )

@@ -13,7 +13,7 @@ from steerboard.spec.runner import Runner
 
 @dataclass(frozen=True)
 class Contrast:
-    """Contrastive attribution of one picture: features ``[n]`` and R of wrong minus true ``[n]``."""
+    """One picture: features ``[n]`` and R of the margin wrong minus true ``[n]``."""
 
     features: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ class Rate:
 
     @property
     def value(self) -> float:
-        """hits / n; 0 where there is nothing to count."""
+        """The share hits / n; 0 where there is nothing to count."""
         return self.hits / self.n if self.n else 0.0
 
     @property

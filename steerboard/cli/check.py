@@ -80,9 +80,8 @@ def by_worker(
         targets=tuple(margins),
         top_k=TOP_K,
     )
-    status = door.submit(job, [p.image.data for p in pictures])
-    for status in door.watch(status.id):
-        pass
+    opened = door.submit(job, [p.image.data for p in pictures])
+    *_, status = door.watch(opened.id)
     if status.state != "done":
         raise Unavailable(f"the job {status.id[:12]} ended as {status.state}: {status.message}")
     return [contrast(r) for r in door.result(status.id) if isinstance(r, dict) and "image" in r]

@@ -135,7 +135,8 @@ def require(config: Path) -> None:
     """The demo's files are there."""
     if not (config / "steerboard.yaml").is_file() and not config.is_file():
         raise NotFound(
-            f"{config} holds no steerboard.yaml: run this from the repository, or name one with --config"
+            f"{config} holds no steerboard.yaml: run this from the repository, "
+            "or name one with --config"
         )
 
 
@@ -157,7 +158,8 @@ def run_demo(config: Path, folder: Path, ui_port: int, base: int = 0, browser: b
                 house.start(child)
             house.wait()
             console.print(
-                f"up in {time.monotonic() - began:.0f} s; runner at {at.inference}, jobs at {at.jobs}, logs in {folder / 'logs'}"
+                f"up in {time.monotonic() - began:.0f} s; runner at {at.inference}, "
+                f"jobs at {at.jobs}, logs in {folder / 'logs'}"
             )
             console.print(
                 f"\n  open [bold]http://127.0.0.1:{ui_port}[/bold]   (Ctrl-C stops everything)\n"

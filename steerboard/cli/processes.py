@@ -62,7 +62,8 @@ class House:
                     self.check()
                     if time.monotonic() - began > child.patience_s:
                         raise Unavailable(
-                            f"{child.name} is not healthy after {child.patience_s:.0f} s\n{self.tail(child)}"
+                            f"{child.name} is not healthy after {child.patience_s:.0f} s\n"
+                            f"{self.tail(child)}"
                         )
                     time.sleep(0.1)
             self.console.print(

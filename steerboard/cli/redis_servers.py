@@ -57,7 +57,8 @@ class Server:
             else 'maxmemory-policy allkeys-lru\nsave ""'
         )
         return (
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\ndir {self.folder.resolve()}\n"
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
+            f"dir {self.folder.resolve()}\n"
             f"maxmemory 256mb\n{policy}\n"
         )
 

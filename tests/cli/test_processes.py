@@ -1,0 +1,36 @@
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from steerboard.cli.processes import Child, House
+from steerboard.cli.serve import command_of
+from steerboard.spec.errors import InvalidRequest, Unavailable
+
+
+def test_a_child_that_dies_is_named_with_its_last_words(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "raise SystemExit('the port is taken')")
+    child = Child("door", command, {}, lambda: False, 20)
+    with House(tmp_path, Console(quiet=True)) as house:
+        house.start(child)
+        with pytest.raises(Unavailable, match=r"door ended with code 1[\s\S]*the port is taken"):
+            house.wait()
+
+
+def test_leaving_stops_every_child(tmp_path: Path) -> None:
+    child = Child(
+        "sleeper", (sys.executable, "-c", "import time; time.sleep(60)"), {}, lambda: True
+    )
+    with House(tmp_path, Console(quiet=True)) as house:
+        house.start(child)
+        house.wait()
+        ((_, process),) = house._running
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_an_unknown_service_is_refused() -> None:
+    assert command_of("jobs")[-1] == "door"
+    with pytest.raises(InvalidRequest, match="no service"):
+        command_of("moon")
