@@ -109,7 +109,8 @@ def tiny_house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "models:\n  tiny:\n    path: model\n    prompts: classes.json\n    dictionaries:\n"
         "      middle: {path: middle.safetensors}\n      last: {path: last.safetensors}\n"
         "    calibration: {images: images, manifest: images/manifest.jsonl, count: 16}\n"
-        "image_sets:\n  tiny: {images: images, manifest: images/manifest.jsonl}\ncatalogue: catalogue\n"
+        "image_sets:\n  tiny: {images: images, manifest: images/manifest.jsonl}\n"
+        "catalogue: catalogue\n"
     )
     return folder
 

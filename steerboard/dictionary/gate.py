@@ -75,8 +75,9 @@ def gate(
             ", ".join(f"{other} {value:.3f}" for other, value in tried.items()) or "no other site"
         )
         raise DictionaryMisfit(
-            f"dictionary {name} does not fit {site}: explained variance {worst:.3f} there (floor {FLOOR}),"
-            f" elsewhere {others}; check layer, token set, input bias, normalisation and backbone"
+            f"dictionary {name} does not fit {site}: explained variance {worst:.3f} there"
+            f" (floor {FLOOR}), elsewhere {others};"
+            " check layer, token set, input bias, normalisation and backbone"
         )
     return found
 

@@ -60,7 +60,7 @@ def entry(site: str, blocks: int) -> int:
 
 
 def suffix(tower: Tower, x: Tensor, first: int, visit: Visit) -> Tensor:
-    """From the input of block ``first`` to the embedding ``[n, e]``, edits of the last output first."""
+    """From the input of block ``first`` to the embedding, edits of ``x`` itself first."""
     if first:
         x = visit(f"resid_post.{first - 1}", x)
     return tower.run(x, first, visit)
@@ -76,7 +76,7 @@ class DirectKernel:
         self._lock = threading.Lock()
 
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
-        """See ``Kernel``. Equal rows are computed once, so an empty steer set *is* the clean row."""
+        """See ``Kernel``. Equal rows are computed once: an empty steer set *is* the clean row."""
         keys = [(row.image, digest(row.steer)) for row in rows]
         unique = dict(zip(keys, rows, strict=True))
         starts = self._starts(served, list(unique.values()))

@@ -16,7 +16,7 @@ from steerboard.spec.requests import Classifier, Margin, Prompts, Target
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """``logits [c] = weight [c, e] . embedding + bias [c]``; for prompts the weight is scale x text."""
+    """``logits [c] = weight [c, e] . embedding + bias [c]``; prompts: weight is scale x text."""
 
     weight: Tensor
     bias: Tensor
@@ -62,7 +62,8 @@ def readout(served: ServedModel, classifier: Classifier) -> Readout:
     weight = torch.from_numpy(classifier.weight.numpy().astype(np.float32))
     if weight.shape[1] != served.info.embedding_width:
         raise InvalidRequest(
-            f"the probe reads {weight.shape[1]} numbers, embeddings of {served.info.id} have {served.info.embedding_width}",
+            f"the probe reads {weight.shape[1]} numbers, embeddings of"
+            f" {served.info.id} have {served.info.embedding_width}",
             field="classifier.weight",
         )
     return Readout(weight, torch.from_numpy(classifier.bias.numpy().astype(np.float32)))

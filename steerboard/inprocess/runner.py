@@ -100,8 +100,8 @@ class LocalRunner:
         site = served.info.site(dictionary.site)
         if dictionary.tokens == "patches" and site is not None and not site.patches_read:
             raise InvalidRequest(
-                f"no gradient reaches the patches at {dictionary.site}: choose a dictionary of an earlier site,"
-                f" or one over {PREFIX_TOKEN}",
+                f"no gradient reaches the patches at {dictionary.site}: choose a dictionary of an"
+                f" earlier site, or one over {PREFIX_TOKEN}",
                 field="dictionary",
             )
         head = readout(served, request.classifier)

@@ -71,7 +71,7 @@ def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
     """Width, tokens and units of a site."""
     kind = name.partition(".")[0]
     last = block_of(name, len(tower.blocks)) >= len(tower.blocks) - 1
-    # In the last block keys and values are formed before head_out: only resid_pre still reaches them.
+    # In the last block keys and values are formed before head_out: only resid_pre reaches them.
     read_by_prefix = kind == "resid_pre" or not last
     widths = {"mlp_post": tower.mlp_width, "embedding": tower.embedding_width}
     return SiteInfo(

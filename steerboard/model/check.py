@@ -14,8 +14,8 @@ def check_steer_set(model: ModelInfo, steer_set: SteerSet, field: str = "steer_s
     for (i, a), (j, b) in combinations(enumerate(steer_set.edits), 2):
         if a.site == b.site and a.unit == b.unit and tokens(model, a) & tokens(model, b):
             raise OverlappingEdits(
-                f"edits {i + 1} and {j + 1} both move {describe(a.unit)} at {a.site} on the same tokens:"
-                " join them into one or give them disjoint masks",
+                f"edits {i + 1} and {j + 1} both move {describe(a.unit)} at {a.site} on"
+                " the same tokens: join them into one or give them disjoint masks",
                 field=f"{field}.edits[{j}]",
             )
 
@@ -25,7 +25,8 @@ def check_edit(model: ModelInfo, edit: Edit, field: str) -> None:
     site = model.site(edit.site)
     if site is None:
         raise NotFound(
-            f"model {model.id} has no site {edit.site!r}; its sites are {', '.join(s.name for s in model.sites)}",
+            f"model {model.id} has no site {edit.site!r}; its sites are"
+            f" {', '.join(s.name for s in model.sites)}",
             field=f"{field}.site",
         )
     check_unit(model, site, edit.unit, f"{field}.unit")

@@ -58,7 +58,7 @@ class Layout:
     grid: tuple[int, int]
 
     def mask(self, mask: Mask, tokens: int) -> Tensor:
-        """Which of ``tokens`` tokens a mask covers, bool ``[t]``; a single token is a prefix token."""
+        """Which of ``tokens`` tokens a mask covers, bool ``[t]``; a lone token is a prefix."""
         covered = torch.zeros(tokens, dtype=torch.bool)
         if mask.kind == "all":
             covered[:] = True
@@ -146,7 +146,8 @@ class Editor:
             case Set(value=value, everywhere=everywhere):
                 return (value - a) * (torch.ones_like(a) if everywhere else (a != 0))
             case Add(alpha=alpha):
-                return a.new_full(a.shape, alpha * self.n_bar[site]) / v.norm()
+                length: Tensor = v.norm()
+                return a.new_full(a.shape, alpha * self.n_bar[site]) / length
             case Remove():
                 raise AssertionError("removals are applied together")
 
@@ -169,7 +170,7 @@ class Editor:
         return out * self._gates(x, edits)[..., None]
 
     def _projection(self, x: Tensor, edits: list[Edit]) -> Tensor:
-        """Minus the projection of ``x [t, d]`` on the span of all directions removed at each token."""
+        """Minus the projection of ``x [t, d]`` on the span of what is removed at each token."""
         units = [e.unit for e in edits]
         several = x.expand(len(edits), *x.shape)
         vectors = self.vectors(several, units)

@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ReferenceDictionary:
-    """Plain arrays of a dictionary: ``W_enc [d, f]``, ``b_enc [f]``, ``W_dec [f, d]``, ``b_dec [d]``."""
+    """Plain arrays: ``W_enc [d, f]``, ``b_enc [f]``, ``W_dec [f, d]``, ``b_dec [d]``."""
 
     W_enc: Array
     b_enc: Array

@@ -1,4 +1,4 @@
-"""The image tower of open_clip as an explicit forward pass that can stop, start and be read anywhere.
+"""The image tower of open_clip as an explicit pass that can stop, start and be read anywhere.
 
 No hooks: the pass calls ``visit(site, x)`` at each site, from the input upward, and goes on with
 what comes back. Any suffix behind a block can be run alone. Shapes: ``x [b, t, d]``.
@@ -83,7 +83,7 @@ class Tower:
 
 
 def check_tower(visual: Any) -> None:
-    """Refuse a tower whose forward pass is another than the one written here; raises InvalidRequest."""
+    """Refuse a tower whose pass is another than the one written here; raises InvalidRequest."""
     if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None:
         raise InvalidRequest(
             f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool"
@@ -97,7 +97,7 @@ def check_tower(visual: Any) -> None:
             block.attn, MultiheadAttention
         ):
             raise InvalidRequest(
-                f"image tower has blocks {type(block).__name__}, not plain residual attention blocks"
+                f"image tower has blocks {type(block).__name__}, not residual attention blocks"
             )
 
 

@@ -1,4 +1,4 @@
-"""The in-process Runner on a tiny house: the identities of methods, and what a person can send wrong."""
+"""The in-process Runner on a tiny house: the identities, and what a person can send wrong."""
 
 from pathlib import Path
 
@@ -115,9 +115,14 @@ def test_scores_of_all_units_with_error_and_bias_sum_to_the_total(
 ) -> None:
     for name in ("middle", "last"):
         request = Attribute(
-            model="tiny", images=tuple(Encoded(data=i) for i in tiny_images[:3]), classifier=PROMPTS,
-            dictionary=name, targets=(Margin(), Logit(index=1)), top_k=5, maps=True,
-        )  # fmt: skip
+            model="tiny",
+            images=tuple(Encoded(data=i) for i in tiny_images[:3]),
+            classifier=PROMPTS,
+            dictionary=name,
+            targets=(Margin(), Logit(index=1)),
+            top_k=5,
+            maps=True,
+        )
         for attributions in runner.attribute(request).results():
             for a in attributions:
                 assert a.scores.sum() + a.rest + a.error + a.bias == pytest.approx(
@@ -219,14 +224,41 @@ def feature(
         ((feature(index=48),), NotFound, "steer_sets[0].edits[0].unit"),
         ((feature(dictionary="none"),), NotFound, "steer_sets[0].edits[0].unit.dictionary"),
         ((feature(site="resid_post.0"),), InvalidRequest, "steer_sets[0].edits[0].unit"),
-        ((feature(), feature(mask=Mask(kind="prefix"))), OverlappingEdits, "steer_sets[0].edits[1]"),
+        (
+            (feature(), feature(mask=Mask(kind="prefix"))),
+            OverlappingEdits,
+            "steer_sets[0].edits[1]",
+        ),
         ((feature(mask=Mask(kind="patches")),), EmptyMask, "steer_sets[0].edits[0].mask"),
-        ((feature(mask=Mask(kind="patches", cells=((4, 0),))),), InvalidRequest, "steer_sets[0].edits[0].mask"),
-        ((Edit(site="resid_post.2", unit=Neuron(index=0), op=Scale(m=1), mask=Mask(kind="patches", cells=((0, 0),))),), EmptyMask, "steer_sets[0].edits[0].mask"),
-        ((Edit(site="head_out.0", unit=Head(index=3), op=Scale(m=1)),), NotFound, "steer_sets[0].edits[0].unit"),
-        ((Edit(site=SITE, unit=Direction(values=Tensor.of([1.0, 2.0])), op=Remove()),), InvalidRequest, "steer_sets[0].edits[0].unit"),
+        (
+            (feature(mask=Mask(kind="patches", cells=((4, 0),))),),
+            InvalidRequest,
+            "steer_sets[0].edits[0].mask",
+        ),
+        (
+            (
+                Edit(
+                    site="resid_post.2",
+                    unit=Neuron(index=0),
+                    op=Scale(m=1),
+                    mask=Mask(kind="patches", cells=((0, 0),)),
+                ),
+            ),
+            EmptyMask,
+            "steer_sets[0].edits[0].mask",
+        ),
+        (
+            (Edit(site="head_out.0", unit=Head(index=3), op=Scale(m=1)),),
+            NotFound,
+            "steer_sets[0].edits[0].unit",
+        ),
+        (
+            (Edit(site=SITE, unit=Direction(values=Tensor.of([1.0, 2.0])), op=Remove()),),
+            InvalidRequest,
+            "steer_sets[0].edits[0].unit",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_steer_set_that_does_not_fit_is_refused(
     runner: Runner,
     tiny_images: list[bytes],
