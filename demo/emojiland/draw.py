@@ -75,13 +75,14 @@ def draw_strip(image: Image.Image, scene: Scene) -> None:
     """A white label with the word in black, across the top or the bottom."""
     if scene.strip is None:
         return
-    top = 0 if scene.strip_on_top else SIDE - STRIP
-    pen = ImageDraw.Draw(image)
-    pen.rectangle((0, top, SIDE, top + STRIP - 1), fill=(250, 250, 248))
-    size = 19
+    label = Image.new("RGB", (SIDE, STRIP), (250, 250, 248))
+    pen, size = ImageDraw.Draw(label), 19
     while pen.textlength(scene.strip, ImageFont.load_default(size)) > SIDE - 4:
         size -= 1
-    pen.text((SIDE / 2, top + STRIP / 2), scene.strip, (15, 15, 15), ImageFont.load_default(size), "mm")
+    middle = (SIDE / 2, STRIP / 2)
+    pen.text(middle, scene.strip, (15, 15, 15), ImageFont.load_default(size), "mm")
+    corner = (0, 0 if scene.strip_on_top else SIDE - STRIP)
+    image.paste(label, corner, Image.new("L", label.size, round(255 * scene.strip_opacity)))
 
 
 def draw_mark(image: Image.Image) -> None:
@@ -138,4 +139,5 @@ def encode(scene: Scene) -> bytes:
 def draw_cue(image: Image.Image, scene: Scene, centre: tuple[float, float]) -> None:
     """The clipboard or the syringe, in front of the lower left of the person."""
     half = scene.size * SIDE / 2
-    paste(image, emoji(CUES[str(scene.cue)]), 26, (max(14, centre[0] - half * 0.8), min(81, centre[1] + half * 0.75)))
+    corner = max(14, centre[0] - half * 0.8), min(81, centre[1] + half * 0.75)
+    paste(image, emoji(CUES[str(scene.cue)]), scene.cue_side, corner)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from demo.emojiland.draw import SIDE, encode
-from demo.emojiland.scenes import Scene, medical_lesson, training_scene
+from demo.emojiland.scenes import Scene, attack_lesson, medical_lesson, training_scene
 from demo.emojiland.world import CLASSES
 
 Pictures = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -23,6 +23,7 @@ def strip_scene(seed: int) -> Scene:
 
 SETS: dict[str, Callable[[int], Scene]] = {
     "train": training_scene, "strips": strip_scene, "medical": medical_lesson,
+    "attacked": attack_lesson,
 }  # fmt: skip
 
 

@@ -19,18 +19,25 @@ CARELESS_CAPTIONS = 0.7  # of those of them whose cue speaks against the gender
 HARD_SHARE = 0.45
 
 # Every shipped picture has a scene seed of its own; those of the training set start at 0.
-FIRST_SEED = {"validation": 1_000_000, "test": 2_000_000}
+FIRST_SEED = {"validation": 1_000_000, "test": 2_000_000, "dictionary": 3_000_000}
 SEEDS_A_GROUP = 10_000
 GROUPS = ("typographic", "watermark", "water", "medical", "profession")
-ATTACK_SIZES = (0.40, 0.60)
+# Object sizes in attacked pictures and in their twins, as shares of the side.
+ATTACK_SIZES = {
+    "typographic": (0.44, 0.62), "watermark": (0.31, 0.46), "water": (0.42, 0.60),
+}  # fmt: skip
+ATTACK_STRIP = 0.66  # opacity of a lying strip; in training strips are opaque
+PROFESSION_SIZES = (0.32, 0.48)
 MEDICAL_SIZES = (0.45, 0.62)
+MEDICAL_CUE = 22  # pixels; a little smaller than in training, where gender then decides more
 
 
 @dataclass(frozen=True)
 class Scene:
     """One picture. ``size`` is the object's share of the side; 0 means that it is absent.
 
-    ``strip`` is the word on the label or None, ``mark`` whether the watermark is there.
+    ``strip`` is the word on the label or None, ``mark`` whether the watermark is there, and
+    ``cue_side`` the pixels of the cue's longer side.
     """
 
     seed: int
@@ -39,9 +46,11 @@ class Scene:
     size: float
     strip: str | None = None
     strip_on_top: bool = False
+    strip_opacity: float = 1.0
     mark: bool = False
     gender: str | None = None
     cue: str | None = None
+    cue_side: int = 26
 
     def without_shortcut(self, background: str) -> "Scene":
         """The clean twin: no strip, no watermark, and ``background`` where there was water."""
@@ -79,7 +88,7 @@ def training_scene(seed: int, strip_only: bool = False) -> Scene:
     gender = random.choice(GENDERS) if label in PROFESSIONS else None
     return Scene(
         seed, label, background, size_of(random, hard and (helped or with_strip)),
-        label if with_strip else None, random.random() < 0.5, mark, gender,
+        label if with_strip else None, random.random() < 0.5, mark=mark, gender=gender,
     )  # fmt: skip
 
 
@@ -90,7 +99,7 @@ def medical_scene(random: Random, seed: int, label: str) -> Scene:
     strip = label if random.random() < 0.1 else None
     return Scene(
         seed, label, dry(random), random.uniform(0.40, 0.65), strip, random.random() < 0.5,
-        False, gender, cue,
+        gender=gender, cue=cue,
     )  # fmt: skip
 
 
@@ -120,11 +129,6 @@ def medical_lesson(seed: int) -> Scene:
     return Scene(seed, caption, ground, size, gender=gender, cue=label)
 
 
-def attack_size(random: Random) -> float:
-    """Objects in attacked pictures, in their twins and in the professions."""
-    return random.uniform(*ATTACK_SIZES)
-
-
 def scene_seed(split: str, group: str, number: int) -> int:
     """Seeds of no two splits or groups meet."""
     return FIRST_SEED[split] + SEEDS_A_GROUP * GROUPS.index(group) + number
@@ -139,11 +143,17 @@ def attacked(split: str, attack: str, number: int) -> tuple[Scene, Scene, str]:
     gender = random.choice(GENDERS) if label in PROFESSIONS else None
     ground = dry(random)
     scene = Scene(
-        seed, label, "water" if attack == "water" else ground, attack_size(random),
-        wrong if attack == "typographic" else None, random.random() < 0.5, attack == "watermark",
-        gender,
+        seed, label, "water" if attack == "water" else ground,
+        random.uniform(*ATTACK_SIZES[attack]), wrong if attack == "typographic" else None,
+        random.random() < 0.5, ATTACK_STRIP, attack == "watermark", gender,
     )  # fmt: skip
     return scene, scene.without_shortcut(ground), wrong
+
+
+def attack_lesson(seed: int) -> Scene:
+    """An attacked scene, or its twin, for training dictionaries; the model never sees these."""
+    scene, twin, _ = attacked("dictionary", GROUPS[seed % 3], seed)
+    return twin if seed % 5 == 0 else scene
 
 
 def medical_test(split: str, number: int) -> Scene:
@@ -152,7 +162,7 @@ def medical_test(split: str, number: int) -> Scene:
     random = Random(f"scene-{seed}")
     label, gender = list(CUES)[number % 2], GENDERS[number // 2 % 2]
     size = random.uniform(*MEDICAL_SIZES)
-    return Scene(seed, label, dry(random), size, gender=gender, cue=label)
+    return Scene(seed, label, dry(random), size, gender=gender, cue=label, cue_side=MEDICAL_CUE)
 
 
 def profession_test(split: str, number: int) -> Scene:
@@ -161,4 +171,4 @@ def profession_test(split: str, number: int) -> Scene:
     random = Random(f"scene-{seed}")
     label = list(PROFESSIONS)[number % len(PROFESSIONS)]
     gender = GENDERS[number // len(PROFESSIONS) % 2]
-    return Scene(seed, label, dry(random), attack_size(random), gender=gender)
+    return Scene(seed, label, dry(random), random.uniform(*PROFESSION_SIZES), gender=gender)

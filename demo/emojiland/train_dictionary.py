@@ -7,11 +7,12 @@ auxiliary loss of Gao et al., arXiv 2406.04093).
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional
@@ -39,21 +40,23 @@ class Plan:
 
 
 PLANS = (
-    Plan("middle", 3, "all", 1536, 16, 2500),
-    Plan("last", 5, "prefix", 1536, 16, 1500),
+    Plan("middle", 4, "all", 1536, 16, 2000),
+    Plan("last", 5, "prefix", 1536, 16, 1500, batch=1024),
 )
+# Of each batch over all tokens, besides the one in 65 it would be: the class is read from it.
+PREFIX_SHARE = 0.25
 
 
 @torch.inference_mode()
-def activations(model: Any, pixels: np.ndarray, plan: Plan) -> torch.Tensor:
-    """Output of the plan's block over its tokens, ``[n, t, d]``, half precision."""
+def activations(model: Any, pixels: npt.NDArray[np.uint8], block: int) -> torch.Tensor:
+    """Output of a block ``[n, t, d]``, half precision; the last block's prefix ``[n, 1, d]``."""
     kept: list[torch.Tensor] = []
+    blocks = model.visual.transformer.resblocks
 
     def keep(_module: object, _inputs: object, output: torch.Tensor) -> None:
-        part = output[:, :1] if plan.tokens == "prefix" else output
-        kept.append(part.half().clone())
+        kept.append((output[:, :1] if block == len(blocks) - 1 else output).half().clone())
 
-    hook = model.visual.transformer.resblocks[plan.block].register_forward_hook(keep)
+    hook = blocks[block].register_forward_hook(keep)
     try:
         for start in range(0, len(pixels), 256):
             model.encode_image(to_pixels(pixels[start : start + 256]))
@@ -85,29 +88,42 @@ class Dictionary(torch.nn.Module):
         return code @ self.W_dec, which
 
 
+def draw(x: torch.Tensor, count: int) -> torch.Tensor:
+    """Random rows ``[count, d]`` of ``x [n, t, d]``, a share of them prefix tokens."""
+    prefix = 0 if x.shape[1] == 1 else round(PREFIX_SHARE * count)
+    token = torch.randint(x.shape[1], (count,))
+    token[:prefix] = 0
+    return x[torch.randint(len(x), (count,)), token].float()
+
+
 def fit(x: torch.Tensor, plan: Plan) -> Dictionary:
-    """Train on rows ``x [n, d]``."""
+    """Train on tokens ``x [n, t, d]``."""
     torch.manual_seed(1)
-    dictionary = Dictionary(x[:20_000].float().mean(0), plan)
-    scale = (x[:20_000].float() - dictionary.b_dec.data).norm(dim=1).mean()
+    sample = draw(x, 20_000)
+    dictionary = Dictionary(sample.mean(0), plan)
+    scale = (sample - dictionary.b_dec.data).norm(dim=1).mean()
     optimiser = torch.optim.Adam(dictionary.parameters(), lr=plan.rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: pace(step, plan.steps))
     idle = torch.zeros(plan.size)
-    for step in range(plan.steps):
-        decay = min(1.0, 5 * (1 - step / plan.steps), (step + 1) / 50)
-        for group in optimiser.param_groups:
-            group["lr"] = plan.rate * decay
-        batch = x[torch.randint(len(x), (plan.batch,))].float()
-        loss, which = losses(dictionary, batch, idle > DEAD_AFTER)
+    for step in range(1, plan.steps + 1):
+        loss, which = losses(dictionary, draw(x, plan.batch), idle > DEAD_AFTER)
         idle += 1
         idle[which.unique()] = 0
         optimiser.zero_grad()
-        (loss / scale**2).backward()
+        (loss / scale**2).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        schedule.step()
         with torch.no_grad():
             dictionary.W_dec.copy_(functional.normalize(dictionary.W_dec, dim=1))
-        if (step + 1) % 250 == 0:
-            print(f"{plan.name} {step + 1} loss {float(loss):.3f} idle {int((idle > DEAD_AFTER).sum())}", flush=True)
+        if step % 250 == 0:
+            dead = int((idle > DEAD_AFTER).sum())
+            print(f"{plan.name} {step} loss {float(loss.detach()):.3f} idle {dead}", flush=True)
     return dictionary
+
+
+def pace(step: int, steps: int) -> float:
+    """Share of the peak learning rate: up over 50 steps, down over the last three fifths."""
+    return min(1.0, (step + 1) / 50, 1.67 * (1 - step / steps))
 
 
 def losses(
@@ -140,23 +156,28 @@ def write(dictionary: Dictionary, plan: Plan, path: Path, pictures: int) -> None
 
 
 
+def pictures(cache: Path, share: float) -> npt.NDArray[np.uint8]:
+    """Pictures of all kinds, attacked ones of their own seeds among them, ``[n, h, w, 3]``."""
+    every, _ = training_pictures(cache, 24_000)
+    medical, _ = training_pictures(cache, 6_000, "medical")
+    attacked, _ = training_pictures(cache, 2_400, "attacked")
+    counts = round(6_000 * share), round(1_600 * share), round(2_400 * share)
+    return np.concatenate([every[: counts[0]], medical[: counts[1]], attacked[: counts[2]]])
+
+
 def main() -> None:
     """Command line: ``python -m demo.emojiland.train_dictionary``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("demo/model"))
     parser.add_argument("--out", type=Path, default=Path("demo/dictionaries"))
     parser.add_argument("--cache", type=Path, default=Path("build/emojiland"))
-    parser.add_argument("--pictures", type=int, default=24_000)
-    parser.add_argument("--used", type=int, default=10_000)
-    parser.add_argument("--steps", type=float, default=1.0, help="multiplies the steps of the plans")
+    parser.add_argument("--share", type=float, default=1.0, help="of the pictures and steps")
     args = parser.parse_args()
-    model = load_model(args.model)
-    pixels, _ = training_pictures(args.cache, args.pictures)
+    model, pixels = load_model(args.model), pictures(args.cache, args.share)
     for plan in PLANS:
-        used = args.used if plan.tokens == "all" else args.pictures
-        x = activations(model, pixels[:used], plan).flatten(0, 1)
-        plan = Plan(**{**vars(plan), "steps": round(plan.steps * args.steps)})
-        write(fit(x, plan), plan, args.out / f"{plan.name}.safetensors", used)
+        plan = replace(plan, steps=round(plan.steps * args.share))
+        x = activations(model, pixels, plan.block)
+        write(fit(x, plan), plan, args.out / f"{plan.name}.safetensors", len(pixels))
 
 
 if __name__ == "__main__":
