@@ -96,7 +96,7 @@ class Desk:
         return digest(NUMERICS, spec, info.fingerprint, dictionary.fingerprint, info.precision)
 
     def _model(self, name: str) -> ModelInfo:
-        """Fingerprints, remembered for a few seconds so that a cached answer needs no other server."""
+        """Fingerprints, remembered for seconds: a cached answer needs no other server."""
         at, info = self._models.get(name, (0.0, None))
         if info is None or time.monotonic() - at > 5:
             try:

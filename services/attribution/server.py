@@ -1,4 +1,4 @@
-"""The door's gRPC server, and the reconciler that sends accepted chunks again when they are lost."""
+"""The door's gRPC server, and the reconciler that sends lost chunks again."""
 
 import asyncio
 import logging
@@ -69,7 +69,7 @@ def open_desk(settings: Settings) -> Desk:
 
 
 async def reconcile(desk: Desk) -> None:
-    """Every few seconds: chunks of jobs that made no progress since the last look are sent again."""
+    """Every few seconds: chunks of jobs without progress since the last look are sent again."""
     before: dict[str, list[int]] = {}
     while True:
         await asyncio.sleep(RECONCILE_S)

@@ -30,7 +30,8 @@ class Settings(Spec):
     def _strangers_need_tokens(self) -> "Settings":
         if self.token_secret is None and not is_loopback(self.listen):
             raise ValueError(
-                f"{self.listen} is open to other machines: set STEERBOARD_TOKEN_SECRET, or listen on 127.0.0.1"
+                f"{self.listen} is open to other machines: set "
+                "STEERBOARD_TOKEN_SECRET, or listen on 127.0.0.1"
             )
         return self
 
