@@ -123,7 +123,11 @@ def show(found: AttributeResult, data: bytes, names: tuple[str, ...]) -> None:
     for row in found.features[:ROWS]:
         show_row(row, data)
     left, middle, right = st.columns(3)
-    left.metric("Error term", f"{found.error:+.2f}", help="What the dictionary does not rebuild. It stays in the model whatever you move.", key="error-term")
+    left.container(key="error-term").metric(
+        "Error term",
+        f"{found.error:+.2f}",
+        help="What the dictionary does not rebuild. It stays in the model whatever you move.",
+    )
     middle.metric("Bias", f"{found.bias:+.2f}", help="The dictionary's constant part.")
     right.metric("All other features", f"{found.rest + sum(r.score for r in found.features[ROWS:]):+.2f}")
 
