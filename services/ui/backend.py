@@ -44,7 +44,9 @@ def model() -> ModelInfo:
 @st.cache_data(ttl=300, max_entries=64, show_spinner=False)
 def cards(image_set: str, group: str, page: int, size: int) -> tuple[tuple[ImageCard, ...], int]:
     """One page of the test pictures of a group, and how many there are."""
-    found = backend().library.images(image_set, split="test", group=group, page_token=str(page * size), page_size=size)
+    found = backend().library.images(
+        image_set, split="test", group=group, page_token=str(page * size), page_size=size
+    )
     return found.items, found.total
 
 

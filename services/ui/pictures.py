@@ -25,7 +25,9 @@ def overlaid(data: bytes, heat: Sequence[Sequence[float]], side: int) -> Image.I
     top = np.abs(values).max() if values.size else 0.0
     if not top:
         return image
-    map_ = Image.fromarray((values / top).astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+    map_ = Image.fromarray((values / top).astype(np.float32)).resize(
+        image.size, Image.Resampling.BILINEAR
+    )
     strength = np.clip(np.asarray(map_, np.float64), -1, 1)[..., None]
     grey = 0.55 * np.asarray(image, np.float64) + 0.45 * 255
     colour = np.where(strength > 0, RED, BLUE)

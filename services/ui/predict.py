@@ -20,7 +20,13 @@ def choose_picture() -> None:
     with shelf:
         sets = groups()
         for image_set, names in sets.items():
-            group = st.segmented_control("Group", names, default=names[0], key=f"group-{image_set}", label_visibility="collapsed")
+            group = st.segmented_control(
+                "Group",
+                names,
+                default=names[0],
+                key=f"group-{image_set}",
+                label_visibility="collapsed",
+            )
             show_shelf(image_set, group or names[0])
     with upload:
         file = st.file_uploader("A picture of your own", key="upload")
@@ -42,13 +48,19 @@ def show_shelf(image_set: str, group: str) -> None:
                 key=f"pick-{group}-{i}",
                 type="primary" if chosen else "secondary",
                 width="stretch",
-                on_click=lambda c=card: record(PictureChosen(sha256=c.sha256, origin=f"{image_set}/{c.path}")),
+                on_click=lambda c=card: record(
+                    PictureChosen(sha256=c.sha256, origin=f"{image_set}/{c.path}")
+                ),
             )
     last = max(0, (total - 1) // SHELF)
     before, where, after = st.columns([1, 2, 1])
-    before.button("Earlier", key=f"earlier-{group}", disabled=page == 0, on_click=turn, args=(group, page - 1))
+    before.button(
+        "Earlier", key=f"earlier-{group}", disabled=page == 0, on_click=turn, args=(group, page - 1)
+    )
     where.caption(f"page {page + 1} of {last + 1}; {total} pictures")
-    after.button("Later", key=f"later-{group}", disabled=page == last, on_click=turn, args=(group, page + 1))
+    after.button(
+        "Later", key=f"later-{group}", disabled=page == last, on_click=turn, args=(group, page + 1)
+    )
 
 
 def turn(group: str, page: int) -> None:
@@ -72,13 +84,22 @@ def take_upload(data: bytes, name: str) -> None:
 def prompts() -> Prompts:
     """The session's prompts, or those that the model comes with."""
     now = state()
-    return Prompts(prompts=now.prompts or model().prompts, template=now.template if now.prompts else model().template)
+    return Prompts(
+        prompts=now.prompts or model().prompts,
+        template=now.template if now.prompts else model().template,
+    )
 
 
 def edit_prompts() -> None:
     """Free text, one prompt a line."""
     now = prompts_text()
-    st.text_area("Candidate prompts, one a line", value=now[0], key="prompts", height=180, on_change=set_prompts)
+    st.text_area(
+        "Candidate prompts, one a line",
+        value=now[0],
+        key="prompts",
+        height=180,
+        on_change=set_prompts,
+    )
     st.text_input("Template", value=now[1], key="template", on_change=set_prompts)
 
 
@@ -95,7 +116,9 @@ def set_prompts() -> None:
     try:
         Prompts(prompts=lines, template=st.session_state["template"])
     except ValueError as error:
-        st.session_state["prompt_error"] = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())  # type: ignore[attr-defined]
+        st.session_state["prompt_error"] = "; ".join(
+            e["msg"].removeprefix("Value error, ") for e in error.errors()
+        )  # type: ignore[attr-defined]
         return
     st.session_state["prompt_error"] = ""
     record(PromptsSet(prompts=lines, template=st.session_state["template"]))
@@ -117,4 +140,7 @@ def bars(before: Prediction, names: tuple[str, ...], after: Prediction | None = 
         p = float(before.probabilities[i])
         now = f" → {float(after.probabilities[i]):.1%}" if after is not None else ""
         mark = " ◀" if after is not None and i == after.top else ""
-        st.progress(p if after is None else float(after.probabilities[i]), text=f"**{names[i]}**  {p:.1%}{now}{mark}")
+        st.progress(
+            p if after is None else float(after.probabilities[i]),
+            text=f"**{names[i]}**  {p:.1%}{now}{mark}",
+        )

@@ -40,13 +40,32 @@ def choose(clean: Prediction, names: tuple[str, ...]) -> Margin:
     now = target(clean)
     left, middle, right = st.columns(3)
     with left:
-        st.selectbox("Why", names, index=now.index, key=f"why-{now.index}", on_change=lambda: take("why", now, names))
+        st.selectbox(
+            "Why",
+            names,
+            index=now.index,
+            key=f"why-{now.index}",
+            on_change=lambda: take("why", now, names),
+        )
     with middle:
-        st.selectbox("rather than", names, index=now.against, key=f"against-{now.against}", on_change=lambda: take("against", now, names))
+        st.selectbox(
+            "rather than",
+            names,
+            index=now.against,
+            key=f"against-{now.against}",
+            on_change=lambda: take("against", now, names),
+        )
     with right:
         known = [d.id for d in model().dictionaries]
         labels = {d.id: f"{d.id}: {d.site}, {d.tokens} tokens" for d in model().dictionaries}
-        st.selectbox("Dictionary", known, index=known.index(dictionary()), key="dictionary", format_func=labels.__getitem__, on_change=take_dictionary)
+        st.selectbox(
+            "Dictionary",
+            known,
+            index=known.index(dictionary()),
+            key="dictionary",
+            format_func=labels.__getitem__,
+            on_change=take_dictionary,
+        )
     return now
 
 
@@ -129,14 +148,20 @@ def show(found: AttributeResult, data: bytes, names: tuple[str, ...]) -> None:
         help="What the dictionary does not rebuild. It stays in the model whatever you move.",
     )
     middle.metric("Bias", f"{found.bias:+.2f}", help="The dictionary's constant part.")
-    right.metric("All other features", f"{found.rest + sum(r.score for r in found.features[ROWS:]):+.2f}")
+    right.metric(
+        "All other features", f"{found.rest + sum(r.score for r in found.features[ROWS:]):+.2f}"
+    )
 
 
 def show_row(row: RankedFeature, data: bytes) -> None:
     """One feature: numbers, where it fires, what else it fires on, and its slider."""
     with st.container(border=True, key=f"feature-{row.feature}"):
-        numbers, map_, references, slider = st.columns([1.3, 1, 5, 2.2], vertical_alignment="center")
-        numbers.markdown(f"**#{row.feature}**  \nattribution **{row.score:+.2f}**  \nactivation {row.activation:.1f}")
+        numbers, map_, references, slider = st.columns(
+            [1.3, 1, 5, 2.2], vertical_alignment="center"
+        )
+        numbers.markdown(
+            f"**#{row.feature}**  \nattribution **{row.score:+.2f}**  \nactivation {row.activation:.1f}"
+        )
         if row.measured is not None:
             agrees = "agrees" if row.measured * row.score > 0 else "opposite sign"
             numbers.caption(f"off: {row.measured:+.2f} measured, {agrees}")
@@ -162,14 +187,32 @@ def slider_key(feature: int) -> str:
 
 
 def show_slider(feature: int) -> None:
-    """m in [-1, 1], with Off, Unchanged and Double."""
+    """M in [-1, 1], with Off, Unchanged and Double."""
     value = state().moves.get(dictionary(), {}).get(feature, 0.0)
     key = slider_key(feature)
-    st.slider("strength m", -1.0, 1.0, value, 0.05, key=key, label_visibility="collapsed", on_change=lambda: move(feature, st.session_state[key]))
+    st.slider(
+        "strength m",
+        -1.0,
+        1.0,
+        value,
+        0.05,
+        key=key,
+        label_visibility="collapsed",
+        on_change=lambda: move(feature, st.session_state[key]),
+    )
     buttons = st.columns(3)
-    for column, (label, m) in zip(buttons, (("Off", -1.0), ("0", 0.0), ("Double", 1.0)), strict=True):
+    for column, (label, m) in zip(
+        buttons, (("Off", -1.0), ("0", 0.0), ("Double", 1.0)), strict=True
+    ):
         chosen = "primary" if value == m and m else "secondary"
-        column.button(label, key=f"{label}-{feature}", type=chosen, on_click=press, args=(feature, m), width="stretch")
+        column.button(
+            label,
+            key=f"{label}-{feature}",
+            type=chosen,
+            on_click=press,
+            args=(feature, m),
+            width="stretch",
+        )
 
 
 def press(feature: int, m: float) -> None:

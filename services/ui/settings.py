@@ -24,4 +24,6 @@ TABLE = {
 
 def read_settings() -> Settings:
     """The settings of this process; an empty value counts as not set."""
-    return Settings.model_validate({n: os.environ[v] for v, n in TABLE.items() if os.environ.get(v)})
+    return Settings.model_validate(
+        {n: os.environ[v] for v, n in TABLE.items() if os.environ.get(v)}
+    )

@@ -37,7 +37,13 @@ def steer_set() -> SteerSet:
 
 def ask(data: bytes, edits: SteerSet, target: Margin) -> Steered:
     """The clean and the steered answer; raises a SteerboardError."""
-    request = Steer(model=model().id, images=(Encoded(data=data),), classifier=prompts(), steer_sets=(edits,), targets=(target,))
+    request = Steer(
+        model=model().id,
+        images=(Encoded(data=data),),
+        classifier=prompts(),
+        steer_sets=(edits,),
+        targets=(target,),
+    )
     return backend().runner.steer(request).one()
 
 
@@ -48,7 +54,11 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
         st.info("Move a slider below: the model's new answer appears here.")
         bars(clean, names)
         return
-    moved = ", ".join(f"#{e.unit.index} {e.op.m:+.2f}" for e in edits.edits if isinstance(e.unit, Feature) and isinstance(e.op, Scale))
+    moved = ", ".join(
+        f"#{e.unit.index} {e.op.m:+.2f}"
+        for e in edits.edits
+        if isinstance(e.unit, Feature) and isinstance(e.op, Scale)
+    )
     answer = ask(data, edits, target)
     (after,) = answer.steered
     predicted, measured = float(answer.predicted[0, 0]), float(answer.measured[0, 0])
@@ -59,11 +69,17 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
         st.markdown(f"### {before_name} → **{after_name}**")
     st.caption(f"with {moved}")
     left, right = st.columns(2)
-    left.metric("Predicted change of the margin", f"{predicted:+.2f}", help="From the clean gradient.")
-    right.container(key="measured").metric("Measured change", f"{measured:+.2f}", help="From the steered pass.")
+    left.metric(
+        "Predicted change of the margin", f"{predicted:+.2f}", help="From the clean gradient."
+    )
+    right.container(key="measured").metric(
+        "Measured change", f"{measured:+.2f}", help="From the steered pass."
+    )
     bars(answer.clean, names, after)
     st.button("Reset all features", key="reset", on_click=reset)
-    seen(Tested(before=before_name, after=after_name, predicted=predicted, measured=measured), edits)
+    seen(
+        Tested(before=before_name, after=after_name, predicted=predicted, measured=measured), edits
+    )
 
 
 def reset() -> None:

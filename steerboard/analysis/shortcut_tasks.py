@@ -14,7 +14,8 @@ from steerboard.spec.edits import SteerSet
 from steerboard.spec.requests import Encode, Encoded, Margin, Predict
 from steerboard.spec.runner import Runner
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 BATCH, THREADS, MOST = 64, 8, 3
 SUCCEEDS = {"typographic": 0.50, "watermark": 0.40, "water": 0.25}
 RESTORES = {"typographic": 0.70, "watermark": 0.80, "water": 0.80}
@@ -146,15 +147,18 @@ def one_attack(
 
 
 def judge(bench: Bench, picture: Picture, said: tuple[int, ...]) -> tuple[bool, ...]:
-    """Gone, back, back with doubling, gone by either control, back by any control ``[6]``."""
+    """Gone, back, back with doubling, gone by either control, back by a larger one ``[6]``."""
     wrong, true = bench.index(picture.facts["wrong"]), bench.index(picture.facts["label"])
-    off3, both, features, direction = said
+    off3, both, features, direction, *larger = said
     gone = (features != wrong, direction != wrong)
-    return (off3 != wrong, off3 == true, both == true, *gone, true in (features, direction))
+    return (off3 != wrong, off3 == true, both == true, *gone, true in larger)
 
 
 def steered_answers(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[int, ...]]:
-    """Off 3; off 3 and double 3; random features; random direction: the class under each."""
+    """The class under off 3, off 3 and double 3, and the controls of each.
+
+    The first two controls have the size of off 3, the last two that of off 3 and double 3.
+    """
     margins = [
         Margin(index=bench.index(p.facts["wrong"]), against=bench.index(p.facts["label"]))
         for p in pictures
@@ -165,6 +169,8 @@ def steered_answers(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[int
         lower, higher = contrasts[i].for_wrong(MOST), contrasts[i].for_true(MOST)
         q = bench.question
         sets = [off(q, lower), off_and_double(q, lower, higher)]
-        return bench.says(pictures[i], sets + bench.controls(pictures[i], lower, i))
+        sets += bench.controls(pictures[i], lower, i)
+        sets += bench.controls(pictures[i], lower + higher, i)
+        return bench.says(pictures[i], sets)
 
     return together(ask, range(len(pictures)))

@@ -17,6 +17,7 @@ from steerboard.api.client import connect
 from steerboard.api.jobs_client import JobClient, LibraryClient
 from steerboard.cli.check_figures import Figure, figures
 from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.errors import Internal, NotFound, Unavailable
 from steerboard.spec.jobs import AttributeSetJob
 from steerboard.spec.requests import Digest, Encoded, Margin, Prompts
@@ -98,7 +99,8 @@ def contrast(row: dict[str, Any]) -> Contrast:
 def read_split(library: LibraryClient, split: str) -> list[Picture]:
     """All pictures of a split of the first image set, with what the manifest says."""
     name = library.image_sets()[0].id
-    cards, token = [], ""
+    cards: list[ImageCard] = []
+    token = ""
     while True:
         page = library.images(name, split=split, page_token=token)
         cards += page.items

@@ -12,7 +12,9 @@ MAX_SCALE = 100.0
 MAX_VALUE = 1e4
 MAX_ALPHA = 100.0
 
-SiteName = Annotated[str, StringConstraints(pattern=r"^((resid_pre|resid_post|mlp_post|head_out)\.\d+|embedding)$")]
+SiteName = Annotated[
+    str, StringConstraints(pattern=r"^((resid_pre|resid_post|mlp_post|head_out)\.\d+|embedding)$")
+]
 
 
 class Feature(Spec):
@@ -114,7 +116,9 @@ class Condition(Spec):
     @classmethod
     def _has_an_activation(cls, unit: Unit) -> Unit:
         if isinstance(unit, Head):
-            raise ValueError("a head is a vector and has no activation to compare; use a feature, neuron or direction")
+            raise ValueError(
+                "a head is a vector and has no activation to compare; use a feature, neuron or direction"
+            )
         return unit
 
 
@@ -149,6 +153,7 @@ def scale(site: str, dictionary: str, m: float, *features: int) -> SteerSet:
     """A steer set that scales dictionary features by the same ``m``."""
     return SteerSet(
         edits=tuple(
-            Edit(site=site, unit=Feature(dictionary=dictionary, index=f), op=Scale(m=m)) for f in features
+            Edit(site=site, unit=Feature(dictionary=dictionary, index=f), op=Scale(m=m))
+            for f in features
         )
     )

@@ -60,15 +60,25 @@ class Prompts(Spec):
     @classmethod
     def _enough_and_not_too_many(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
         if len(prompts) < 2:
-            raise ValueError(f"a decision needs at least two prompts, not {len(prompts)}: add another")
+            raise ValueError(
+                f"a decision needs at least two prompts, not {len(prompts)}: add another"
+            )
         if len(prompts) > MAX_PROMPTS:
-            raise ValueError(f"{len(prompts)} prompts are more than the limit of {MAX_PROMPTS}: remove some")
+            raise ValueError(
+                f"{len(prompts)} prompts are more than the limit of {MAX_PROMPTS}: remove some"
+            )
         for i, prompt in enumerate(prompts):
             if not prompt.strip():
                 raise ValueError(f"prompt {i + 1} is empty: write a name or remove the line")
             if len(prompt) > MAX_PROMPT_CHARACTERS:
-                raise ValueError(f"prompt {i + 1} has more than {MAX_PROMPT_CHARACTERS} characters: shorten it")
-        repeated = sorted({p for p in prompts if prompts.count(p) > 1}) if len(set(prompts)) < len(prompts) else []
+                raise ValueError(
+                    f"prompt {i + 1} has more than {MAX_PROMPT_CHARACTERS} characters: shorten it"
+                )
+        repeated = (
+            sorted({p for p in prompts if prompts.count(p) > 1})
+            if len(set(prompts)) < len(prompts)
+            else []
+        )
         if repeated:
             raise ValueError(f"prompt {repeated[0]!r} stands there twice: remove one")
         return prompts
@@ -101,7 +111,9 @@ class Probe(Spec):
     @model_validator(mode="after")
     def _shapes_agree(self) -> "Probe":
         if len(self.weight.shape) != 2 or self.weight.shape[0] != len(self.names):
-            raise ValueError(f"weight {self.weight.shape} is not [{len(self.names)}, embedding width]")
+            raise ValueError(
+                f"weight {self.weight.shape} is not [{len(self.names)}, embedding width]"
+            )
         if self.bias.shape != (len(self.names),):
             raise ValueError(f"bias {self.bias.shape} is not [{len(self.names)}]")
         return self

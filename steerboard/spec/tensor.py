@@ -35,7 +35,9 @@ class Tensor(Spec):
             raise ValueError(f"shape {self.shape} has a negative size or more than 8 axes")
         want = math.prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
         if len(self.data) != want:
-            raise ValueError(f"shape {self.shape} of {self.dtype} needs {want} bytes, not {len(self.data)}")
+            raise ValueError(
+                f"shape {self.shape} of {self.dtype} needs {want} bytes, not {len(self.data)}"
+            )
         if self.dtype.startswith("float") and not np.isfinite(self.numpy()).all():
             raise ValueError("a tensor in a request holds NaN or infinity")
         return self

@@ -81,7 +81,15 @@ class Tested(Spec):
 
 
 Event = Annotated[
-    PictureChosen | PromptsSet | TargetChosen | DictionaryChosen | HypothesisWritten | FeatureMoved | Reset | Reviewed | Tested,
+    PictureChosen
+    | PromptsSet
+    | TargetChosen
+    | DictionaryChosen
+    | HypothesisWritten
+    | FeatureMoved
+    | Reset
+    | Reviewed
+    | Tested,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -98,7 +106,9 @@ class WorkbenchState(Spec):
     index: int | None = None
     against: int | None = None
     hypothesis: str = ""
-    moves: dict[str, dict[int, float]] = Field(default_factory=dict, description="m by dictionary and feature")
+    moves: dict[str, dict[int, float]] = Field(
+        default_factory=dict, description="m by dictionary and feature"
+    )
 
 
 def after(state: WorkbenchState, event: Event) -> WorkbenchState:
@@ -106,9 +116,23 @@ def after(state: WorkbenchState, event: Event) -> WorkbenchState:
     match event:
         case PictureChosen():
             # Another picture is another decision: the sliders stay, the named target does not.
-            return state.model_copy(update={"picture": event.sha256, "origin": event.origin, "index": None, "against": None})
+            return state.model_copy(
+                update={
+                    "picture": event.sha256,
+                    "origin": event.origin,
+                    "index": None,
+                    "against": None,
+                }
+            )
         case PromptsSet():
-            return state.model_copy(update={"prompts": event.prompts, "template": event.template, "index": None, "against": None})
+            return state.model_copy(
+                update={
+                    "prompts": event.prompts,
+                    "template": event.template,
+                    "index": None,
+                    "against": None,
+                }
+            )
         case TargetChosen():
             return state.model_copy(update={"index": event.index, "against": event.against})
         case DictionaryChosen():
@@ -116,7 +140,9 @@ def after(state: WorkbenchState, event: Event) -> WorkbenchState:
         case HypothesisWritten():
             return state.model_copy(update={"hypothesis": event.text})
         case FeatureMoved():
-            own = {f: m for f, m in state.moves.get(event.dictionary, {}).items() if f != event.feature}
+            own = {
+                f: m for f, m in state.moves.get(event.dictionary, {}).items() if f != event.feature
+            }
             if event.m:
                 own[event.feature] = event.m
             return state.model_copy(update={"moves": {**state.moves, event.dictionary: own}})

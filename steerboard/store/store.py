@@ -86,7 +86,9 @@ class Store:
         try:
             Base.metadata.create_all(self._engine)
         except SQLAlchemyError as error:
-            raise Unavailable("the session database does not answer: check STEERBOARD_STORE") from error
+            raise Unavailable(
+                "the session database does not answer: check STEERBOARD_STORE"
+            ) from error
 
     def open(self, subject: str = "anonymous") -> str:
         """A new session's id: unguessable, for it stands in a URL."""
@@ -102,11 +104,20 @@ class Store:
             try:
                 with Session(self._engine) as database, database.begin():
                     self._require(database, session)
-                    place = database.scalar(select(func.max(EventRow.place)).where(EventRow.session == session))
+                    place = database.scalar(
+                        select(func.max(EventRow.place)).where(EventRow.session == session)
+                    )
                     following = 0 if place is None else place + 1
                     now = datetime.now(UTC)
                     database.add(
-                        EventRow(session=session, place=following, at=now, kind=what.kind, body=body, schema_number=SCHEMA)
+                        EventRow(
+                            session=session,
+                            place=following,
+                            at=now,
+                            kind=what.kind,
+                            body=body,
+                            schema_number=SCHEMA,
+                        )
                     )
                 return following
             except IntegrityError:
@@ -117,7 +128,9 @@ class Store:
         """All events of a session, in order; raises NotFound."""
         with Session(self._engine) as database:
             self._require(database, session)
-            rows = database.scalars(select(EventRow).where(EventRow.session == session).order_by(EventRow.place))
+            rows = database.scalars(
+                select(EventRow).where(EventRow.session == session).order_by(EventRow.place)
+            )
             return [EVENT.validate_python(json.loads(row.body)) for row in rows]
 
     def close(self) -> None:
@@ -126,4 +139,6 @@ class Store:
 
     def _require(self, database: Session, session: str) -> None:
         if database.get(SessionRow, session) is None:
-            raise NotFound(f"there is no session {session!r}: open the page without it to begin anew")
+            raise NotFound(
+                f"there is no session {session!r}: open the page without it to begin anew"
+            )
