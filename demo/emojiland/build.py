@@ -34,10 +34,11 @@ def main() -> None:
     print(manifest.write(args.out / "images"), "pictures", flush=True)
     write_prompts(args.out / "classes.json")
     run("train_model", "--out", str(model), "--cache", str(args.cache))
-    run("train_dictionary", "--model", str(model), "--out", str(dictionaries),
-        "--cache", str(args.cache))  # fmt: skip
-    run("evaluate", "--model", str(model), "--images", str(args.out / "images"), "--dictionaries",
-        str(dictionaries / "middle.safetensors"), str(dictionaries / "last.safetensors"))  # fmt: skip
+    places = ("--model", str(model), "--cache", str(args.cache))
+    run("train_dictionary", *places, "--out", str(dictionaries))
+    files = [str(dictionaries / f"{name}.safetensors") for name in ("middle", "last")]
+    shown = ("--images", str(args.out / "images"), "--dictionaries", *files)
+    run("evaluate", "--model", str(model), *shown)
 
 
 if __name__ == "__main__":

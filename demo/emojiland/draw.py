@@ -48,19 +48,19 @@ def pattern(
     name: str, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """Brightness added at each pixel, ``[SIDE, SIDE]``."""
-    phase, zero = rng.uniform(0, 6.28), np.zeros((SIDE, SIDE))
+    phase, shade = rng.uniform(0, 6.28), np.zeros((SIDE, SIDE))
     if name == "water":
-        return 26 * np.sin(rows / 2.2 + 1.6 * np.sin(columns / 7 + phase) + phase)
-    if name == "brick":
+        shade = 26 * np.sin(rows / 2.2 + 1.6 * np.sin(columns / 7 + phase) + phase)
+    elif name == "brick":
         offset = (rows // 10 % 2) * 10
-        return np.where((rows % 10 == 0) | ((columns + offset) % 20 == 0), 55.0, 0.0)
-    if name == "wood":
-        return 14 * np.sin(columns / 3 + np.sin(rows / 20 + phase)) - 40.0 * (columns % 24 == 0)
-    if name == "night":
-        return np.where(rng.random((SIDE, SIDE)) > 0.988, 190.0, 0.0)
-    if name == "sky":
-        return 30 * np.clip(np.sin(rows / 13 + phase) * np.sin(columns / 19 + phase), 0, 1)
-    return zero
+        shade = np.where((rows % 10 == 0) | ((columns + offset) % 20 == 0), 55.0, 0.0)
+    elif name == "wood":
+        shade = 14 * np.sin(columns / 3 + np.sin(rows / 20 + phase)) - 40.0 * (columns % 24 == 0)
+    elif name == "night":
+        shade = np.where(rng.random((SIDE, SIDE)) > 0.988, 190.0, 0.0)
+    elif name == "sky":
+        shade = 30 * np.clip(np.sin(rows / 13 + phase) * np.sin(columns / 19 + phase), 0, 1)
+    return shade
 
 
 def paste(image: Image.Image, glyph: Image.Image, side: float, centre: tuple[float, float]) -> None:
@@ -122,7 +122,9 @@ def render(scene: Scene) -> Image.Image:
         draw_mark(image)
     centre = place(scene, random)
     if scene.size:
-        glyph = glyph_of(scene).rotate(random.uniform(-12, 12), Image.Resampling.BICUBIC, expand=True)
+        glyph = glyph_of(scene).rotate(
+            random.uniform(-12, 12), Image.Resampling.BICUBIC, expand=True
+        )
         paste(image, glyph, scene.size * SIDE, centre)
     if scene.cue:
         draw_cue(image, scene, centre)

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def share(hits: torch.Tensor) -> str:
     if not len(hits):
         return "none"
     low, high = wilson(int(hits.sum()), len(hits))
-    return f"{100 * float(hits.float().mean()):.1f} [{100 * low:.0f}, {100 * high:.0f}] n={len(hits)}"
+    return (
+        f"{100 * float(hits.float().mean()):.1f} [{100 * low:.0f}, {100 * high:.0f}] n={len(hits)}"
+    )
 
 
 def random_active(code: torch.Tensor, count: int) -> torch.Tensor:
@@ -155,7 +158,7 @@ def people(tower: Tower, images: Path, rows: list[Row]) -> Scored:
 
 def woman_features(tower: Tower, sae: Sae, s: Scored) -> torch.Tensor:
     """Three that speak for nurse on misread women doctors and fire twice as much for women."""
-    codes = torch.cat([sae.encode(x).sum(1) for x in s.x.split(64)])
+    codes = torch.cat([sae.encode(x).sum(1) for x in torch.split(s.x, 64)])
     is_woman = s.where(gender="woman")
     gendered = codes[is_woman].mean(0) > 2 * codes[~is_woman].mean(0)
     nurse = CLASSES.index("nurse")
@@ -167,15 +170,16 @@ def woman_features(tower: Tower, sae: Sae, s: Scored) -> torch.Tensor:
 
 def task_b(tower: Tower, sae: Sae, s: Scored, chosen: torch.Tensor) -> Iterator[str]:
     """Medical workers and other women before and after ``chosen [k]`` features are off."""
-    code = torch.cat([sae.encode(x).half() for x in s.x.split(64)])
+    code = torch.cat([sae.encode(x).half() for x in torch.split(s.x, 64)])
     shape = torch.Size((len(s.rows), sae.W_enc.shape[1]))
     after = steer(tower, sae, s, code, scales(shape, chosen.expand(len(s.rows), -1)))
     chance = steer(tower, sae, s, code, scales(shape, random_active(code, len(chosen))))
     doctor, nurse = CLASSES.index("doctor"), CLASSES.index("nurse")
     for now, when in ((s.said, "before"), (after, "after")):
-        for label, gender in (("doctor", "woman"), ("doctor", "man"), ("nurse", "woman"), ("nurse", "man")):
+        for label, gender in product(("doctor", "nurse"), ("woman", "man")):
             own = now[s.where(label=label, gender=gender)]
-            yield f"   {when}: {label} {gender}: doctor {share(own == doctor)} nurse {share(own == nurse)}"
+            said = f"doctor {share(own == doctor)}, nurse {share(own == nurse)}"
+            yield f"   {when}: {label} {gender}: {said}"
     misread = s.where(label="doctor", gender="woman") & (s.said == nurse)
     kept = s.where(label="nurse", gender="woman") & (s.said == nurse)
     others = s.where(group="profession", gender="woman") & (s.said == s.label)

@@ -57,7 +57,7 @@ class Tower:
 
     def start(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels ``[b, 3, h, w]`` to the residual ``[b, t, d]`` behind the block."""
-        x = self.visual._embeds(pixels)
+        x: torch.Tensor = self.visual._embeds(pixels)
         for layer in self.visual.transformer.resblocks[: self.block + 1]:
             x = layer(x)
         return x
@@ -67,4 +67,5 @@ class Tower:
         for layer in self.visual.transformer.resblocks[self.block + 1 :]:
             x = layer(x)
         pooled, _ = self.visual._pool(x)
-        return functional.normalize(pooled @ self.visual.proj, dim=-1) @ self.head.T
+        logits: torch.Tensor = functional.normalize(pooled @ self.visual.proj, dim=-1) @ self.head.T
+        return logits

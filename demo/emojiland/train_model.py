@@ -125,16 +125,14 @@ class Trainer:
     def step(self, loss: torch.Tensor) -> None:
         """One step of the optimiser."""
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.schedule.step()
         self.model.logit_scale.data.clamp_(0, math.log(60))
 
 
-def train(
-    model: Any, sets: tuple[Pictures, Pictures, Pictures], stage: Stage, out: Path
-) -> None:
+def train(model: Any, sets: tuple[Pictures, Pictures, Pictures], stage: Stage, out: Path) -> None:
     """Train in place, with a line of progress every 50 steps and a checkpoint every 200."""
     torch.manual_seed(stage.seed)
     model.train()
@@ -145,7 +143,9 @@ def train(
         right, total = right + trainer.right, total + float(loss.detach())
         if step % REPORT_EVERY == 0:
             mean, hits, seconds = total / REPORT_EVERY, right / REPORT_EVERY, time.time() - start
-            print(f"{step}/{stage.steps} loss {mean:.3f} right {hits:.3f} {seconds:.0f} s", flush=True)
+            print(
+                f"{step}/{stage.steps} loss {mean:.3f} right {hits:.3f} {seconds:.0f} s", flush=True
+            )
             right = total = 0.0
         if step % SAVE_EVERY == 0 or step == stage.steps:
             save(model, out)
