@@ -15,7 +15,7 @@ from steerboard.spec.jobs import (
     JobSpec,
     RankedFeature,
 )
-from steerboard.spec.requests import Attribute, Encoded
+from steerboard.spec.requests import Attribute, Encoded, Target
 from steerboard.spec.runner import Runner
 
 CHUNK = 16  # pictures
@@ -112,7 +112,7 @@ def attribute_part(
     targets = list(
         spec.targets[part] if len(spec.targets) == len(spec.images) else spec.targets * len(images)
     )
-    groups: dict[object, list[int]] = {}
+    groups: dict[Target, list[int]] = {}
     for i, target in enumerate(targets):
         groups.setdefault(target, []).append(i)
     found: dict[int, dict[str, Any]] = {}
@@ -122,7 +122,7 @@ def attribute_part(
             images=tuple(Encoded(data=read(images[i].sha256)) for i in members),
             classifier=spec.classifier,
             dictionary=spec.dictionary,
-            targets=(target,),  # type: ignore[arg-type]
+            targets=(target,),
             method=spec.method,
             top_k=spec.top_k,
         )

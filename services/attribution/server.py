@@ -39,7 +39,7 @@ async def serve(settings: Settings) -> None:
     )
     add_JobServiceServicer_to_server(JobDoor(desk), server)  # type: ignore[no-untyped-call]
     add_LibraryServiceServicer_to_server(ReadingRoom(desk.library), server)  # type: ignore[no-untyped-call]
-    checks = health.aio.HealthServicer()
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -1,6 +1,7 @@
 """Step 1, Predict: a picture, candidate prompts, and what the model says."""
 
 import streamlit as st
+from pydantic import ValidationError
 
 from services.ui.backend import backend, cards, groups, model, picture
 from services.ui.pictures import enlarged
@@ -115,10 +116,10 @@ def set_prompts() -> None:
     lines = tuple(line.strip() for line in st.session_state["prompts"].splitlines() if line.strip())
     try:
         Prompts(prompts=lines, template=st.session_state["template"])
-    except ValueError as error:
+    except ValidationError as error:
         st.session_state["prompt_error"] = "; ".join(
             e["msg"].removeprefix("Value error, ") for e in error.errors()
-        )  # type: ignore[attr-defined]
+        )
         return
     st.session_state["prompt_error"] = ""
     record(PromptsSet(prompts=lines, template=st.session_state["template"]))

@@ -1,6 +1,7 @@
 """Step 2, Review: which features made the decision, with what they answer to."""
 
 import time
+from typing import Literal
 
 import streamlit as st
 
@@ -204,7 +205,7 @@ def show_slider(feature: int) -> None:
     for column, (label, m) in zip(
         buttons, (("Off", -1.0), ("0", 0.0), ("Double", 1.0)), strict=True
     ):
-        chosen = "primary" if value == m and m else "secondary"
+        chosen: Literal["primary", "secondary"] = "primary" if value == m and m else "secondary"
         column.button(
             label,
             key=f"{label}-{feature}",
