@@ -40,7 +40,7 @@ class Plan:
 
 
 PLANS = (
-    Plan("middle", 4, "all", 1536, 16, 2000),
+    Plan("middle", 3, "all", 1536, 16, 2000),
     Plan("last", 5, "prefix", 1536, 16, 1500, batch=1024),
 )
 # Of each batch over all tokens, besides the one in 65 it would be: the class is read from it.
@@ -48,7 +48,7 @@ PREFIX_SHARE = 0.4
 # The largest few features of a prefix token shall say most of it (multi-top-k of Gao et al.):
 # then few need to be moved to change an answer.
 FEW = 3
-FEW_WEIGHT = 0.5
+FEW_WEIGHT = 1.0
 
 
 @torch.inference_mode()
