@@ -1,7 +1,7 @@
 """The Celery app, hardened for short tasks: late acknowledgement, prefetch 1, JSON only."""
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 VISIBILITY_S = 10
 SOFT_LIMIT_S, HARD_LIMIT_S = 5, 8

@@ -81,7 +81,15 @@ class Jobs:
         with speaking():
             if self._state(job) == "done" and not self._complete(job):
                 self._redis.hset(job_key(job), "state", "failed")  # results were evicted
-            arguments = [spec.model_dump_json(), chunks, images, lane, subject, time.time(), KEEP_S]
+            arguments: list[Any] = [
+                spec.model_dump_json(),
+                chunks,
+                images,
+                lane,
+                subject,
+                time.time(),
+                KEEP_S,
+            ]
             keys = [job_key(job), done_key(job), tries_key(job)]
             return str(self._open(keys=keys, args=arguments))
 

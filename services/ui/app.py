@@ -1,4 +1,4 @@
-"""The workbench: Predict, Review, Hypothesise, Test. Start with ``streamlit run services/ui/app.py``."""
+"""The workbench: Predict, Review, Hypothesise, Test. Run by ``streamlit run``."""
 
 import sys
 from pathlib import Path

@@ -137,7 +137,8 @@ def show(found: AttributeResult, data: bytes, names: tuple[str, ...]) -> None:
     """The rows: features first, then what no feature accounts for."""
     against = names[found.against] if found.against is not None else "nothing"
     st.caption(
-        f"Positive scores speak for **{names[found.index]}**, negative ones for **{against}**; the margin is"
+        f"Positive scores speak for **{names[found.index]}**, negative ones for **{against}**;"
+        " the margin is"
         f" {found.value:+.2f} logits. Scores balance each other: none is a share of the answer."
     )
     for row in found.features[:ROWS]:
@@ -161,7 +162,8 @@ def show_row(row: RankedFeature, data: bytes) -> None:
             [1.3, 1, 5, 2.2], vertical_alignment="center"
         )
         numbers.markdown(
-            f"**#{row.feature}**  \nattribution **{row.score:+.2f}**  \nactivation {row.activation:.1f}"
+            f"**#{row.feature}**  \nattribution **{row.score:+.2f}**  \n"
+            f"activation {row.activation:.1f}"
         )
         if row.measured is not None:
             agrees = "agrees" if row.measured * row.score > 0 else "opposite sign"
@@ -183,7 +185,7 @@ def show_references(found: tuple[Reference, ...]) -> None:
 
 
 def slider_key(feature: int) -> str:
-    """The widget's key; anew after each change from outside, so that it shows the session's value."""
+    """The widget's key; a new one after each change from outside, so that it shows it."""
     return f"m-{dictionary()}-{feature}-{st.session_state.get('generation', 0)}"
 
 

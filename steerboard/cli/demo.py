@@ -50,7 +50,7 @@ class Addresses:
 def healthy(address: str) -> bool:
     """Whether a gRPC server says SERVING."""
     with open_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+        stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
         except grpc.RpcError:

@@ -28,7 +28,7 @@ def _compiled_operators_load() -> bool:
         return True
     for library in Path(spec.origin).parent.glob("_C*"):
         try:
-            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+            torch.ops.load_library(str(library))
             return True
         except OSError:
             continue
@@ -38,10 +38,10 @@ def _compiled_operators_load() -> bool:
 def _declare_missing() -> "torch.library.Library | None":
     if _compiled_operators_load():
         return None
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library = torch.library.Library("torchvision", "FRAGMENT")
     for name, schema in _SCHEMAS.items():
         if _missing(name):
-            library.define(schema)  # type: ignore[no-untyped-call]
+            library.define(schema)
     return library
 
 

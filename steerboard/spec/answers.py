@@ -1,4 +1,4 @@
-"""What a Runner answers, in numpy. Letters: ``c`` class, ``t`` token, ``n`` row of a sparse list."""
+"""What a Runner answers, in numpy: ``c`` class, ``t`` token, ``n`` row of a sparse list."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar

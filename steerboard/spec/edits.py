@@ -1,4 +1,4 @@
-"""The edit algebra: units, ops, masks, conditions, edits, steer sets (methods, sections 1 and 2)."""
+"""The edit algebra: units, ops, masks, conditions, edits, steer sets."""
 
 from typing import Annotated, Literal
 
@@ -117,7 +117,7 @@ class Condition(Spec):
     def _has_an_activation(cls, unit: Unit) -> Unit:
         if isinstance(unit, Head):
             raise ValueError(
-                "a head is a vector and has no activation to compare; use a feature, neuron or direction"
+                "a head is a vector without an activation: compare a feature, neuron or direction"
             )
         return unit
 

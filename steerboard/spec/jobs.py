@@ -27,7 +27,7 @@ class AttributeJob(Spec):
 
 
 class AttributeSetJob(Spec):
-    """The same over many images, in shards, aggregated; one ``target`` for each image or one for all."""
+    """The same over many images, in shards, aggregated; a target for each image or one for all."""
 
     kind: Literal["attribute_set"] = "attribute_set"
     model: str

@@ -101,7 +101,7 @@ class Prompts(Spec):
 
 
 class Probe(Spec):
-    """A linear read-out of the image embedding: ``logit = weight [c, d] . embedding + bias [c]``."""
+    """A linear read-out of the embedding: ``logit = weight [c, d] . embedding + bias [c]``."""
 
     kind: Literal["probe"] = "probe"
     names: tuple[str, ...] = Field(min_length=2, max_length=MAX_PROMPTS)
@@ -156,7 +156,7 @@ class Predict(Spec):
 
 
 class Steer(Spec):
-    """What does it say under each of K steer sets? With targets, predicted change beside measured."""
+    """What does it say under each of K steer sets? With targets, predicted beside measured."""
 
     model: str
     images: Images
