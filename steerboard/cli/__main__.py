@@ -1,0 +1,5 @@
+"""``python -m steerboard.cli``."""
+
+from steerboard.cli import main
+
+main()
