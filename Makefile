@@ -34,6 +34,7 @@ demo-check: install
 
 emojiland: install
 	$(BIN)/python -m demo.emojiland.build
+	$(BIN)/steerboard catalogue build
 
 protos: install
 	$(BIN)/python -m steerboard.api.generate
