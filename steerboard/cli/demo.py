@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import sys
 import time
 import urllib.request
@@ -131,6 +132,12 @@ def worker_is_up(broker: str) -> bool:
         return False
 
 
+def stop_on_signals() -> None:
+    """Ctrl-C and SIGTERM both end the demo, also where a shell had SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def require(config: Path) -> None:
     """The demo's files are there."""
     if not (config / "steerboard.yaml").is_file() and not config.is_file():
@@ -144,6 +151,7 @@ def run_demo(config: Path, folder: Path, ui_port: int, base: int = 0, browser: b
     """Start everything, say where the page is, and stay until Ctrl-C or until a part dies."""
     console = Console()
     require(config)
+    stop_on_signals()
     taken = [p for p in ([ui_port] + ([base, base + 1] if base else [])) if listening(p)]
     if taken:
         console.print(
@@ -183,6 +191,7 @@ def run_check(config: Path, folder: Path, json_path: Path | None) -> int:
 
     console = Console()
     require(config)
+    stop_on_signals()
     children, at = plan(config, folder, 0, with_ui=False)
     try:
         with House(folder / "logs", console) as house:

@@ -47,8 +47,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                     continue
             yield f"http://127.0.0.1:{port}"
         finally:
-            demo.send_signal(signal.SIGINT)
-            demo.wait(30)
+            demo.send_signal(signal.SIGTERM)
+            demo.wait(60)
 
 
 @pytest.fixture
