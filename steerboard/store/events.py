@@ -1,20 +1,30 @@
 """What a person can do in the workbench, and the state that follows from a list of it."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from functools import reduce
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, TypeAdapter
 
 from steerboard.spec.base import Spec
 
-SCHEMA = 1
+SCHEMA = 2  # 1: without uploads
 
 
 class PictureChosen(Spec):
-    """A picture was opened, from a set or uploaded."""
+    """A picture of a set was opened."""
 
     kind: Literal["picture"] = "picture"
     sha256: str
-    origin: str = Field(default="", description="image set and path, or the name of the upload")
+    origin: str = Field(default="", description="image set and path")
+
+
+class PictureUploaded(Spec):
+    """A person brought a picture; the store keeps its bytes beside the log."""
+
+    kind: Literal["upload"] = "upload"
+    sha256: str
+    name: str = Field(default="", description="what the file was called")
 
 
 class PromptsSet(Spec):
@@ -53,7 +63,7 @@ class FeatureMoved(Spec):
     kind: Literal["move"] = "move"
     dictionary: str
     feature: int
-    m: float
+    m: float = Field(ge=-1, le=1, description="-1 off, 0 unchanged, 1 doubled")
 
 
 class Reset(Spec):
@@ -63,10 +73,10 @@ class Reset(Spec):
 
 
 class Reviewed(Spec):
-    """A ranking was seen, by the id of its job."""
+    """A ranking was seen; the id of its job, or empty where the runner scored without one."""
 
     kind: Literal["reviewed"] = "reviewed"
-    job: str
+    job: str = ""
     features: tuple[int, ...]
 
 
@@ -82,6 +92,7 @@ class Tested(Spec):
 
 Event = Annotated[
     PictureChosen
+    | PictureUploaded
     | PromptsSet
     | TargetChosen
     | DictionaryChosen
@@ -93,6 +104,7 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+Moves = dict[str, dict[int, float]]  # m by dictionary and feature
 
 
 class WorkbenchState(Spec):
@@ -106,55 +118,49 @@ class WorkbenchState(Spec):
     index: int | None = None
     against: int | None = None
     hypothesis: str = ""
-    moves: dict[str, dict[int, float]] = Field(
-        default_factory=dict, description="m by dictionary and feature"
-    )
+    moves: Moves = Field(default_factory=dict, description="m by dictionary and feature")
 
 
 def after(state: WorkbenchState, event: Event) -> WorkbenchState:
     """The state behind one event."""
+    return state.model_copy(update=change(state, event))
+
+
+def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
+    """The fields of the state that an event replaces."""
+    # Another picture or other prompts are another decision: the named target does not outlive it.
+    fresh = {"index": None, "against": None}
     match event:
         case PictureChosen():
-            # Another picture is another decision: the sliders stay, the named target does not.
-            return state.model_copy(
-                update={
-                    "picture": event.sha256,
-                    "origin": event.origin,
-                    "index": None,
-                    "against": None,
-                }
-            )
+            return {"picture": event.sha256, "origin": event.origin, **fresh}
+        case PictureUploaded():
+            return {"picture": event.sha256, "origin": event.name, **fresh}
         case PromptsSet():
-            return state.model_copy(
-                update={
-                    "prompts": event.prompts,
-                    "template": event.template,
-                    "index": None,
-                    "against": None,
-                }
-            )
+            return {"prompts": event.prompts, "template": event.template, **fresh}
         case TargetChosen():
-            return state.model_copy(update={"index": event.index, "against": event.against})
+            return {"index": event.index, "against": event.against}
         case DictionaryChosen():
-            return state.model_copy(update={"dictionary": event.dictionary})
+            return {"dictionary": event.dictionary}
         case HypothesisWritten():
-            return state.model_copy(update={"hypothesis": event.text})
+            return {"hypothesis": event.text}
         case FeatureMoved():
-            own = {
-                f: m for f, m in state.moves.get(event.dictionary, {}).items() if f != event.feature
-            }
-            if event.m:
-                own[event.feature] = event.m
-            return state.model_copy(update={"moves": {**state.moves, event.dictionary: own}})
+            return {"moves": moved(state.moves, event)}
         case Reset():
-            return state.model_copy(update={"moves": {}})
+            return {"moves": {}}
         case Reviewed() | Tested():
-            return state
+            return {}
+    assert_never(event)
 
 
-def fold(events: list[Event]) -> WorkbenchState:
+def moved(moves: Moves, event: FeatureMoved) -> Moves:
+    """The sliders behind one move; a feature at 0 is not listed, nor a dictionary without any."""
+    own = {f: m for f, m in moves.get(event.dictionary, {}).items() if f != event.feature}
+    if event.m:
+        own[event.feature] = event.m
+    others = {name: of for name, of in moves.items() if name != event.dictionary}
+    return {**others, event.dictionary: own} if own else others
+
+
+def fold(events: Iterable[Event]) -> WorkbenchState:
     """The state behind all events."""
-    state = WorkbenchState()
-    for event in events:
-        state = after(state, event)
-    return state
+    return reduce(after, events, WorkbenchState())

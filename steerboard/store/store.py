@@ -2,73 +2,33 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import (
-    DDL,
-    DateTime,
-    ForeignKey,
-    Integer,
-    String,
-    Text,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from pydantic import ValidationError
+from sqlalchemy import Engine, create_engine, func, make_url, select
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from steerboard.spec.errors import NotFound, Unavailable
+from steerboard.spec.base import Spec
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError, Unavailable
 from steerboard.store.events import EVENT, SCHEMA, Event
+from steerboard.store.schema import upgrade
+from steerboard.store.tables import EventRow, SessionRow, UploadRow
 
-TRIES = 5  # two writers may want the same place in a log
-
-
-class Base(DeclarativeBase):
-    """All tables."""
+TRIES = 20  # writers of one session may want the same place in its log
 
 
-class SessionRow(Base):
-    """One person's sitting."""
+class SessionInfo(Spec):
+    """A session as the list of them shows it; ``opened`` in UTC."""
 
-    __tablename__ = "sessions"
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    subject: Mapped[str] = mapped_column(String(200))
-    opened: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
-class EventRow(Base):
-    """One thing done, at its place in the session."""
-
-    __tablename__ = "events"
-    session: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
-    place: Mapped[int] = mapped_column(Integer, primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    kind: Mapped[str] = mapped_column(String(40))
-    body: Mapped[str] = mapped_column(Text)
-    schema_number: Mapped[int] = mapped_column(Integer)
-
-
-# The log is append-only for whoever reaches the database, not only for this program.
-for _verb in ("UPDATE", "DELETE"):
-    _sqlite = DDL(
-        f"CREATE TRIGGER IF NOT EXISTS events_no_{_verb.lower()} BEFORE {_verb} ON events"
-        " BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END"
-    )
-    event.listen(EventRow.__table__, "after_create", _sqlite.execute_if(dialect="sqlite"))
-_FUNCTION = DDL(
-    "CREATE OR REPLACE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql AS"
-    " $$ BEGIN RAISE EXCEPTION 'the event log is append-only'; END $$"
-)
-_TRIGGER = DDL(
-    "CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE ON events"
-    " FOR EACH ROW EXECUTE FUNCTION events_refuse()"
-)
-event.listen(EventRow.__table__, "after_create", _FUNCTION.execute_if(dialect="postgresql"))
-event.listen(EventRow.__table__, "after_create", _TRIGGER.execute_if(dialect="postgresql"))
+    id: str
+    subject: str
+    opened: datetime
+    events: int
 
 
 class Store:
@@ -79,66 +39,139 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(parsed, pool_pre_ping=True)
-        try:
-            Base.metadata.create_all(self._engine)
-        except SQLAlchemyError as error:
-            raise Unavailable(
-                "the session database does not answer: check STEERBOARD_STORE"
-            ) from error
+        self._engine = open_engine(url)
+        with speaking():
+            upgrade(self._engine)
 
     def open(self, subject: str = "anonymous") -> str:
         """A new session's id: unguessable, for it stands in a URL."""
         name = secrets.token_urlsafe(16)
-        with Session(self._engine) as database, database.begin():
+        with speaking(), Session(self._engine) as database, database.begin():
             database.add(SessionRow(id=name, subject=subject, opened=datetime.now(UTC)))
         return name
 
     def append(self, session: str, what: Event) -> int:
         """Write an event down; its place in the log. Raises NotFound for an unknown session."""
-        body = json.dumps(what.model_dump(mode="json"))
         for _ in range(TRIES):
             try:
-                with Session(self._engine) as database, database.begin():
-                    self._require(database, session)
-                    place = database.scalar(
-                        select(func.max(EventRow.place)).where(EventRow.session == session)
-                    )
-                    following = 0 if place is None else place + 1
-                    now = datetime.now(UTC)
-                    database.add(
-                        EventRow(
-                            session=session,
-                            place=following,
-                            at=now,
-                            kind=what.kind,
-                            body=body,
-                            schema_number=SCHEMA,
-                        )
-                    )
-                return following
+                with speaking():
+                    return self._append(session, what)
             except IntegrityError:
                 continue
         raise Unavailable("the session is being written to by others: try again", retry_after_s=0.5)
 
     def events(self, session: str) -> list[Event]:
         """All events of a session, in order; raises NotFound."""
-        with Session(self._engine) as database:
-            self._require(database, session)
+        with speaking(), Session(self._engine) as database:
+            require(database, session)
             rows = database.scalars(
                 select(EventRow).where(EventRow.session == session).order_by(EventRow.place)
             )
-            return [EVENT.validate_python(json.loads(row.body)) for row in rows]
+            return [read(row) for row in rows]
+
+    def sessions(self, subject: str) -> list[SessionInfo]:
+        """A person's sessions, newest first."""
+        wanted = (
+            select(SessionRow, func.count(EventRow.place))
+            .outerjoin(EventRow, EventRow.session == SessionRow.id)
+            .where(SessionRow.subject == subject)
+            .group_by(SessionRow.id)
+            .order_by(SessionRow.opened.desc(), SessionRow.id)
+        )
+        with speaking(), Session(self._engine) as database:
+            return [
+                SessionInfo(id=row.id, subject=row.subject, opened=utc(row.opened), events=count)
+                for row, count in database.execute(wanted)
+            ]
+
+    def keep(self, session: str, data: bytes) -> str:
+        """Keep an uploaded picture with its session; the digest of its bytes."""
+        sha256 = image_digest(data)
+        try:
+            with speaking(), Session(self._engine) as database, database.begin():
+                require(database, session)
+                if database.get(UploadRow, (session, sha256)) is None:
+                    database.add(UploadRow(session=session, sha256=sha256, data=data))
+        except IntegrityError:
+            pass  # another tab kept the same bytes meanwhile
+        return sha256
+
+    def upload(self, session: str, sha256: str) -> bytes | None:
+        """The bytes of a picture kept with a session, or None."""
+        with speaking(), Session(self._engine) as database:
+            row = database.get(UploadRow, (session, sha256))
+            return None if row is None else row.data
 
     def close(self) -> None:
         """Give connections back."""
         self._engine.dispose()
 
-    def _require(self, database: Session, session: str) -> None:
-        if database.get(SessionRow, session) is None:
-            raise NotFound(
-                f"there is no session {session!r}: open the page without it to begin anew"
+    def _append(self, session: str, what: Event) -> int:
+        with Session(self._engine) as database, database.begin():
+            require(database, session)
+            last = select(func.max(EventRow.place)).where(EventRow.session == session)
+            place = database.scalar(last)
+            row = EventRow(
+                session=session,
+                place=0 if place is None else place + 1,
+                at=datetime.now(UTC),
+                kind=what.kind,
+                body=json.dumps(what.model_dump(mode="json")),
+                schema_number=SCHEMA,
             )
+            database.add(row)
+            return row.place
+
+
+def open_engine(url: str) -> Engine:
+    """The engine behind a URL; SQLite's folder is made. Raises InvalidRequest."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        return create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise InvalidRequest(
+            "STEERBOARD_STORE is no database address that can be used: write"
+            " sqlite:///folder/sessions.sqlite or postgresql+psycopg://user@host/name"
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"the folder of the session database cannot be made ({error.strerror}):"
+            " check STEERBOARD_STORE"
+        ) from error
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """What the database refuses, as a sentence; a place that is taken stays an IntegrityError."""
+    try:
+        yield
+    except (IntegrityError, SteerboardError):
+        raise
+    except SQLAlchemyError as error:
+        raise Unavailable(
+            "the session database does not answer: check STEERBOARD_STORE", retry_after_s=1.0
+        ) from error
+
+
+def require(database: Session, session: str) -> None:
+    """Raises NotFound where the session is unknown."""
+    if database.get(SessionRow, session) is None:
+        raise NotFound(f"there is no session {session!r}: open the page without it to begin anew")
+
+
+def read(row: EventRow) -> Event:
+    """An event as it was written; raises InvalidRequest for one that this version cannot read."""
+    try:
+        return EVENT.validate_python(json.loads(row.body))
+    except ValidationError as error:
+        raise InvalidRequest(
+            f"event {row.place} of this session has schema {row.schema_number}, and this version"
+            f" reads up to {SCHEMA}: update Steerboard"
+        ) from error
+
+
+def utc(moment: datetime) -> datetime:
+    """SQLite forgets the time zone; what was written is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

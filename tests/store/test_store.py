@@ -1,18 +1,24 @@
 """The event log on real databases."""
 
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from steerboard.spec.errors import NotFound
+from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError, Unavailable
 from steerboard.store.events import FeatureMoved, PictureChosen, PromptsSet, Reset, fold
 from steerboard.store.store import Store
+from steerboard.store.tables import Base, EventRow, SessionRow
 
 
 def postgres_folder() -> Path | None:
@@ -98,9 +104,16 @@ def test_nobody_changes_what_was_written(url: str) -> None:
     store.append(session, Reset())
     store.close()
     engine = create_engine(url)
-    for statement in ("UPDATE events SET kind = 'other'", "DELETE FROM events"):
+    statements = ["UPDATE events SET kind = 'other'", "DELETE FROM events"]
+    if url.startswith("sqlite"):
+        statements.append("INSERT OR REPLACE INTO events SELECT * FROM events")
+    else:
+        statements.append("TRUNCATE events CASCADE")
+    for statement in statements:
         with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
             connection.execute(text(statement))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM events WHERE kind = 'reset'")) >= 1
     engine.dispose()
 
 
@@ -109,3 +122,109 @@ def test_an_unknown_session_is_named(url: str) -> None:
     with pytest.raises(NotFound, match="no session 'nobody'"):
         store.events("nobody")
     store.close()
+
+
+def test_many_writers_each_find_a_place(url: str) -> None:
+    store = Store(url)
+    session = store.open()
+    moves = [FeatureMoved(dictionary="middle", feature=i, m=0.5) for i in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        places = list(pool.map(lambda e: store.append(session, e), moves))
+    assert sorted(places) == list(range(24))
+    assert [store.events(session)[p] for p in places] == moves
+    store.close()
+
+
+def test_servers_that_start_together_make_the_tables_once(url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: Store(url), range(4)))
+    session = stores[0].open()
+    assert stores[3].events(session) == []
+    for store in stores:
+        store.close()
+
+
+def test_a_database_from_before_the_migrations_is_taken_over(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    engine = create_engine(url)
+    Base.metadata.create_all(engine, tables=[SessionRow.__table__, EventRow.__table__])
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO sessions VALUES ('old', 'ann', '2026-11-21 03:55:00')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO events VALUES ('old', 0, '2026-11-21 03:56:00', 'hypothesis',"
+                """ '{"kind": "hypothesis", "text": "it reads the strip"}', 1)"""
+            )
+        )
+    engine.dispose()
+    store = Store(url)
+    assert fold(store.events("old")).hypothesis == "it reads the strip"
+    assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
+    store.close()
+
+
+def test_the_tables_are_those_that_the_program_expects(url: str) -> None:
+    Store(url).close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    engine.dispose()
+    assert [d for d in found if "sessions_by_subject" not in repr(d)] == []
+
+
+def test_a_person_finds_their_sessions_newest_first(url: str) -> None:
+    store = Store(url)
+    who = f"ann-{secrets.token_hex(4)}"
+    first, second = store.open(who), store.open(who)
+    store.append(first, Reset())
+    found = store.sessions(who)
+    assert [(s.id, s.events) for s in found] == [(second, 0), (first, 1)]
+    assert all(abs((datetime.now(UTC) - s.opened).total_seconds()) < 60 for s in found)
+    store.close()
+
+
+def test_an_upload_stays_with_its_session(url: str) -> None:
+    store = Store(url)
+    mine, other = store.open(), store.open()
+    sha256 = store.keep(mine, b"a picture")
+    assert store.keep(mine, b"a picture") == sha256
+    assert store.upload(mine, sha256) == b"a picture"
+    assert store.upload(other, sha256) is None
+    with pytest.raises(NotFound):
+        store.keep("nobody", b"a picture")
+    store.close()
+
+
+def test_an_event_of_a_later_version_is_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'later.sqlite'}"
+    store = Store(url)
+    session = store.open()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO events VALUES (:s, 0, '2027-01-01', 'dream',"
+                """ '{"kind": "dream"}', 9)"""
+            ),
+            {"s": session},
+        )
+    engine.dispose()
+    with pytest.raises(InvalidRequest, match=r"event 0 .* schema 9"):
+        store.events(session)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url, error",
+    [
+        ("not a url", InvalidRequest),
+        ("nosuchthing://there", InvalidRequest),
+        ("postgresql+psycopg://steer@127.0.0.1:1/none", Unavailable),
+        ("sqlite:////proc/nowhere/sessions.sqlite", Unavailable),
+    ],
+)
+def test_a_database_that_is_not_there_is_a_sentence(url: str, error: type[SteerboardError]) -> None:
+    with pytest.raises(error, match="STEERBOARD_STORE"):
+        Store(url)
