@@ -4,14 +4,28 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect, text
+
+from steerboard.spec.errors import InvalidRequest
 
 FIRST = "0001"
 LOCK = 0x57EE2B0A2D  # any number that only this program locks in PostgreSQL
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that are missing; processes that start together take turns."""
+    """Bring the database to the newest revision; raises InvalidRequest where it is newer still."""
+    try:
+        revise(engine, "head")
+    except CommandError as error:
+        raise InvalidRequest(
+            "the session database was written by a later version: update Steerboard, or name"
+            " another database in STEERBOARD_STORE"
+        ) from error
+
+
+def revise(engine: Engine, revision: str) -> None:
+    """Run the migrations up to ``revision``; processes that start together take turns."""
     with engine.connect() as connection:
         take_turn(connection)
         config = Config()
@@ -21,7 +35,7 @@ def upgrade(engine: Engine) -> None:
         # A database from before the migrations holds exactly what the first of them makes.
         if "events" in tables and "alembic_version" not in tables:
             command.stamp(config, FIRST)
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Engine, create_engine, func, make_url, select
+from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -129,7 +130,7 @@ def open_engine(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        return create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed, pool_pre_ping=True)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise InvalidRequest(
             "STEERBOARD_STORE is no database address that can be used: write"
@@ -140,6 +141,15 @@ def open_engine(url: str) -> Engine:
             f"the folder of the session database cannot be made ({error.strerror}):"
             " check STEERBOARD_STORE"
         ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", be_strict)
+    return engine
+
+
+def be_strict(connection: Any, _record: Any) -> None:
+    """SQLite, at each connection: keys are checked, and a REPLACE asks the DELETE trigger."""
+    for pragma in ("foreign_keys", "recursive_triggers"):
+        connection.execute(f"PRAGMA {pragma} = ON")
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError, Unavailable
 from steerboard.store.events import FeatureMoved, PictureChosen, PromptsSet, Reset, fold
-from steerboard.store.store import Store
+from steerboard.store.schema import revise
+from steerboard.store.store import Store, open_engine
 from steerboard.store.tables import Base, EventRow, SessionRow
 
 
@@ -106,7 +107,13 @@ def test_nobody_changes_what_was_written(url: str) -> None:
     engine = create_engine(url)
     statements = ["UPDATE events SET kind = 'other'", "DELETE FROM events"]
     if url.startswith("sqlite"):
-        statements.append("INSERT OR REPLACE INTO events SELECT * FROM events")
+        statements += [
+            "INSERT OR REPLACE INTO events SELECT * FROM events",
+            # Past the key: the row that stands at this hidden number would go.
+            "INSERT OR REPLACE INTO events(rowid, session, place, at, kind, body, schema_number)"
+            " SELECT rowid, session, place + 7, at, 'other', body, schema_number FROM events",
+            "UPDATE OR REPLACE events SET place = place + 1",
+        ]
     else:
         statements.append("TRUNCATE events CASCADE")
     for statement in statements:
@@ -114,6 +121,14 @@ def test_nobody_changes_what_was_written(url: str) -> None:
             connection.execute(text(statement))
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM events WHERE kind = 'reset'")) >= 1
+    engine.dispose()
+
+
+def test_our_own_connections_check_keys_and_ask_the_triggers(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'sessions.sqlite'}")
+    with engine.connect() as connection:
+        for pragma in ("foreign_keys", "recursive_triggers"):
+            assert connection.scalar(text(f"PRAGMA {pragma}")) == 1
     engine.dispose()
 
 
@@ -162,6 +177,78 @@ def test_a_database_from_before_the_migrations_is_taken_over(tmp_path: Path) -> 
     store = Store(url)
     assert fold(store.events("old")).hypothesis == "it reads the strip"
     assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
+    store.close()
+
+
+@pytest.fixture
+def empty(url: str) -> Iterator[str]:
+    """A database that nothing has touched, on the same kind of server."""
+    if url.startswith("sqlite"):
+        yield url
+        return
+    name = f"empty_{secrets.token_hex(4)}"
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield url.replace("/postgres?", f"/{name}?")
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name}"))
+    server.dispose()
+
+
+@pytest.mark.parametrize("start", ["0001", "0002"])
+def test_every_older_revision_is_brought_up_with_what_it_holds(empty: str, start: str) -> None:
+    engine = open_engine(empty)
+    revise(engine, start)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO sessions VALUES ('old', 'ann', '2026-11-21 03:55:00')")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO events VALUES ('old', 0, '2026-11-21 03:56:00', 'hypothesis',"
+                """ '{"kind": "hypothesis", "text": "kept"}', 1)"""
+            )
+        )
+    store = Store(empty)
+    assert fold(store.events("old")).hypothesis == "kept"
+    assert store.append("old", Reset()) == 1
+    assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0003"
+    store.close()
+    engine.dispose()
+
+
+def test_a_database_of_a_later_version_is_a_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'later.sqlite'}"
+    Store(url).close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(InvalidRequest, match="later version"):
+        Store(url)
+
+
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("this is no database, and it is long enough to be taken for one" * 20)
+    with pytest.raises(Unavailable, match="STEERBOARD_STORE"):
+        Store(f"sqlite:///{path}")
+
+
+def test_a_database_that_goes_away_is_a_sentence_and_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    store = Store(f"sqlite:///{folder / 'sessions.sqlite'}")
+    session = store.open()
+    store.close()
+    folder.rename(tmp_path / "away")
+    with pytest.raises(Unavailable, match="STEERBOARD_STORE") as caught:
+        store.append(session, Reset())
+    assert caught.value.retry_after_s
+    (tmp_path / "away").rename(folder)
+    assert store.append(session, Reset()) == 0
     store.close()
 
 
