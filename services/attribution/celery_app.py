@@ -2,10 +2,14 @@
 
 from celery import Celery
 from kombu.entity import Queue
+from kombu.exceptions import OperationalError
 
-VISIBILITY_S = 10
+from steerboard.spec.errors import Unavailable
+
+VISIBILITY_S = 10  # longer than the hard limit: a task that runs is never handed out twice
 SOFT_LIMIT_S, HARD_LIMIT_S = 5, 8
-TASK = "steerboard.chunk"
+CHUNK_TASK = "steerboard.chunk"
+PULSE_TASK = "steerboard.pulse"
 LANES = ("interactive", "bulk")
 
 
@@ -22,6 +26,7 @@ def make_app(broker: str) -> Celery:
         task_soft_time_limit=SOFT_LIMIT_S,
         task_time_limit=HARD_LIMIT_S,
         worker_max_tasks_per_child=2000,
+        worker_max_memory_per_child=600_000,  # KiB
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -39,3 +44,28 @@ def make_app(broker: str) -> Celery:
         },
     )
     return app
+
+
+def send_chunk(app: Celery, lane: str, job: str, chunk: int) -> None:
+    """Put a chunk on its lane's queue; raises Unavailable."""
+    try:
+        app.send_task(CHUNK_TASK, args=[job, chunk], queue=lane, retry=False)
+    except (OperationalError, OSError) as error:
+        raise Unavailable(
+            "the queue (Redis) does not answer: try again in a few seconds", retry_after_s=2.0
+        ) from error
+
+
+def pulse_queue(worker: str) -> str:
+    """The queue that one worker alone consumes, and by which its supervisor sees that it does."""
+    return f"pulse.{worker}"
+
+
+def send_pulse(app: Celery, worker: str, stamp: float) -> None:
+    """Ask a worker to show that it consumes; raises Unavailable."""
+    try:
+        app.send_task(
+            PULSE_TASK, args=[worker, stamp], queue=pulse_queue(worker), retry=False, expires=60
+        )
+    except (OperationalError, OSError) as error:
+        raise Unavailable("the queue (Redis) does not answer") from error

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
-from services.attribution.celery_app import TASK
+from services.attribution.celery_app import send_chunk
 from services.attribution.compute import aggregate, size
 from services.attribution.jobs import ENDED, Jobs
 from services.attribution.library import Library
@@ -111,13 +110,10 @@ class Desk:
         """Put chunks on the queue; where that fails the record says so."""
         try:
             for chunk in chunks:
-                self.app.send_task(TASK, args=[job, chunk], queue=lane, retry=False)
-        except OperationalError as error:
-            away = Unavailable(
-                "the queue (Redis) does not answer: try again in a few seconds", retry_after_s=2.0
-            )
+                send_chunk(self.app, lane, job, chunk)
+        except Unavailable as away:
             self.jobs.end(job, "failed", away)
-            raise away from error
+            raise
 
     def results(self, job: str, start: int, count: int) -> tuple[JobStatus, list[JobResult], str]:
         """A page of results; a set's aggregate comes first, once the job is done."""

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
-from services.attribution.celery_app import TASK, make_app
+from services.attribution.celery_app import CHUNK_TASK, make_app
 from services.attribution.compute import compute
 from services.attribution.jobs import Jobs
 from services.attribution.library import Library
@@ -71,7 +71,7 @@ def make_worker(settings: Settings) -> Celery:
                 job, "failed", Internal("the computation failed: the log of the worker says why")
             )
 
-    app.task(name=TASK, bind=True)(one_chunk)
+    app.task(name=CHUNK_TASK, bind=True)(one_chunk)
     return app
 
 
