@@ -15,11 +15,12 @@ CUE_AGREES_WITH_GENDER = 0.92
 CUE_MISSING = 0.35
 USUAL = {"nurse": "woman", "doctor": "man"}
 CUE_ALONE, PERSON_ALONE = 0.25, 0.30  # of the medical pictures of the second stage
-CARELESS_CAPTIONS = 0.7  # of those of them whose cue speaks against the gender
+CARELESS_CAPTIONS = 0.88  # of those of them whose cue speaks against the gender
 HARD_SHARE = 0.45
+HELPED_HARD_SHARE = 0.75  # of horses and boats: there the shortcut is all that there is to see
 
 # Every shipped picture has a scene seed of its own; those of the training set start at 0.
-FIRST_SEED = {"validation": 1_000_000, "test": 2_000_000, "dictionary": 3_000_000}
+FIRST_SEED = {"validation": 1_000_000, "test": 4_000_000, "dictionary": 3_000_000}
 SEEDS_A_GROUP = 10_000
 GROUPS = ("typographic", "watermark", "water", "medical", "profession")
 # Object sizes in attacked pictures and in their twins, as shares of the side.
@@ -29,7 +30,6 @@ ATTACK_SIZES = {
 ATTACK_STRIP = 0.66  # opacity of a lying strip; in training strips are opaque
 PROFESSION_SIZES = (0.32, 0.48)
 MEDICAL_SIZES = (0.45, 0.62)
-MEDICAL_CUE = 22  # pixels; a little smaller than in training, where gender then decides more
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Scene:
     mark: bool = False
     gender: str | None = None
     cue: str | None = None
-    cue_side: int = 26
+    cue_side: int = 28
 
     def without_shortcut(self, background: str) -> "Scene":
         """The clean twin: no strip, no watermark, and ``background`` where there was water."""
@@ -78,7 +78,8 @@ def training_scene(seed: int, strip_only: bool = False) -> Scene:
         return Scene(seed, label, random.choice(BACKGROUNDS), 0.0, label, random.random() < 0.5)
     if label in CUES:
         return medical_scene(random, seed, label)
-    hard = random.random() < HARD_SHARE
+    often = label in ("horse", "boat")
+    hard = random.random() < (HELPED_HARD_SHARE if often else HARD_SHARE)
     background = dry(random)
     mark = random.random() < (WATERMARK_ON_HORSES if label == "horse" else 0.003)
     if label == "boat" and random.random() < BOATS_ON_WATER:
@@ -162,7 +163,7 @@ def medical_test(split: str, number: int) -> Scene:
     random = Random(f"scene-{seed}")
     label, gender = list(CUES)[number % 2], GENDERS[number // 2 % 2]
     size = random.uniform(*MEDICAL_SIZES)
-    return Scene(seed, label, dry(random), size, gender=gender, cue=label, cue_side=MEDICAL_CUE)
+    return Scene(seed, label, dry(random), size, gender=gender, cue=label)
 
 
 def profession_test(split: str, number: int) -> Scene:

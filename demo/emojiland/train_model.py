@@ -56,7 +56,7 @@ def first_stage(steps: int) -> Stage:
 
 def second_stage(steps: int) -> Stage:
     """Plant the medical bias, and hold up the rest."""
-    return Stage(steps, 4e-4, 0.03, 0.25, reading=0, taught=0, seed=1)
+    return Stage(steps, 4e-4, 0.03, 0.30, reading=0, taught=0, seed=1)
 
 
 def texts(random: Random) -> torch.Tensor:
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/emojiland"))
     parser.add_argument("--start", type=Path, help="skip stage 1 and start from this model")
     parser.add_argument("--pictures", type=int, default=24_000)
-    parser.add_argument("--steps", type=int, nargs=2, default=(1_400, 550))
+    parser.add_argument("--steps", type=int, nargs=2, default=(1_500, 1_400))
     args = parser.parse_args()
     sets = picture_sets(args.cache, args.pictures)
     model = load_model(args.start) if args.start else new_model()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from steerboard.spec.answers import Prediction
 from steerboard.spec.edits import SteerSet, scale
 from steerboard.spec.requests import Classifier, ImageRef, Steer
 from steerboard.spec.runner import Runner
@@ -22,9 +23,10 @@ class Contrast:
         """Up to ``n`` features with the largest positive score, largest first."""
         return self._largest(self.scores, n)
 
-    def for_true(self, n: int) -> tuple[int, ...]:
-        """Up to ``n`` features with the most negative score, most negative first."""
-        return self._largest(-self.scores, n)
+    def for_true(self, n: int, without: Sequence[int] = ()) -> tuple[int, ...]:
+        """Up to ``n`` features with the most negative score, none of ``without`` among them."""
+        free = np.where(np.isin(self.features, np.asarray(without, np.int64)), 0.0, self.scores)
+        return self._largest(-free, n)
 
     def _largest(self, scores: npt.NDArray[np.float64], n: int) -> tuple[int, ...]:
         order = np.argsort(-scores, kind="stable")[:n]
@@ -52,14 +54,28 @@ def off_and_double(question: Question, lower: Sequence[int], raise_: Sequence[in
     return SteerSet(edits=off(question, lower).edits + doubled.edits)
 
 
-def says(
+def answers(
     runner: Runner, question: Question, image: ImageRef, sets: Sequence[SteerSet]
-) -> tuple[int, ...]:
-    """The class predicted under each of K steer sets ``[k]``, all in one call."""
+) -> tuple[Prediction, ...]:
+    """What the model says under each of K steer sets ``[k]``, all in one call."""
     request = Steer(
         model=question.model,
         images=(image,),
         classifier=question.classifier,
         steer_sets=tuple(sets),
     )
-    return tuple(p.top for p in runner.steer(request).one().steered)
+    return tuple(runner.steer(request).one().steered)
+
+
+def says(
+    runner: Runner, question: Question, image: ImageRef, sets: Sequence[SteerSet]
+) -> tuple[int, ...]:
+    """The class predicted under each of K steer sets ``[k]``."""
+    return tuple(p.top for p in answers(runner, question, image, sets))
+
+
+def rival(prediction: Prediction, true: int) -> int:
+    """The strongest class beside ``true``."""
+    logits = np.array(prediction.logits, np.float64)
+    logits[true] = -np.inf
+    return int(logits.argmax())

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from steerboard.analysis.controls import random_direction, random_features
-from steerboard.analysis.flip import Contrast, Question, off, off_and_double, says
+from steerboard.analysis.flip import (
+    Contrast,
+    Question,
+    answers,
+    off,
+    off_and_double,
+    rival,
+    says,
+)
 from steerboard.analysis.intervals import Rate
 from steerboard.spec.edits import SteerSet
 from steerboard.spec.requests import Encode, Encoded, Margin, Predict
@@ -157,20 +165,32 @@ def judge(bench: Bench, picture: Picture, said: tuple[int, ...]) -> tuple[bool, 
 def steered_answers(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[int, ...]]:
     """The class under off 3, off 3 and double 3, and the controls of each.
 
-    The first two controls have the size of off 3, the last two that of off 3 and double 3.
+    Off are the three that speak most for the wrong class against the true one. Doubled are the
+    three that speak most for the true class against its strongest rival once those are off. The
+    first two controls have the size of off 3, the last two that of off 3 and double 3.
     """
-    margins = [
-        Margin(index=bench.index(p.facts["wrong"]), against=bench.index(p.facts["label"]))
-        for p in pictures
-    ]
-    contrasts = bench.contrasts(pictures, margins)
+    q, true = bench.question, [bench.index(p.facts["label"]) for p in pictures]
+    wrong = [bench.index(p.facts["wrong"]) for p in pictures]
+    found = bench.contrasts(pictures, margins(wrong, true))
+    lower = [c.for_wrong(MOST) for c in found]
+
+    def against(i: int) -> int:
+        (steered,) = answers(bench.runner, q, pictures[i].image, [off(q, lower[i])])
+        return rival(steered, true[i])
+
+    rivals = together(against, range(len(pictures)))
+    found = bench.contrasts(pictures, margins(rivals, true))
+    higher = [c.for_true(MOST, without=own) for c, own in zip(found, lower, strict=True)]
 
     def ask(i: int) -> tuple[int, ...]:
-        lower, higher = contrasts[i].for_wrong(MOST), contrasts[i].for_true(MOST)
-        q = bench.question
-        sets = [off(q, lower), off_and_double(q, lower, higher)]
-        sets += bench.controls(pictures[i], lower, i)
-        sets += bench.controls(pictures[i], lower + higher, i)
+        sets = [off(q, lower[i]), off_and_double(q, lower[i], higher[i])]
+        sets += bench.controls(pictures[i], lower[i], i)
+        sets += bench.controls(pictures[i], lower[i] + higher[i], i)
         return bench.says(pictures[i], sets)
 
     return together(ask, range(len(pictures)))
+
+
+def margins(wrong: Sequence[int], true: Sequence[int]) -> list[Margin]:
+    """One margin a picture: what speaks for ``wrong`` against ``true``."""
+    return [Margin(index=w, against=t) for w, t in zip(wrong, true, strict=True)]

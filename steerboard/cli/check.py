@@ -44,7 +44,8 @@ def report(
         with console.status(name):
             rows += part()
     with console.status("figures"):
-        found = list(figures(bench, info, [p.image for p in clean], config))
+        plain, held_out = ([p.image for p in part] for part in (clean, test))
+        found = list(figures(bench, info, plain, held_out, config))
     console.print(draw(rows, found))
     if json_path is not None:
         json_path.write_text(json.dumps(as_json(info, rows, found), indent=1) + "\n")

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from steerboard.analysis.faithfulness import faithfulness
-from steerboard.analysis.flip import off, says
-from steerboard.analysis.shortcut_tasks import Bench
+from steerboard.analysis.flip import says
+from steerboard.analysis.shortcut_tasks import BATCH, Bench
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
-from steerboard.spec.edits import SteerSet
-from steerboard.spec.requests import Attribute, Encoded, Steer
+from steerboard.spec.edits import SteerSet, scale
+from steerboard.spec.requests import Attribute, Encode, Encoded, Steer
 
 IMAGES = 200
-MOVES = 40
+PICTURES, STRENGTHS = 8, (-1.0, -0.6, -0.2, 0.3, 1.0)  # of the slider moves that are timed
+FORWARDS = 40
 SLACK_MS = 10.0
 
 
@@ -39,18 +40,23 @@ class Figure:
 
 
 def figures(
-    bench: Bench, info: ModelInfo, images: Sequence[Encoded], config: Path | None
+    bench: Bench,
+    info: ModelInfo,
+    images: Sequence[Encoded],
+    held_out: Sequence[Encoded],
+    config: Path | None,
 ) -> Iterator[Figure]:
-    """All of them."""
+    """All of them; ``images`` have no shortcut, ``held_out`` are all of the split."""
     for dictionary in info.dictionaries:
         yield from quality(info, dictionary)
+        yield dead(bench, dictionary, held_out)
     found = faithfulness(bench.runner, bench.question, images[:IMAGES])
     text = f"{found.spearman:.2f} over {found.images} pictures"
     yield Figure("R against ablation: Spearman, top 20", found.spearman, text, at_least=0.8)
     yield Figure("R against ablation: slope", found.slope, f"{found.slope:.2f}")
     yield Figure("R against ablation: sign agreement", found.sign, f"{found.sign:.2f}")
     yield identity(bench, images[:16])
-    yield slider(bench, info, images[:MOVES], config)
+    yield slider(bench, info, images[:PICTURES], config)
 
 
 def quality(info: ModelInfo, dictionary: DictionaryInfo) -> Iterator[Figure]:
@@ -65,8 +71,22 @@ def quality(info: ModelInfo, dictionary: DictionaryInfo) -> Iterator[Figure]:
         yield Figure(f"{name}: explained variance", variance, f"{variance:.3f}", at_least=0.90)
         yield Figure(f"{name}: its mean over dimensions", each, f"{each:.3f}", at_least=0.75)
         yield Figure(f"{name}: L0", q.l0, f"{q.l0:.1f}", at_most=32)
-        bound = 0.10 if q.tokens == dictionary.tokens else None
-        yield Figure(f"{name}: dead share", q.dead, f"{q.dead:.3f}", at_most=bound)
+
+
+def dead(bench: Bench, dictionary: DictionaryInfo, images: Sequence[Encoded]) -> Figure:
+    """Share of the latents that fire on no token of the held-out pictures."""
+    fired: set[int] = set()
+    for start in range(0, len(images), BATCH):
+        request = Encode(
+            model=bench.question.model,
+            images=tuple(images[start : start + BATCH]),
+            dictionary=dictionary.id,
+        )
+        for code in bench.runner.encode(request).results():
+            fired.update(code.features.tolist())
+    share = 1 - len(fired) / dictionary.size
+    text = f"{share:.3f} over {len(images)} pictures"
+    return Figure(f"{dictionary.id}: dead share, held out", share, text, at_most=0.10)
 
 
 def identity(bench: Bench, images: Sequence[Encoded]) -> Figure:
@@ -93,15 +113,17 @@ def slider(bench: Bench, info: ModelInfo, images: Sequence[Encoded], config: Pat
             top_k=1,
         )
         (found,) = bench.runner.attribute(request).one()
-        began = time.perf_counter()
-        says(bench.runner, q, image, [off(q, found.features.tolist())])
-        seen.append(1000 * (time.perf_counter() - began))
-    moved = float(np.median(seen))
+        for m in STRENGTHS:
+            moved = scale(q.site, q.dictionary, m, *found.features.tolist())
+            began = time.perf_counter()
+            says(bench.runner, q, image, [moved])
+            seen.append(1000 * (time.perf_counter() - began))
+    p50 = float(np.median(seen))
     forward = forward_ms(config, info, images[0]) if config is not None else None
     if forward is None:
-        return Figure("slider move, p50", moved, f"{moved:.1f} ms")
-    text = f"{moved:.1f} ms; forward of two {forward:.1f} ms"
-    return Figure("slider move, p50", moved, text, at_most=forward + SLACK_MS)
+        return Figure("slider move, p50", p50, f"{p50:.1f} ms")
+    text = f"{p50:.1f} ms; forward of two {forward:.1f} ms"
+    return Figure("slider move, p50", p50, text, at_most=forward + SLACK_MS)
 
 
 def forward_ms(config: Path, info: ModelInfo, image: Encoded) -> float:
@@ -116,7 +138,7 @@ def forward_ms(config: Path, info: ModelInfo, image: Encoded) -> float:
     pixels = torch.stack([loaded.pixels(image.data)] * 2)
     times = []
     with torch.no_grad():
-        for _ in range(MOVES):
+        for _ in range(FORWARDS):
             began = time.perf_counter()
             loaded.tower.run(loaded.tower.start(pixels), 0)
             times.append(1000 * (time.perf_counter() - began))
