@@ -1,13 +1,18 @@
-# The attribution service. Build from the repository's root: docker build -f deploy/attribution.Dockerfile .
+# The attribution service: the job door, and with another command a worker. No torch.
+#   docker build -f deploy/attribution.Dockerfile -t steerboard-attribution .
 FROM python:3.11-slim-bookworm
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONUNBUFFERED=1 PYTHONPATH=/app
+RUN useradd --create-home --uid 10001 steerboard && install -d -o steerboard -g steerboard /data
 WORKDIR /app
+# First what is needed, and the command; the sources come last: changing them installs nothing anew.
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+RUN pip install -c constraints.txt '.[attribution]'
 COPY steerboard steerboard
 COPY services services
-RUN pip install --no-cache-dir -c constraints.txt '.[attribution]' \
-    && useradd --create-home --uid 10001 steerboard \
-    && install -d -o steerboard /data
+COPY deploy/health.py ./
+RUN python -m compileall -q .
 USER steerboard
 EXPOSE 50052
-HEALTHCHECK --interval=10s --timeout=5s --start-period=90s CMD ["python", "-c", "import grpc; from grpc_health.v1 import health_pb2 as p, health_pb2_grpc as g; assert g.HealthStub(grpc.insecure_channel('127.0.0.1:50052')).Check(p.HealthCheckRequest(), timeout=3).status == 1"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "health.py", "door"]
 CMD ["python", "-m", "services.attribution", "door"]

@@ -1,16 +1,22 @@
-# The inference service. Build from the repository's root: docker build -f deploy/inference.Dockerfile .
+# The inference service. Build from the repository's root:
+#   docker build -f deploy/inference.Dockerfile -t steerboard-inference .
 FROM python:3.11-slim-bookworm
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONUNBUFFERED=1 PYTHONPATH=/app
+RUN useradd --create-home --uid 10001 steerboard && install -d -o steerboard -g steerboard /data
 WORKDIR /app
+# First what is needed, and the command; the sources come last: changing them installs nothing anew.
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+# An index of torch builds, for the CPU or for one version of CUDA; empty: pip's own index, whose
+# build serves from either and is large. Both come from one index, so that their operators match.
+ARG TORCH_INDEX=
+RUN pip install --no-deps ${TORCH_INDEX:+--index-url $TORCH_INDEX} -c constraints.txt torch torchvision
+RUN pip install -c constraints.txt '.[inference]'
 COPY steerboard steerboard
 COPY services services
-# torch and torchvision from one index, so that their operators match; empty: pip's own.
-ARG TORCH_INDEX=
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch==2.13.0 torchvision==0.28.0
-RUN pip install --no-cache-dir -c constraints.txt '.[inference]' \
-    && useradd --create-home --uid 10001 steerboard \
-    && install -d -o steerboard /data
+COPY deploy/health.py ./
+RUN python -m compileall -q .
 USER steerboard
 EXPOSE 50051
-HEALTHCHECK --interval=10s --timeout=5s --start-period=90s CMD ["python", "-c", "import grpc; from grpc_health.v1 import health_pb2 as p, health_pb2_grpc as g; assert g.HealthStub(grpc.insecure_channel('127.0.0.1:50051')).Check(p.HealthCheckRequest(), timeout=3).status == 1"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=180s CMD ["python", "health.py", "inference"]
 CMD ["python", "-m", "services.inference"]
