@@ -1,5 +1,6 @@
 """The workbench: Predict, Review, Hypothesise, Test. Run by ``streamlit run``."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -9,75 +10,120 @@ import streamlit as st
 if str(Path(__file__).parents[2]) not in sys.path:
     sys.path.append(str(Path(__file__).parents[2]))
 
-from services.ui import predict, review, steer
-from services.ui.backend import picture
-from services.ui.pictures import enlarged
-from services.ui.session import begin, state
+from services.ui import markup, picker, predict, recovery, review, steer
+from services.ui.backend import backend, model, picture
+from services.ui.session import begin, named, session, state, told
+from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import SteerboardError
 
-STYLE = """<style>
-.block-container {padding-top: 2.2rem; max-width: 1500px}
-h1 {font-size: 1.7rem; padding-bottom: 0} h3 {padding: .2rem 0}
-[data-testid="stMetricValue"] {font-size: 1.35rem}
-</style>"""
+_LOG = logging.getLogger(__name__)
 
 
 def page() -> None:
-    """The whole page, from the top."""
+    """The whole page, from the top; nobody ever reads a traceback here."""
     st.set_page_config("Steerboard", "🧭", layout="wide")
-    st.html(STYLE)
+    st.html(f"<style>{markup.STYLE}</style>")
+    st.html(markup.head())
+    recovery.forget()
+    try:
+        if opened():
+            body()
+    except SteerboardError as error:
+        recovery.explain("This cannot be shown now.", error, backend().runner.models, "page")
+    except Exception:
+        _LOG.exception("session %s", named())
+        st.error(
+            "Something went wrong here that should not have: the log of the page says what."
+            " What you did is kept; reload the page, or begin a new session above."
+        )
+
+
+def opened() -> bool:
+    """Whether the session is there; if not, the page says why and tries again."""
     try:
         begin()
-        st.title("Steerboard", anchor=False)
-        with st.expander("Choose a picture", expanded=not state().picture):
-            shelf()
-        if state().picture:
-            workbench()
     except SteerboardError as error:
-        st.error(error.message)
-        st.button("Try again", key="try-again")
+        recovery.explain(
+            "This session cannot be opened.",
+            error,
+            lambda: backend().store.events(named()) if named() else backend().store.sessions(""),
+            "session",
+        )
+        return False
+    if notice := told():
+        st.warning(markup.plain(notice))
+    return True
 
 
-def shelf() -> None:
-    """Pictures to choose from; without the job door only uploads."""
+def body() -> None:
+    """A picture to choose, or what can be done with the one that is open."""
     try:
-        predict.choose_picture()
+        model()
     except SteerboardError as error:
-        st.error(error.message)
+        recovery.explain(
+            "The model cannot be asked now.", error, backend().runner.models, "inference"
+        )
+        return
+    picker.show()
+    if not state().picture:
+        st.html(markup.welcome())
+        return
+    try:
+        data = picture(session(), state().picture)
+    except SteerboardError as error:
+        recovery.explain(
+            "The picture of this session cannot be shown.",
+            error,
+            lambda: picture(session(), state().picture),
+            "picture",
+        )
+        return
+    workbench(data)
 
 
-def workbench() -> None:
+def workbench(data: bytes) -> None:
     """One picture: what the model says, why, and what it says when features move."""
-    data = picture(state().picture)
-    left, right = st.columns([1, 1.25], gap="large")
+    left, right = st.columns([1.7, 1], gap="medium")
     with left:
-        st.subheader("1 · Predict", anchor=False)
-        image, words = st.columns([1, 1.1])
-        image.image(enlarged(data, 288), caption=state().origin, width="stretch")
-        with words:
-            predict.edit_prompts()
-        if problem := st.session_state.get("prompt_error"):
-            st.error(f"These prompts are not used yet: {problem}")
-    names = predict.prompts().names
-    clean = predict.ask(data)
-    with left:
-        st.markdown(f"The model says **{names[clean.top]}**")
-        st.subheader("3 · Hypothesise", anchor=False)
+        st.html(markup.step(1, "what the model says about the picture"))
+        clean = first_step(data)
+    with right, st.container(key="aside"):
+        st.html(markup.step(3, "what you believe, before you try"))
         steer.hypothesis()
-    with right:
-        st.subheader("4 · Test", anchor=False)
+        st.html(markup.step(4, "what the model says when features move"))
         test = st.container(key="test")
-    st.subheader("2 · Review", anchor=False)
-    wanted = review.choose(clean, names)
+    with left:
+        st.html(markup.step(2, "which features made it say so"))
+        if clean is None:
+            st.caption("The features stand here once the model has answered.")
+            return
+        names = predict.prompts().names
+        wanted = review.choose(clean, names)
+        rows = st.container(key="rows")
+    # The answer to a moved slider comes before the rows are drawn again.
     with test:
         steer.show(data, clean, wanted, names)
-    try:
-        found = review.ranking(wanted)
-    except SteerboardError as error:
-        review.without_worker(error)
-        return
-    if found is not None:
-        review.show(found, data, names)
+    with rows:
+        review.show(data, wanted, names)
+
+
+def first_step(data: bytes) -> Prediction | None:
+    """Picture, prompts and answer; None where there is no answer, and the page says why."""
+    image, words, answer = st.columns([1, 1.25, 1.45])
+    with image:
+        predict.show_picture(data)
+    with words:
+        predict.edit_prompts()
+    with answer:
+        try:
+            clean = predict.clean(data)
+        except SteerboardError as error:
+            recovery.explain(
+                "The model has not answered.", error, backend().runner.models, "predict"
+            )
+            return None
+        predict.show_answer(clean, predict.prompts().names)
+    return clean
 
 
 page()

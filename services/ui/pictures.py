@@ -1,18 +1,53 @@
 """Pictures and heat maps as the views draw them."""
 
+import base64
 import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+import streamlit as st
+from PIL import Image, ImageOps
 
-RED = np.array([224, 62, 36], np.float64)
-BLUE = np.array([33, 102, 196], np.float64)
+from steerboard.spec.errors import BadImage
+
+RED = np.array([214, 52, 32], np.float64)
+BLUE = np.array([29, 95, 190], np.float64)
+
+
+def upright(data: bytes, side: int) -> Image.Image:
+    """The first frame as upright RGB, as the model reads it: 16 bits scaled, alpha on white.
+
+    Raises:
+        BadImage: The bytes cannot be drawn.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file = Image.open(io.BytesIO(data))
+            file.draft("RGB", (4 * side, 4 * side))  # JPEG only: unpack no more than is shown
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith(("I", "F")):
+                image = shallow(image)
+            if "A" in image.getbands() or "transparency" in image.info:
+                layer = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise BadImage("the picture cannot be drawn: choose another one") from error
+
+
+def shallow(image: Image.Image) -> Image.Image:
+    """16-bit grey in 8 bits by its full scale; what is deeper by its own range."""
+    values = np.asarray(image, np.float64)
+    deep = image.mode.startswith("I;16") or (values.max(initial=0) > 255 and image.mode != "F")
+    top = 65535.0 if deep else max(float(values.max(initial=1)), 1.0)
+    return Image.fromarray((values.clip(0, top) / top * 255).astype(np.uint8))
 
 
 def enlarged(data: bytes, side: int) -> Image.Image:
-    """The picture with its longer side ``side`` pixels long; small ones keep their edges."""
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    """The picture with its longer side ``side`` pixels long."""
+    image = upright(data, side)
     scale = side / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image.resize(size, Image.Resampling.LANCZOS)
@@ -31,5 +66,24 @@ def overlaid(data: bytes, heat: Sequence[Sequence[float]], side: int) -> Image.I
     strength = np.clip(np.asarray(map_, np.float64), -1, 1)[..., None]
     grey = 0.55 * np.asarray(image, np.float64) + 0.45 * 255
     colour = np.where(strength > 0, RED, BLUE)
-    mixed = grey * (1 - 0.75 * np.abs(strength)) + colour * 0.75 * np.abs(strength)
+    mixed = grey * (1 - 0.8 * np.abs(strength)) + colour * 0.8 * np.abs(strength)
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def inline(image: Image.Image) -> str:
+    """A picture as a ``data:`` address for the ``src`` of an ``img``."""
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=82)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def thumbnail(data: bytes, side: int) -> str:
+    """A small picture as a ``data:`` address."""
+    return inline(enlarged(data, side))
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def heat_map(data: bytes, heat: tuple[tuple[float, ...], ...], side: int) -> str:
+    """A picture under its heat map as a ``data:`` address."""
+    return inline(overlaid(data, heat, side))

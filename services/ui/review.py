@@ -1,237 +1,297 @@
-"""Step 2, Review: which features made the decision, with what they answer to."""
-
-import time
-from typing import Literal
+"""Step 2, Review: which features made the decision, and what else they answer to."""
 
 import streamlit as st
 
-from services.ui.backend import backend, model, picture
-from services.ui.pictures import enlarged, overlaid
+from services.ui import markup, ranking, recovery
+from services.ui.backend import backend, model
+from services.ui.pictures import heat_map, thumbnail
 from services.ui.predict import prompts
-from services.ui.session import record, state
+from services.ui.ranking import Ranking
+from services.ui.session import act, generation, record, redraw, state
 from steerboard.spec.answers import Prediction
-from steerboard.spec.errors import ImageNotCached, SteerboardError, Unavailable
-from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus, RankedFeature, Reference
+from steerboard.spec.capabilities import DictionaryInfo
+from steerboard.spec.errors import NotFound, SteerboardError
+from steerboard.spec.jobs import AttributeJob, AttributeResult, RankedFeature, Reference
 from steerboard.spec.requests import Digest, Margin
 from steerboard.store.events import DictionaryChosen, FeatureMoved, Reviewed, TargetChosen
 
-ROWS = 12
-REFERENCES = 8
-PATIENCE_S = 8.0
+ROWS, REFERENCES, TOP_K = 12, 8, 24
+STRONGEST = 3  # features that one button turns off
+LOOK_S = 0.5  # between looks at a job that runs
+HEAT, REFERENCE = 118, 96  # pixels
+STRENGTHS = (("Off", -1.0), ("0", 0.0), ("Double", 1.0))
 
 
-def dictionary() -> str:
-    """The session's dictionary, or the model's first."""
-    known = [d.id for d in model().dictionaries]
-    return state().dictionary if state().dictionary in known else known[0]
+def dictionary() -> DictionaryInfo:
+    """The session's dictionary where the model has it, else the model's first one."""
+    known = model().dictionaries
+    if not known:
+        raise NotFound("this model has no dictionary: name one in steerboard.yaml")
+    return model().dictionary(state().dictionary) or known[0]
 
 
 def target(clean: Prediction) -> Margin:
     """The session's margin, or top against runner-up of the clean pass."""
-    order = clean.logits.argsort()[::-1]
-    index = state().index if state().index is not None else int(order[0])
+    order = [int(i) for i in clean.logits.argsort()[::-1]]
+    index = state().index if state().index in order else order[0]
     against = state().against
-    if against is None or against == index:
-        against = next(int(i) for i in order if i != index)
+    if against not in order or against == index:
+        against = next(i for i in order if i != index)
     return Margin(index=index, against=against)
 
 
 def choose(clean: Prediction, names: tuple[str, ...]) -> Margin:
     """Which decision is explained, through which dictionary."""
     now = target(clean)
-    left, middle, right = st.columns(3)
-    with left:
-        st.selectbox(
-            "Why",
-            names,
-            index=now.index,
-            key=f"why-{now.index}",
-            on_change=lambda: take("why", now, names),
+    why, against, through = st.columns([1, 1, 1.3])
+    # A key for each choice: the boxes follow a decision that is taken elsewhere.
+    for column, label, field, place in (
+        (why, "Why", "index", now.index),
+        (against, "rather than", "against", now.against),
+    ):
+        column.selectbox(
+            label,
+            range(len(names)),
+            index=place or 0,
+            format_func=names.__getitem__,
+            key=f"{field}-{place}",
+            on_change=take,
+            args=(now, field, f"{field}-{place}"),
         )
-    with middle:
-        st.selectbox(
-            "rather than",
-            names,
-            index=now.against,
-            key=f"against-{now.against}",
-            on_change=lambda: take("against", now, names),
-        )
-    with right:
-        known = [d.id for d in model().dictionaries]
-        labels = {d.id: f"{d.id}: {d.site}, {d.tokens} tokens" for d in model().dictionaries}
-        st.selectbox(
-            "Dictionary",
-            known,
-            index=known.index(dictionary()),
-            key="dictionary",
-            format_func=labels.__getitem__,
-            on_change=take_dictionary,
-        )
+    labels = {d.id: f"{d.id}: {d.site}, {d.tokens} tokens" for d in model().dictionaries}
+    through.selectbox(
+        "Dictionary",
+        list(labels),
+        index=list(labels).index(dictionary().id),
+        key="dictionary",
+        format_func=labels.__getitem__,
+        on_change=lambda: act(DictionaryChosen, dictionary=st.session_state["dictionary"]),
+        help="The features are rows of a sparse dictionary, trained at one place of the model.",
+    )
     return now
 
 
-def take(which: str, now: Margin, names: tuple[str, ...]) -> None:
-    """Write the newly chosen pair down."""
-    index, against = now.index, now.against
-    if which == "why":
-        index = names.index(st.session_state[f"why-{now.index}"])
-    else:
-        against = names.index(st.session_state[f"against-{now.against}"])
-    record(TargetChosen(index=index, against=None if index == against else against))
+def take(now: Margin, field: str, key: str) -> None:
+    """Write the newly chosen pair down; where both would be one, the rival is chosen anew."""
+    pair = {"index": now.index, "against": now.against, field: st.session_state[key]}
+    if pair["index"] == pair["against"]:
+        swapped = {"index": now.against, "against": now.index}
+        pair = swapped
+    act(TargetChosen, **pair)
 
 
-def take_dictionary() -> None:
-    """Write the newly chosen dictionary down."""
-    record(DictionaryChosen(dictionary=st.session_state["dictionary"]))
-
-
-def ranking(wanted: Margin) -> AttributeResult | None:
-    """The job's result; None while it is not there, with a sentence that says why."""
-    spec = AttributeJob(
+def question(wanted: Margin) -> AttributeJob:
+    """What is asked of the workers."""
+    return AttributeJob(
         model=model().id,
         image=Digest(sha256=state().picture),
         classifier=prompts(),
-        dictionary=dictionary(),
+        dictionary=dictionary().id,
         target=wanted,
-        top_k=24,
+        top_k=TOP_K,
         verify=ROWS,
         references=REFERENCES,
     )
-    status = submit(spec)
-    began = time.monotonic()
-    with st.spinner("The worker scores, ranks and verifies the features"):
-        while status.state in ("queued", "running") and time.monotonic() - began < PATIENCE_S:
-            time.sleep(0.1)
-            status = next(backend().jobs.watch(status.id, timeout_s=5.0))
-    return outcome(status)
 
 
-def submit(spec: AttributeJob) -> JobStatus:
-    """Hand the job in; the bytes travel only if the job door lacks them."""
-    return backend().jobs.submit(spec, (picture(spec.image.sha256),))
-
-
-def outcome(status: JobStatus) -> AttributeResult | None:
-    """The result, or why there is none yet and how to look again."""
-    if status.state == "done":
-        (found,) = backend().jobs.result(status.id)
-        assert isinstance(found, AttributeResult)
-        note(status.id, found)
-        return found
-    if status.state == "failed":
-        st.error(f"The ranking failed: {status.message}")
+def show(data: bytes, wanted: Margin, names: tuple[str, ...]) -> None:
+    """The features; while the workers have not answered, how far they are."""
+    now = ranking.current(question(wanted))
+    ranking.look(now, data, ranking.GLANCE_S)
+    if now.found is not None:
+        rows(now.found, data, names, now.job)
+    elif now.waiting:
+        wait(now, data)
     else:
-        st.info(f"The ranking is {status.state}. {status.message or 'The workers are busy.'}")
-    st.button("Look again", key="look-again")
-    return None
+        stand_in(now, data, names)
+
+
+def wait(now: Ranking, data: bytes) -> None:
+    """A line that follows the job without holding up the page."""
+
+    def follow() -> None:
+        ranking.look(now, data)
+        if not now.waiting:
+            st.rerun()
+        st.html(markup.busy(f"The workers rank and verify the features: {ranking.stage(now)}"))
+
+    st.fragment(follow, run_every=LOOK_S)()
+
+
+def stand_in(now: Ranking, data: bytes, names: tuple[str, ...]) -> None:
+    """Why the workers have not answered, and the runner's own scores in place of theirs."""
+    reason = recovery.clause(ranking.reason(now))
+    try:
+        found = ranking.own_scores(now, data)
+    except SteerboardError as error:
+        recovery.explain("The features cannot be ranked.", error, backend().runner.models, "rank")
+        return
+    with st.container(key="stand-in"):
+        st.warning(
+            f"The workers have not ranked these features: {reason} The scores below are the"
+            " model's own; what is missing is the exact check of each feature"
+            f"{'' if any(f.references for f in found.features) else ' and its reference images'}."
+        )
+        if now.failed or now.refused:
+            st.button(
+                "Ask the workers again", key="ask-again", on_click=ranking.ask_again, args=(now,)
+            )
+        else:
+            keep_looking(now, data)
+    rows(found, data, names, "")
+
+
+def keep_looking(now: Ranking, data: bytes) -> None:
+    """Look quietly every few seconds; the page takes the workers' answer once it is there."""
+
+    def quietly() -> None:
+        ranking.look(now, data)
+        if now.settled:
+            st.rerun()
+        st.caption("Their answer is shown here by itself once it is there.")
+
+    st.fragment(quietly, run_every=recovery.EVERY_S)()
 
 
 def note(job: str, found: AttributeResult) -> None:
     """Write down, once, that this ranking was seen."""
-    if st.session_state.get("reviewed") != job:
-        st.session_state["reviewed"] = job
-        record(Reviewed(job=job, features=tuple(f.feature for f in found.features[:ROWS])))
+    features = tuple(f.feature for f in found.features[:ROWS])
+    if st.session_state.get("reviewed") != (job, features):
+        st.session_state["reviewed"] = (job, features)
+        record(Reviewed(job=job, features=features))
 
 
-def show(found: AttributeResult, data: bytes, names: tuple[str, ...]) -> None:
-    """The rows: features first, then what no feature accounts for."""
+def rows(found: AttributeResult, data: bytes, names: tuple[str, ...], job: str) -> None:
+    """The features first, then what no feature accounts for."""
+    note(job, found)
     against = names[found.against] if found.against is not None else "nothing"
-    st.caption(
-        f"Positive scores speak for **{names[found.index]}**, negative ones for **{against}**;"
-        " the margin is"
-        f" {found.value:+.2f} logits. Scores balance each other: none is a share of the answer."
+    shown = found.features[:ROWS]
+    largest = max([abs(f.score) for f in shown] + [abs(found.error)], default=0.0)
+    top, quick = st.columns([2.6, 1], vertical_alignment="center")
+    top.html(markup.explanation(names[found.index], against, found.value))
+    strongest = tuple(f.feature for f in found.features if f.score > 0)[:STRONGEST]
+    quick.button(
+        f"Turn the {len(strongest)} strongest off",
+        key="strongest",
+        disabled=not strongest,
+        on_click=turn_off,
+        args=(strongest,),
+        width="stretch",
+        help=f"The features that speak most for {markup.plain(names[found.index])}.",
     )
-    for row in found.features[:ROWS]:
-        show_row(row, data)
-    left, middle, right = st.columns(3)
-    left.container(key="error-term").metric(
-        "Error term",
-        f"{found.error:+.2f}",
-        help="What the dictionary does not rebuild. It stays in the model whatever you move.",
-    )
-    middle.metric("Bias", f"{found.bias:+.2f}", help="The dictionary's constant part.")
-    right.metric(
-        "All other features", f"{found.rest + sum(r.score for r in found.features[ROWS:]):+.2f}"
-    )
+    pictures = reference_pictures(shown)
+    for row in shown:
+        show_row(row, data, largest, pictures)
+    remainder(found, largest)
+    st.html(markup.origin(found.provenance, job))
 
 
-def show_row(row: RankedFeature, data: bytes) -> None:
-    """One feature: numbers, where it fires, what else it fires on, and its slider."""
+def reference_pictures(shown: tuple[RankedFeature, ...]) -> dict[str, bytes]:
+    """All reference images of these rows in one call; none while the library is away."""
+    try:
+        return backend().album.get(r.image for row in shown for r in row.references)
+    except SteerboardError:
+        return {}
+
+
+def show_row(row: RankedFeature, data: bytes, largest: float, pictures: dict[str, bytes]) -> None:
+    """One feature: numbers, where it counts, what else it answers to, and its slider."""
     with st.container(border=True, key=f"feature-{row.feature}"):
-        numbers, map_, references, slider = st.columns(
-            [1.3, 1, 5, 2.2], vertical_alignment="center"
+        seen, move_it = st.columns([3.5, 1], vertical_alignment="center")
+        numbers = markup.scored(f"#{row.feature}", row.score, largest, facts(row))
+        references = [
+            reference(r, pictures[r.image]) for r in row.references if r.image in pictures
+        ]
+        missing = (
+            "The reference images cannot be had now."
+            if row.references
+            else "No reference images: the catalogue does not know this feature."
         )
-        numbers.markdown(
-            f"**#{row.feature}**  \nattribution **{row.score:+.2f}**  \n"
-            f"activation {row.activation:.1f}"
-        )
-        if row.measured is not None:
-            agrees = "agrees" if row.measured * row.score > 0 else "opposite sign"
-            numbers.caption(f"off: {row.measured:+.2f} measured, {agrees}")
-        map_.image(overlaid(data, row.heat, 110), caption="where", width="stretch")
-        with references:
-            show_references(row.references)
-        with slider:
-            show_slider(row.feature)
+        seen.html(markup.feature(numbers, heat_map(data, row.heat, HEAT), references, missing))
+        with move_it:
+            show_slider(row)
 
 
-def show_references(found: tuple[Reference, ...]) -> None:
-    """Pictures of the catalogue that the feature answers to most."""
-    if not found:
-        st.caption("no reference images: the catalogue does not know this feature")
-        return
-    for column, reference in zip(st.columns(len(found)), found, strict=True):
-        column.image(enlarged(picture(reference.image), 96), width="stretch")
+def facts(row: RankedFeature) -> list[str]:
+    """What stands below a score."""
+    found = [f"activation {row.activation:.1f}"]
+    if row.measured is not None:
+        agrees = "" if row.measured * row.score > 0 else ", opposite sign"
+        found.append(f"off: {-row.measured:+.2f} measured{agrees}")
+    if row.firing_rate is not None:
+        found.append(f"fires on {row.firing_rate:.1%} of pictures")
+    return found
 
 
-def slider_key(feature: int) -> str:
-    """The widget's key; a new one after each change from outside, so that it shows it."""
-    return f"m-{dictionary()}-{feature}-{st.session_state.get('generation', 0)}"
+def reference(found: Reference, data: bytes) -> tuple[str, str]:
+    """A reference image's address and tooltip."""
+    return thumbnail(data, REFERENCE), f"activation {found.activation:.1f}"
 
 
-def show_slider(feature: int) -> None:
-    """M in [-1, 1], with Off, Unchanged and Double."""
-    value = state().moves.get(dictionary(), {}).get(feature, 0.0)
-    key = slider_key(feature)
+def show_slider(row: RankedFeature) -> None:
+    """Strength m in [-1, 1], with Off and Double."""
+    name, feature = dictionary().id, row.feature
+    value = state().moves.get(name, {}).get(feature, 0.0)
+    key = f"m-{name}-{feature}-{generation()}"
     st.slider(
-        "strength m",
+        "Strength m of a feature: -1 is off, 0 unchanged, 1 doubled",
         -1.0,
         1.0,
         value,
         0.05,
+        format="%+.2f",
         key=key,
         label_visibility="collapsed",
-        on_change=lambda: move(feature, st.session_state[key]),
+        on_change=lambda: move(name, feature, st.session_state[key]),
     )
-    buttons = st.columns(3)
-    for column, (label, m) in zip(
-        buttons, (("Off", -1.0), ("0", 0.0), ("Double", 1.0)), strict=True
-    ):
-        chosen: Literal["primary", "secondary"] = "primary" if value == m and m else "secondary"
-        column.button(
-            label,
-            key=f"{label}-{feature}",
-            type=chosen,
-            on_click=press,
-            args=(feature, m),
-            width="stretch",
-        )
+    with st.container(key=f"buttons-{feature}", horizontal=True):
+        for label, m in STRENGTHS:
+            st.button(
+                label,
+                key=f"{label}-{feature}",
+                type="primary" if value == m and m else "secondary",
+                on_click=press,
+                args=(name, feature, m),
+            )
+    if row.maximum is not None and value > 0 and row.peak * (1 + value) > row.maximum:
+        st.html(markup.caution("beyond the largest activation known of this feature"))
 
 
-def press(feature: int, m: float) -> None:
+def press(name: str, feature: int, m: float) -> None:
     """A button sets the slider."""
-    st.session_state["generation"] = st.session_state.get("generation", 0) + 1
-    move(feature, m)
+    redraw()
+    move(name, feature, m)
 
 
-def move(feature: int, m: float) -> None:
+def turn_off(features: tuple[int, ...]) -> None:
+    """Several features off at once."""
+    for feature in features:
+        press(dictionary().id, feature, -1.0)
+
+
+def move(name: str, feature: int, m: float) -> None:
     """Write a change of strength down."""
-    record(FeatureMoved(dictionary=dictionary(), feature=feature, m=m))
+    act(FeatureMoved, dictionary=name, feature=feature, m=m)
 
 
-def without_worker(error: SteerboardError) -> None:
-    """Why there is no ranking."""
-    if isinstance(error, Unavailable | ImageNotCached):
-        st.warning(f"No ranking now: {error.message}. Prediction and steering go on without it.")
-    else:
-        st.error(error.message)
+def remainder(found: AttributeResult, largest: float) -> None:
+    """The error term as a row of its own; then the other terms."""
+    with st.container(border=True, key="error-term"):
+        st.html(
+            markup.term(
+                markup.scored("Error term", found.error, largest, ()),
+                "What the dictionary does not rebuild. It stays in the model whatever you move,"
+                " and part of what you turn off may come back through it.",
+            )
+        )
+    others = found.rest + sum(r.score for r in found.features[ROWS:])
+    with st.container(border=True, key="other-terms"):
+        st.html(
+            markup.term(
+                markup.scored("Other features", others, largest, ()),
+                "All features that are not listed, together.",
+            )
+            + markup.term(
+                markup.scored("Bias", found.bias, largest, ()), "The dictionary's constant part."
+            )
+        )

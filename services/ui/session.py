@@ -1,31 +1,47 @@
-"""The session behind the page: events go to the store first, the page shows their fold."""
+"""The session behind the page: events go to the store first, the page shows their fold.
 
-from typing import cast
+While the database does not answer, events are held here in their order and written as soon as it
+does: the page goes on, and nothing that a person did is lost while it stays open.
+"""
+
+from typing import Any, cast
 
 import streamlit as st
+from pydantic import ValidationError
 
 from services.ui.backend import backend
-from steerboard.spec.errors import NotFound
+from steerboard.spec.errors import NotFound, SteerboardError, Unavailable
 from steerboard.store.events import Event, WorkbenchState, after, fold
 
 KEY = "s"  # the query parameter that holds the session's id
 
 
-def begin() -> WorkbenchState:
-    """The state of the session that the URL names, or of a new one."""
-    name = st.query_params.get(KEY)
+def named() -> str:
+    """The session that the address names, or nothing."""
+    return st.query_params.get(KEY, "")
+
+
+def begin() -> None:
+    """Take up the session that the URL names, or a new one; raises a SteerboardError."""
+    name = named()
     if name and st.session_state.get("session") == name:
-        return state()
+        flush()
+        return
     store = backend().store
     try:
         found = fold(store.events(name)) if name else WorkbenchState()
     except NotFound:
-        st.warning("The session that this address names is not known here; a new one was begun.")
-        name, found = None, WorkbenchState()
+        tell("The session that this address names is not known here; a new one was begun.")
+        name, found = "", WorkbenchState()
     st.session_state["session"] = name or store.open()
     st.session_state["state"] = found
-    st.query_params[KEY] = st.session_state["session"]
-    return found
+    st.session_state["unsaved"] = []
+    st.query_params[KEY] = session()
+
+
+def session() -> str:
+    """The session's id."""
+    return cast(str, st.session_state["session"])
 
 
 def state() -> WorkbenchState:
@@ -33,7 +49,56 @@ def state() -> WorkbenchState:
     return cast(WorkbenchState, st.session_state["state"])
 
 
+def unsaved() -> list[Event]:
+    """What is not written down yet, oldest first."""
+    return cast(list[Event], st.session_state["unsaved"])
+
+
 def record(event: Event) -> None:
-    """Write an event down, then let the page show it."""
-    backend().store.append(st.session_state["session"], event)
+    """Write an event down, and let the page show it; never raises, for callbacks call it."""
+    unsaved().append(event)
     st.session_state["state"] = after(state(), event)
+    flush()
+
+
+def act(kind: type[Event], **fields: Any) -> None:
+    """The same for an event that is yet to be checked; a wrong one becomes a sentence."""
+    try:
+        event = kind(**fields)
+    except ValidationError as error:
+        tell(f"This step was not taken: {'; '.join(e['msg'] for e in error.errors())}.")
+        redraw()
+    else:
+        record(event)
+
+
+def flush() -> None:
+    """Write down what is held; it stays held while the database does not answer."""
+    while unsaved():
+        try:
+            backend().store.append(session(), unsaved()[0])
+        except Unavailable:
+            return
+        except SteerboardError as error:
+            tell(f"This step was not written down: {error.message}.")
+        unsaved().pop(0)
+
+
+def tell(sentence: str) -> None:
+    """Leave a sentence for the top of the page."""
+    st.session_state["notice"] = sentence
+
+
+def told() -> str:
+    """The sentence that was left, once."""
+    return cast(str, st.session_state.pop("notice", ""))
+
+
+def generation() -> int:
+    """Part of the keys of widgets; raised where their values change from outside."""
+    return cast(int, st.session_state.get("generation", 0))
+
+
+def redraw() -> None:
+    """Let all sliders take their values from the session again."""
+    st.session_state["generation"] = generation() + 1

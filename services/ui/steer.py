@@ -1,14 +1,27 @@
 """Steps 3 and 4, Hypothesise and Test: what the person believes, and what the model then says."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 
+from services.ui import markup, predict, recovery
 from services.ui.backend import backend, model
-from services.ui.predict import bars, prompts
-from services.ui.session import record, state
+from services.ui.session import act, record, redraw, state
 from steerboard.spec.answers import Prediction, Steered
 from steerboard.spec.edits import Edit, Feature, Scale, SteerSet
+from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Encoded, Margin, Steer
-from steerboard.store.events import HypothesisWritten, Reset, Tested
+from steerboard.store.events import FeatureMoved, HypothesisWritten, Reset, Tested
+
+
+@dataclass(frozen=True)
+class Move:
+    """One moved feature of the session; ``why_not`` says why the model cannot take it."""
+
+    dictionary: str
+    feature: int
+    m: float
+    why_not: str = ""
 
 
 def hypothesis() -> None:
@@ -17,20 +30,45 @@ def hypothesis() -> None:
         "What do you think goes on, and what should happen when you turn a feature down?",
         value=state().hypothesis,
         key="hypothesis",
-        height=80,
-        on_change=lambda: record(HypothesisWritten(text=st.session_state["hypothesis"])),
+        height=76,
+        max_chars=5000,
+        on_change=lambda: act(HypothesisWritten, text=st.session_state["hypothesis"] or ""),
+        placeholder="I believe … Turning … down should …",
+        label_visibility="collapsed",
     )
 
 
-def steer_set() -> SteerSet:
+def moves() -> list[Move]:
     """All moved features of all dictionaries."""
+    return [
+        Move(name, feature, m, why_not(name, feature))
+        for name, of in state().moves.items()
+        for feature, m in sorted(of.items())
+    ]
+
+
+def why_not(name: str, feature: int) -> str:
+    """Why the served model has no such feature; empty where it has."""
+    found = model().dictionary(name)
+    if found is None:
+        return f"this model has no dictionary {name!r}"
+    if not 0 <= feature < found.size:
+        return f"dictionary {name!r} has features 0 to {found.size - 1}"
+    return ""
+
+
+def steer_set(moved: list[Move]) -> SteerSet:
+    """The edits behind those moves that the model can take."""
     sites = {d.id: d.site for d in model().dictionaries}
     return SteerSet(
         edits=tuple(
-            Edit(site=sites[name], unit=Feature(dictionary=name, index=f), op=Scale(m=m))
-            for name, moves in state().moves.items()
-            if name in sites
-            for f, m in sorted(moves.items())
+            Edit(
+                site=sites[move.dictionary],
+                unit=Feature(dictionary=move.dictionary, index=move.feature),
+                op=Scale(m=move.m),
+            )
+            for move in moved
+            if not move.why_not
         )
     )
 
@@ -40,7 +78,7 @@ def ask(data: bytes, edits: SteerSet, target: Margin) -> Steered:
     request = Steer(
         model=model().id,
         images=(Encoded(data=data),),
-        classifier=prompts(),
+        classifier=predict.prompts(),
         steer_sets=(edits,),
         targets=(target,),
     )
@@ -49,42 +87,124 @@ def ask(data: bytes, edits: SteerSet, target: Margin) -> Steered:
 
 def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...]) -> None:
     """Before beside after, predicted beside measured."""
-    edits = steer_set()
+    moved = moves()
+    edits = steer_set(moved)
     if not edits.edits:
-        st.info("Move a slider below: the model's new answer appears here.")
-        bars(clean, names)
-        return
-    moved = ", ".join(
-        f"#{e.unit.index} {e.op.m:+.2f}"
-        for e in edits.edits
-        if isinstance(e.unit, Feature) and isinstance(e.op, Scale)
-    )
-    answer = ask(data, edits, target)
-    (after,) = answer.steered
-    predicted, measured = float(answer.predicted[0, 0]), float(answer.measured[0, 0])
-    before_name, after_name = names[answer.clean.top], names[after.top]
-    if before_name == after_name:
-        st.markdown(f"### still **{after_name}**")
+        idle(clean, names)
     else:
-        st.markdown(f"### {before_name} → **{after_name}**")
-    st.caption(f"with {moved}")
-    left, right = st.columns(2)
-    left.metric(
-        "Predicted change of the margin", f"{predicted:+.2f}", help="From the clean gradient."
+        try:
+            answer = ask(data, edits, target)
+        except SteerboardError as error:
+            recovery.explain(
+                "The model has not answered to the moved features.",
+                error,
+                backend().runner.models,
+                "steer",
+            )
+        else:
+            outcome(answer, edits, target, names)
+    show_moves(moved)
+
+
+def idle(clean: Prediction, names: tuple[str, ...]) -> None:
+    """What to do, while nothing is moved."""
+    top = names[clean.top]
+    st.html(
+        markup.versus(
+            markup.card("before", "Before", top, f"{clean.probabilities[clean.top]:.1%}"),
+            "→",
+            markup.card("open", "After", "?", "move a feature to see"),
+        )
     )
-    right.container(key="measured").metric(
-        "Measured change", f"{measured:+.2f}", help="From the steered pass."
+
+
+def outcome(answer: Steered, edits: SteerSet, target: Margin, names: tuple[str, ...]) -> None:
+    """The two answers, the two changes of the margin, and all probabilities."""
+    (after,) = answer.steered
+    before = answer.clean
+    names_now = names[before.top], names[after.top]
+    st.html(
+        markup.versus(
+            markup.card(
+                "before", "Before", names_now[0], f"{before.probabilities[before.top]:.1%}"
+            ),
+            "→",
+            markup.card("after", "After", names_now[1], f"{after.probabilities[after.top]:.1%}"),
+        )
+        + markup.strip(*names_now)
     )
-    bars(answer.clean, names, after)
-    st.button("Reset all features", key="reset", on_click=reset)
+    st.html(markup.verdict(sentence(before, after, names), names_now[0] != names_now[1]))
+    predicted, measured = float(answer.predicted[0, 0]), float(answer.measured[0, 0])
+    changes(predicted, measured, pair(target, names))
+    st.html(markup.legend((("var(--before)", "before"), ("var(--after)", "after"))))
+    st.html(markup.bars(predict.rows(before, names, after)))
     seen(
-        Tested(before=before_name, after=after_name, predicted=predicted, measured=measured), edits
+        Tested(before=names_now[0], after=names_now[1], predicted=predicted, measured=measured),
+        edits,
     )
+
+
+def sentence(before: Prediction, after: Prediction, names: tuple[str, ...]) -> str:
+    """What came of it."""
+    old, new = names[before.top], names[after.top]
+    if old != new:
+        return f"The answer has changed from {old} to {new}."
+    from_, to = before.probabilities[before.top], after.probabilities[before.top]
+    return f"Still {old}; its probability went from {from_:.1%} to {to:.1%}."
+
+
+def pair(target: Margin, names: tuple[str, ...]) -> str:
+    """The margin in words."""
+    return f"{names[target.index or 0]} over {names[target.against or 0]}, logits"
+
+
+def changes(predicted: float, measured: float, what: str) -> None:
+    """Predicted beside measured."""
+    left, right = st.columns(2, gap="small")
+    with left.container(key="predicted"):
+        st.html(markup.card("predicted", "Predicted change", f"{predicted:+.2f}", what))
+    with right.container(key="measured"):
+        st.html(markup.card("measured", "Measured change", f"{measured:+.2f}", what))
+
+
+def show_moves(moved: list[Move]) -> None:
+    """All moved features, each with the way back; and the way back for all."""
+    if not moved:
+        return
+    with st.container(key="moves", horizontal=True, gap="small"):
+        for move in moved:
+            st.button(
+                label(move),
+                key=f"back-{move.dictionary}-{move.feature}",
+                icon=":material/close:",
+                icon_position="right",
+                help="Put this feature back",
+                on_click=put_back,
+                args=(move,),
+            )
+        st.button("Reset all", key="reset", icon=":material/undo:", on_click=reset)
+    for move in moved:
+        if move.why_not:
+            st.warning(
+                f"Feature #{move.feature} is left out: {markup.plain(move.why_not)}. Put it back."
+            )
+
+
+def label(move: Move) -> str:
+    """A moved feature in few characters."""
+    strength = {-1.0: "off", 1.0: "doubled"}.get(move.m, f"{move.m:+.2f}")
+    return f"{markup.plain(move.dictionary)} #{move.feature} {strength}"
+
+
+def put_back(move: Move) -> None:
+    """One feature unchanged again."""
+    redraw()
+    act(FeatureMoved, dictionary=move.dictionary, feature=move.feature, m=0.0)
 
 
 def reset() -> None:
     """Put every feature back."""
-    st.session_state["generation"] = st.session_state.get("generation", 0) + 1
+    redraw()
     record(Reset())
 
 

@@ -1,7 +1,6 @@
 """Task A by hand, in a real browser: a misread picture, its features, a slider, a new answer."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -67,7 +66,7 @@ def page() -> Iterator[Page]:
 
 
 def number(page: Page, key: str) -> float:
-    text = page.locator(f".st-key-{key} [data-testid=stMetricValue]").inner_text()
+    text = page.locator(f".st-key-{key} .sb-card > b").inner_text()
     return float(text.replace("−", "-"))
 
 
@@ -79,7 +78,7 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     rows = page.locator('[class*="st-key-feature-"]')
     expect(rows).to_have_count(12)
     assert rows.first.locator("img").count() >= 9  # where it fires, and eight references
-    speaks_for = rows.filter(has_text=re.compile(r"attribution \+")).first
+    speaks_for = rows.filter(has=page.locator(".sb-score.for")).first
     speaks_for.get_by_role("button", name="Off").click()
     expect(page.locator(".st-key-measured")).to_be_visible(timeout=120_000)
     assert number(page, "measured") < 0

@@ -1,0 +1,183 @@
+"""Pieces of HTML that the views put together. Whatever a person may have written is escaped."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+STYLE = Path(__file__).with_name("style.css").read_text()
+LONG = 14  # characters, from which a card's text is set smaller
+STEPS = (
+    ("Predict", "Open a picture and see what the model says about it."),
+    ("Review", "See which features of a sparse dictionary made it say so, and where they fire."),
+    ("Hypothesise", "Write down what you believe goes on, before you try it."),
+    ("Test", "Turn features down, off or up, and see at once what the model then says."),
+)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#|$~<>:])")
+
+
+def plain(text: str) -> str:
+    """Text that markdown shows as it is written."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def head() -> str:
+    """The page's first line; the link begins a new session."""
+    return (
+        '<div class="sb-head"><b>Steerboard</b><span>From attribution to action: see why a model'
+        ' decides, and change it.</span><a href="?" target="_self" title="This session stays'
+        ' under its own address">New session</a></div>'
+    )
+
+
+def step(number: int, about: str = "") -> str:
+    """The heading of one of the four steps."""
+    note = f"<span>{escape(about)}</span>" if about else ""
+    return f'<div class="sb-step"><i>{number}</i><h2>{STEPS[number - 1][0]}</h2>{note}</div>'
+
+
+def welcome() -> str:
+    """What the four steps are, for somebody who has not chosen a picture."""
+    cells = (f"<div>{step(i + 1)}{escape(about)}</div>" for i, (_, about) in enumerate(STEPS))
+    return f'<div class="sb-steps">{"".join(cells)}</div>'
+
+
+def says(name: str, probability: float) -> str:
+    """The model's answer."""
+    return (
+        f'<div class="sb-says">The model says<b>{escape(name)}</b>with a probability of'
+        f" {probability:.1%} among these prompts</div>"
+    )
+
+
+def bars(rows: Iterable[tuple[str, float, float | None]]) -> str:
+    """A bar for each (prompt, probability before, probability after or None)."""
+    return f'<div class="sb-bars">{"".join(bar(*row) for row in rows)}</div>'
+
+
+def bar(name: str, before: float, after: float | None) -> str:
+    """One prompt: its name, its bar or two, its numbers."""
+    tracks, numbers = track(before, "before"), f"{before:.1%}"
+    if after is not None:
+        tracks += track(after, "after")
+        numbers += f" → <b>{after:.1%}</b>"
+    shown = escape(name)
+    return f'<b title="{shown}">{shown}</b><div>{tracks}</div><span>{numbers}</span>'
+
+
+def track(share: float, kind: str) -> str:
+    """A bar that is filled to ``share`` in [0, 1]."""
+    return f'<div class="sb-track"><i class="{kind}" style="width:{share:.2%}"></i></div>'
+
+
+def card(kind: str, title: str, value: str, note: str) -> str:
+    """A large value with its title above and a note below."""
+    long = " long" if len(value) > LONG else ""
+    return (
+        f'<div class="sb-card {kind}{long}"><small>{escape(title)}</small>'
+        f"<b>{escape(value)}</b><small>{escape(note)}</small></div>"
+    )
+
+
+def versus(left: str, between: str, right: str) -> str:
+    """Two cards side by side."""
+    return f'<div class="sb-versus">{left}<i>{between}</i>{right}</div>'
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """(CSS colour, meaning) pairs."""
+    cells = (
+        f'<span><i style="background:{colour}"></i>{escape(text)}</span>'
+        for colour, text in entries
+    )
+    return f'<div class="sb-legend">{"".join(cells)}</div>'
+
+
+def signed(score: float, largest: float) -> str:
+    """A bar to the right of the middle for a positive score, to the left for a negative one."""
+    width = 50 * min(1.0, abs(score) / largest) if largest else 0.0
+    left, colour = (50.0, "for") if score > 0 else (50 - width, "against")
+    style = f"left:{left:.1f}%;width:{width:.1f}%;background:var(--{colour})"
+    return f'<div class="sb-signed"><i style="{style}"></i></div>'
+
+
+def scored(title: str, score: float, largest: float, notes: Iterable[str], unit: str = "R") -> str:
+    """A name, its score large and coloured by its sign, its bar, and small notes."""
+    colour = "for" if score > 0 else "against"
+    small = "".join(f"<small>{escape(note)}</small>" for note in notes)
+    return (
+        f'<div><div class="sb-id">{escape(title)}</div>'
+        f'<div class="sb-score {colour}">{score:+.2f} <em>{escape(unit)}</em></div>'
+        f"{signed(score, largest)}{small}</div>"
+    )
+
+
+def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]], missing: str) -> str:
+    """A row of the review.
+
+    Args:
+        numbers: What ``scored`` made.
+        heat: Address of the heat map.
+        references: Address and tooltip of each reference image.
+        missing: Why there are none, where there are none.
+    """
+    pictures = "".join(
+        f'<img src="{src}" alt="{escape(tip)}" title="{escape(tip)}">' for src, tip in references
+    )
+    shown = (
+        f'<div class="sb-refs">{pictures}</div>'
+        if references
+        else f'<div class="sb-none">{escape(missing)}</div>'
+    )
+    figure = (
+        f'<figure><img class="sb-heat" src="{heat}" alt="where the feature adds to the decision">'
+        "<figcaption>where it counts</figcaption></figure>"
+    )
+    return f'<div class="sb-row">{numbers}{figure}{shown}</div>'
+
+
+def term(numbers: str, about: str) -> str:
+    """A row for what no feature accounts for."""
+    return f'<div class="sb-rest">{numbers}<p>{escape(about)}</p></div>'
+
+
+def verdict(text: str, changed: bool) -> str:
+    """The outcome in a sentence."""
+    return f'<div class="sb-verdict{" changed" if changed else ""}">{escape(text)}</div>'
+
+
+def caution(text: str) -> str:
+    """Something to be wary of."""
+    return f'<div class="sb-over">⚠ {escape(text)}</div>'
+
+
+def busy(text: str) -> str:
+    """Work in hand."""
+    return f'<div class="sb-busy" role="status"><i></i>{escape(text)}</div>'
+
+
+def strip(before: str, after: str) -> str:
+    """The outcome in a line at the foot of a narrow page, where its panel is out of sight."""
+    return f'<div class="sb-strip">{escape(before)} → <b>{escape(after)}</b></div>'
+
+
+def explanation(name: str, against: str, value: float) -> str:
+    """What the scores below are about."""
+    return (
+        f'<div class="sb-about">The margin of <b>{escape(name)}</b> over <b>{escape(against)}</b>'
+        f" is {value:+.2f} logits. Scores R in"
+        f' <b class="for">red</b> speak for {escape(name)}, in <b class="against">blue</b> for'
+        f" {escape(against)}; they balance each other, and none is a share of the answer.</div>"
+    )
+
+
+def origin(provenance: Mapping[str, object], job: str) -> str:
+    """By what these numbers can be had again."""
+    known = {
+        "model": (provenance.get("model"), provenance.get("model_fingerprint")),
+        "dictionary": (provenance.get("dictionary"), provenance.get("dictionary_fingerprint")),
+    }
+    parts = [f"{kind} {name} ({str(mark)[:10]})" for kind, (name, mark) in known.items() if mark]
+    parts += [f"version {provenance['version']}"] if provenance.get("version") else []
+    parts += [f"job {job[:10]}"] if job else []
+    return f'<div class="sb-origin">{escape(" · ".join(parts))}</div>' if parts else ""
