@@ -1,4 +1,4 @@
-"""Where calls leave the event loop: a bounded pool of threads, each call with its ticket."""
+"""Where calls leave the event loop: admitted or refused, then in a thread, each with its ticket."""
 
 import asyncio
 import time
@@ -6,52 +6,72 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from services.inference.engine.admission import Admission, Load
 from services.inference.engine.ticket import Ticket, carrying
 from steerboard.api.interceptor import caller
-from steerboard.spec.errors import Overloaded
 from steerboard.spec.jobs import Lane
 
 T = TypeVar("T")
 
 
 class Desk:
-    """Runs blocking calls in threads; ``limit`` calls at a time, more are refused at once."""
+    """Runs blocking calls in threads, as many as ``admission`` takes; more are refused at once."""
 
-    def __init__(self, limit: int = 64) -> None:
-        self._limit = limit
-        self._busy = 0
-        self._pool = ThreadPoolExecutor(limit, "call")
+    def __init__(self, admission: Admission | None = None) -> None:
+        self.admission = admission or Admission()
+        self._pool = ThreadPoolExecutor(self.admission.limits.calls, "call")
 
-    async def run(self, call: Callable[[Ticket], T], seconds_left: float | None) -> T:
-        """The result of ``call`` in a thread; where the caller leaves, its ticket is cancelled."""
-        if self._busy >= self._limit:
-            raise Overloaded(f"{self._busy} calls are in hand: try again in 1 s", retry_after_s=1.0)
-        deadline = None if seconds_left is None else time.monotonic() + seconds_left
-        ticket = Ticket(deadline, _lane())
+    async def run(
+        self,
+        call: Callable[[Ticket], T],
+        load: Load,
+        seconds_left: float | None,
+        lane: Lane = "interactive",
+    ) -> T:
+        """The result of ``call`` in a thread; where the caller leaves, its ticket is cancelled.
+
+        The call waits in ``lane`` where the caller's token allows it, else in the one it allows.
+
+        Raises:
+            Overloaded: Too much is in hand.
+        """
+        ticket = _ticket(seconds_left, lane)
+        self.admission.enter(ticket.caller, load)
 
         def work() -> T:
-            with carrying(ticket):
-                return call(ticket)
+            try:
+                with carrying(ticket):
+                    ticket.check()
+                    return call(ticket)
+            finally:
+                self.admission.leave(ticket.caller, load)
 
-        self._busy += 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        future.add_done_callback(self._leave)
+        future.add_done_callback(_look_at)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             ticket.cancelled = True
             raise
 
-    def _leave(self, future: "asyncio.Future[T]") -> None:
-        self._busy -= 1
-        if not future.cancelled():
-            future.exception()  # Looked at here: the caller may be gone, and nobody else would.
-
     def close(self) -> None:
         """Wait for the calls in hand."""
         self._pool.shutdown()
 
 
-def _lane() -> Lane:
-    """The lane that the caller's token gives, not one that it asks for."""
-    return "interactive" if "interactive" in caller().lanes else "bulk"
+def _look_at(future: "asyncio.Future[T]") -> None:
+    """The caller may be gone: then nobody else would look at the error."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _ticket(seconds_left: float | None, lane: Lane) -> Ticket:
+    """Who calls, as the token says; the lane is the token's, not one that is asked for."""
+    who = caller()
+    return Ticket(
+        deadline=None if seconds_left is None else time.monotonic() + seconds_left,
+        lane=lane if lane in who.lanes else (who.lanes[0] if who.lanes else "bulk"),
+        caller=f"{who.tenant}/{who.subject}",
+        weight=who.weight,
+        tenant=who.tenant,
+    )

@@ -7,10 +7,12 @@ import numpy as np
 
 import steerboard
 from services.inference.engine.batching import BatchingKernel
+from services.inference.engine.ticket import current
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.kernel import DirectKernel
+from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.runner import LocalRunner
-from steerboard.inprocess.served import serve
+from steerboard.inprocess.served import ServedModel, serve
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.requests import Attribute, Pixels, Predict, Prompts
 from steerboard.spec.runner import Runner
@@ -24,8 +26,16 @@ def load_runner(config: Path) -> tuple[LocalRunner, BatchingKernel]:
     found, base = read_config(config)
     version = steerboard.__version__
     served = {name: serve(name, one, base, version) for name, one in found.models.items()}
+    return behind_engine(served, version)
+
+
+def behind_engine(
+    served: dict[str, ServedModel], version: str
+) -> tuple[LocalRunner, BatchingKernel]:
+    """A Runner whose rows wait in the engine's queue, and whose pictures are each tenant's own."""
     kernel = BatchingKernel(DirectKernel())
-    return LocalRunner(served, kernel, version), kernel
+    pictures = Pictures(lambda: current().tenant, lambda: current().check())
+    return LocalRunner(served, kernel, version, pictures), kernel
 
 
 def warm(runner: Runner) -> None:

@@ -1,22 +1,17 @@
 """SteeringService: decode, call, encode. Errors are translated at the door."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any
 
 from services.inference.desk import Desk
-from services.inference.engine.ticket import Ticket
-from steerboard.api import convert_answers as answers
-from steerboard.api import convert_requests as requests
+from services.inference.questions import QUESTIONS
+from services.inference.stream import Stream
 from steerboard.api.convert_models import model_to_message
-from steerboard.spec.answers import Answer
 from steerboard.spec.errors import Unavailable
+from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 from steerboard.v1 import steering_pb2 as pb
 from steerboard.v1.steering_pb2_grpc import SteeringServiceServicer
-
-Q = TypeVar("Q")
-A = TypeVar("A")
-M = TypeVar("M")
 
 
 class Servicer(SteeringServiceServicer):
@@ -32,16 +27,13 @@ class Servicer(SteeringServiceServicer):
         return self.runner
 
     async def _answer(
-        self,
-        context: Any,
-        decode: Callable[[], Q],
-        ask: Callable[[Q], Answer[A]],
-        encode: Callable[[Answer[A]], M],
-    ) -> M:
-        def call(ticket: Ticket) -> M:
-            return encode(ticket.stamp(ask(decode())))
-
-        return await self._desk.run(call, context.time_remaining())
+        self, name: str, message: Any, seconds_left: float | None, lane: Lane = "interactive"
+    ) -> Any:
+        runner, question = self._ready(), QUESTIONS[name]
+        load = question.load(message, runner.model(message.model))
+        return await self._desk.run(
+            lambda ticket: question.answer(runner, message, ticket), load, seconds_left, lane
+        )
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Any
@@ -53,47 +45,27 @@ class Servicer(SteeringServiceServicer):
         """One model."""
         return pb.GetModelResponse(model=model_to_message(self._ready().model(request.model)))
 
-    async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
+    async def Predict(self, request: pb.PredictRequest, context: Any) -> Any:
         """Logits and probabilities of each image."""
-        return await self._answer(
-            context,
-            lambda: requests.predict_from_message(request),
-            self._ready().predict,
-            answers.predictions_to_message,
-        )
+        return await self._answer("predict", request, context.time_remaining())
 
-    async def Steer(self, request: pb.SteerRequest, context: Any) -> pb.SteerResponse:
+    async def Steer(self, request: pb.SteerRequest, context: Any) -> Any:
         """The clean answer and one for each steer set, of each image."""
-        return await self._answer(
-            context,
-            lambda: requests.steer_from_message(request),
-            self._ready().steer,
-            answers.steered_to_message,
-        )
+        return await self._answer("steer", request, context.time_remaining())
 
-    async def Attribute(self, request: pb.AttributeRequest, context: Any) -> pb.AttributeResponse:
+    async def Attribute(self, request: pb.AttributeRequest, context: Any) -> Any:
         """Which features made each target's value."""
-        return await self._answer(
-            context,
-            lambda: requests.attribute_from_message(request),
-            self._ready().attribute,
-            answers.attributions_to_message,
-        )
+        return await self._answer("attribute", request, context.time_remaining())
 
-    async def Encode(self, request: pb.EncodeRequest, context: Any) -> pb.EncodeResponse:
+    async def Encode(self, request: pb.EncodeRequest, context: Any) -> Any:
         """The sparse code of each image."""
-        return await self._answer(
-            context,
-            lambda: requests.encode_from_message(request),
-            self._ready().encode,
-            answers.codes_to_message,
-        )
+        return await self._answer("encode", request, context.time_remaining())
 
-    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> Any:
         """Embeddings of images or texts."""
-        return await self._answer(
-            context,
-            lambda: requests.embed_from_message(request),
-            self._ready().embed,
-            answers.embeddings_to_message,
-        )
+        return await self._answer("embed", request, context.time_remaining())
+
+    async def RunStream(self, requests: AsyncIterator[pb.RunStreamRequest], context: Any) -> None:
+        """Many questions, answered as they are done."""
+        self._ready()
+        await Stream(self._answer, context).run(requests)

@@ -48,13 +48,18 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if handler.unary_stream is not None:
             stream = self._stream(handler.unary_stream, method)
             return grpc.unary_stream_rpc_method_handler(stream, **coders)
-        raise NotImplementedError(f"{method} streams requests: teach the door about it")
+        if handler.stream_stream is not None:
+            both = self._unary(handler.stream_stream, method)
+            return grpc.stream_stream_rpc_method_handler(both, **coders)
+        raise NotImplementedError(f"{method} answers a stream once: teach the door about it")
 
     def _enter(self, context: Any) -> None:
         metadata = {str(k).lower(): v for k, v in context.invocation_metadata() or ()}
         _CALLER.set(identify(metadata, context.peer(), self._secret))
 
     def _unary(self, behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Any]:
+        """For one answer, and for streams whose answers are written, not yielded."""
+
         async def call(request: Any, context: Any) -> Any:
             try:
                 self._enter(context)

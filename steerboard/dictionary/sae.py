@@ -71,12 +71,15 @@ class Sae:
 
     def encode(self, x: Tensor) -> Tensor:
         """The code ``[.., f]`` of ``x [.., d]``."""
-        p = self._input(x) @ self.W_enc + self.b_enc
-        if self.architecture != "topk":
-            return self._activate(p, self.threshold)
-        values, which = p.topk(self.k, dim=-1)
-        kept = values if self.signed else values.relu()
-        return torch.zeros_like(p).scatter(-1, which, kept)
+        if self.architecture == "topk":
+            values, which = self.kept(x)
+            return x.new_zeros(*x.shape[:-1], self.size).scatter(-1, which, values)
+        return self._activate(self._input(x) @ self.W_enc + self.b_enc, self.threshold)
+
+    def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and features ``[.., k]`` that a top-k kind keeps of ``x [.., d]``."""
+        values, which = (self._input(x) @ self.W_enc + self.b_enc).topk(self.k, dim=-1)
+        return (values if self.signed else values.relu()), which
 
     def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
         """Activations ``[n, t]`` of one feature a row: ``x [n, t, d]``, ``features [n]``.

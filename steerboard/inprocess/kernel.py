@@ -2,10 +2,14 @@
 
 Rows may come from different people: a row is one picture under one steer set. ``DirectKernel``
 computes at once; the inference service puts a queue in front that merges rows of many callers.
+
+What lies before an edited site does not change when a slider moves, so what was computed of a
+picture is kept, bounded in bytes: the input of the block behind the site, its code, its clean
+embedding, its gradients. A slider that moves runs the blocks behind the site, for that row alone.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,22 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.lru import ByteLru
+from steerboard.inprocess.prefixes import Prefixes
+from steerboard.inprocess.rows import Row, entry, entry_of, unique_rows
 from steerboard.inprocess.served import ServedModel
-from steerboard.model.tower import Tower, Visit, block_of
-from steerboard.spec.digest import digest
-from steerboard.spec.edits import SteerSet
+from steerboard.model.tower import Tower, Visit
 
-PREFIX_CACHE_BYTES = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class Row:
-    """One picture ``pixels [3, h, w]`` under one steer set."""
-
-    image: str
-    pixels: Tensor
-    steer: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
+__all__ = ["DirectKernel", "Kernel", "Row", "Sensed", "unique_rows"]
+CACHE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,6 @@ class Kernel(Protocol):
         """Clean activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``."""
 
 
-def entry(site: str, blocks: int) -> int:
-    """The first block that must run again when ``site`` changes."""
-    return block_of(site, blocks) + (1 if site.startswith("resid_post") else 0)
-
-
 def suffix(tower: Tower, x: Tensor, first: int, visit: Visit) -> Tensor:
     """From the input of block ``first`` to the embedding, edits of ``x`` itself first."""
     if first:
@@ -67,80 +59,104 @@ def suffix(tower: Tower, x: Tensor, first: int, visit: Visit) -> Tensor:
 
 
 class DirectKernel:
-    """Computes in the calling thread, one call at a time, with a prefix cache."""
+    """Computes in the calling thread, one call at a time, and remembers what it computed.
 
-    def __init__(self, cache_bytes: int = PREFIX_CACHE_BYTES, batch: int = 128) -> None:
-        self.cache: ByteLru[Tensor] = ByteLru(cache_bytes)
+    ``hits`` are the pictures of the last call for which nothing had to run before the site that
+    was asked about.
+    """
+
+    def __init__(self, cache_bytes: int = CACHE_BYTES, batch: int = 128) -> None:
+        self.cache: ByteLru[tuple[Tensor, ...]] = ByteLru(cache_bytes)
         self.batch = batch
-        self.prefix_hits = 0
+        self.hits: set[str] = set()
+        self._prefixes = Prefixes(self.cache)
+        self._codes = Codes(self.cache)
         self._lock = threading.Lock()
 
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """See ``Kernel``. Equal rows are computed once: an empty steer set *is* the clean row."""
-        keys = [(row.image, digest(row.steer)) for row in rows]
-        unique = dict(zip(keys, rows, strict=True))
-        starts = self._starts(served, list(unique.values()))
-        groups: dict[int, list[tuple[str, str]]] = {}
-        for key, first in zip(unique, starts, strict=True):
-            groups.setdefault(first, []).append(key)
-        done: dict[tuple[str, str], Tensor] = {}
+        unique, where = unique_rows(rows)
         with self._lock, torch.inference_mode():
-            for first, members in groups.items():
-                for i in range(0, len(members), self.batch):
-                    part = members[i : i + self.batch]
-                    out = self._embed_part(served, [unique[k] for k in part], first)
-                    done.update(zip(part, out, strict=True))
-        return torch.stack([done[key] for key in keys])
+            self.hits = set()
+            parts = [self._embed_part(served, part) for part in pieces(unique, self.batch)]
+        return torch.cat(parts)[where]
 
-    def _starts(self, served: ServedModel, rows: list[Row]) -> list[int]:
+    def _embed_part(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
+        """Clean rows from the cache, the others from the block behind their first edit."""
+        found: dict[int, Tensor] = {}
+        entering: dict[int, list[int]] = {}
+        for i, (row, first) in enumerate(zip(rows, self._starts(served, rows), strict=True)):
+            held = None if row.steer.edits else self.cache.get(_clean(served, row))
+            if held is not None:
+                found[i] = held[0]
+                self.hits.add(row.image)
+            else:
+                entering.setdefault(first, []).append(i)
+        order = [i for first in sorted(entering) for i in entering[first]]
+        if order:
+            out = self._climb(served, rows, entering)
+            found.update(zip(order, functional.normalize(out, dim=-1), strict=True))
+        for i in order:
+            if not rows[i].steer.edits:
+                self._keep(_clean(served, rows[i]), found[i])
+        return torch.stack([found[i] for i in range(len(rows))])
+
+    def _starts(self, served: ServedModel, rows: Sequence[Row]) -> list[int]:
         """Where each row's pass begins; a clean row joins the steered rows of the same picture."""
         blocks = len(served.loaded.tower.blocks)
-        own = [min((entry(e.site, blocks) for e in row.steer.edits), default=None) for row in rows]
+        own = [entry_of(row.steer, blocks) for row in rows]
         shared: dict[str, int] = {}
         for row, first in zip(rows, own, strict=True):
             if first is not None:
                 shared[row.image] = min(first, shared.get(row.image, first))
         return [shared.get(r.image, 0) if f is None else f for r, f in zip(rows, own, strict=True)]
 
-    def _embed_part(self, served: ServedModel, rows: list[Row], first: int) -> Tensor:
+    def _climb(
+        self, served: ServedModel, rows: Sequence[Row], entering: dict[int, list[int]]
+    ) -> Tensor:
+        """One pass from the lowest entry upward; each row joins it where its own part begins.
+
+        The embeddings ``[n, e]``, not normalised, of the rows by rising entry.
+        """
+        tower = served.loaded.tower
+        members: list[Row] = []
+        x: Tensor | None = None
+        for index in range(min(entering), len(tower.blocks) + 1):
+            if index in entering:
+                own = [rows[i] for i in entering[index]]
+                fresh = self._prefix(served, own, index)
+                if index:
+                    fresh = self._edited(served, own, f"resid_post.{index - 1}", fresh)
+                x = fresh if x is None else torch.cat([x, fresh])
+                members += own
+            assert x is not None
+            if index < len(tower.blocks):
+                x = tower.block(x, index, self._visit(served, members))
+        assert x is not None
+        return tower.finish(x, self._visit(served, members))
+
+    def _visit(self, served: ServedModel, rows: Sequence[Row]) -> Visit:
+        edited = {edit.site for row in rows for edit in row.steer.edits}
+
+        def visit(site: str, x: Tensor) -> Tensor:
+            return self._edited(served, rows, site, x) if site in edited else x
+
+        return visit
+
+    def _edited(self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor) -> Tensor:
         sets = [row.steer for row in rows]
-
-        def edit(site: str, x: Tensor) -> Tensor:
-            return served.editor.at(site, x, sets)
-
-        x = self._prefix(served, rows, first)
-        return functional.normalize(suffix(served.loaded.tower, x, first, edit), dim=-1)
+        return served.editor.at(site, x, sets, self._codes.known(served, site, x, rows))
 
     def _prefix(self, served: ServedModel, rows: Sequence[Row], first: int) -> Tensor:
-        """Clean input ``[n, t, d]`` of block ``first``, from the cache where it is known."""
-        pictures = {row.image: row.pixels for row in rows}
-        known = {
-            image: self.cache.get((served.info.fingerprint, image, first)) for image in pictures
-        }
-        missing = [image for image, x in known.items() if x is None]
-        self.prefix_hits += len(known) - len(missing)
-        for i in range(0, len(missing), self.batch):
-            part = missing[i : i + self.batch]
-            x = served.loaded.tower.start(torch.stack([pictures[image] for image in part]))
-            for index in range(first):
-                x = served.loaded.tower.block(x, index)
-            for image, row in zip(part, x, strict=True):
-                kept = row.clone()
-                known[image] = kept
-                self.cache.put(
-                    (served.info.fingerprint, image, first),
-                    kept,
-                    kept.numel() * kept.element_size(),
-                )
-        return torch.stack([found for row in rows if (found := known[row.image]) is not None])
+        x, hits = self._prefixes.get(served, rows, first)
+        self.hits |= hits
+        return x
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """See ``Kernel``."""
         with self._lock, torch.inference_mode():
-            parts = [
-                self._read_part(served, rows[i : i + self.batch], site)
-                for i in range(0, len(rows), self.batch)
-            ]
+            self.hits = set()
+            parts = [self._read_part(served, part, site) for part in pieces(rows, self.batch)]
         return torch.cat(parts)
 
     def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
@@ -166,19 +182,39 @@ class DirectKernel:
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
     ) -> dict[str, Sensed]:
         """See ``Kernel``."""
-        parts: list[dict[str, Sensed]] = []
         with self._lock:
-            for i in range(0, len(rows), self.batch):
-                part = slice(i, i + self.batch)
-                parts.append(self._sense_part(served, rows[part], sites, readouts[part]))
-        return {
-            s: Sensed(torch.cat([p[s].x for p in parts]), torch.cat([p[s].gradient for p in parts]))
-            for s in sites
-        }
+            self.hits = set()
+            parts = [
+                self._sense_part(
+                    served, rows[i : i + self.batch], sites, readouts[i : i + self.batch]
+                )
+                for i in range(0, len(rows), self.batch)
+            ]
+        flat = [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {site: Sensed(*pair) for site, pair in zip(sites, pairs, strict=True)}
 
     def _sense_part(
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
-    ) -> dict[str, Sensed]:
+    ) -> list[Tensor]:
+        """Activation and gradient of each site in turn; what was asked before is remembered."""
+        keys = [
+            (served.info.fingerprint, row.image, "sense", *sites, readout.numpy().tobytes())
+            for row, readout in zip(rows, readouts, strict=True)
+        ]
+        held = {key: found for key in keys if (found := self.cache.get(key)) is not None}
+        self.hits |= {row.image for row, key in zip(rows, keys, strict=True) if key in held}
+        missing = {key: i for i, key in enumerate(keys) if key not in held}
+        if missing:
+            which = list(missing.values())
+            out = self._differentiate(served, [rows[i] for i in which], sites, readouts[which])
+            for key, found in zip(missing, zip(*out, strict=True), strict=True):
+                held[key] = self._keep(key, *found)
+        return [torch.stack(tensors) for tensors in zip(*(held[key] for key in keys), strict=True)]
+
+    def _differentiate(
+        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+    ) -> list[Tensor]:
         tower = served.loaded.tower
         first = min(entry(site, len(tower.blocks)) for site in sites)
         with torch.no_grad():
@@ -194,4 +230,20 @@ class DirectKernel:
         with torch.enable_grad():
             embedding = functional.normalize(suffix(tower, start, first, keep), dim=-1)
             gradients = torch.autograd.grad((embedding * readouts).sum(), [seen[s] for s in sites])
-        return {s: Sensed(seen[s].detach(), g) for s, g in zip(sites, gradients, strict=True)}
+        pairs = zip(sites, gradients, strict=True)
+        return [tensor for site, gradient in pairs for tensor in (seen[site].detach(), gradient)]
+
+    def _keep(self, key: tuple[object, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Remember copies: a view would hold its whole batch."""
+        kept = tuple(t.clone() for t in tensors)
+        self.cache.put(key, kept, sum(t.numel() * t.element_size() for t in kept))
+        return kept
+
+
+def _clean(served: ServedModel, row: Row) -> tuple[object, ...]:
+    return served.info.fingerprint, row.image, "clean"
+
+
+def pieces(rows: Sequence[Row], size: int) -> Iterable[Sequence[Row]]:
+    """At most ``size`` rows at a time."""
+    return (rows[i : i + size] for i in range(0, len(rows), size))

@@ -26,10 +26,15 @@ class ByteLru(Generic[V]):
             return self._items[key][0]
 
     def put(self, key: Hashable, value: V, size: int) -> None:
-        """Keep ``value`` of ``size`` bytes, dropping the stalest until all fits."""
+        """Keep ``value`` of ``size`` bytes, dropping the stalest until all fits.
+
+        What is larger than all the room is not kept, and drops nothing.
+        """
         with self._lock:
             if key in self._items:
                 self.used -= self._items.pop(key)[1]
+            if size > self.limit:
+                return
             self._items[key] = (value, size)
             self.used += size
             while self.used > self.limit and self._items:

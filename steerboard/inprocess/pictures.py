@@ -1,6 +1,10 @@
-"""From image references to rows: decoding once, remembering by digest."""
+"""From image references to rows: decoding once, remembering by digest, for each tenant apart."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 
 from torch import Tensor
 
@@ -16,11 +20,28 @@ PIXELS_KEPT = 512 * 2**20
 
 
 class Pictures:
-    """The bytes of pictures seen lately, and what each model reads of them."""
+    """The bytes of pictures seen lately, and what each model reads of them.
 
-    def __init__(self) -> None:
+    A digest answers only for the tenant that sent the bytes. Pictures are decoded in a few threads
+    of their own, as many as there are cores, however many calls are in hand.
+
+    Args:
+        tenant: Whose pictures the call in hand may see.
+        check: Raises where nobody waits for the call in hand any more.
+    """
+
+    def __init__(
+        self, tenant: Callable[[], str] = lambda: "", check: Callable[[], None] = lambda: None
+    ) -> None:
         self._bytes: ByteLru[bytes] = ByteLru(BYTES_KEPT)
         self._pixels: ByteLru[Tensor] = ByteLru(PIXELS_KEPT)
+        self._tenant = tenant
+        self._check = check
+        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._decoders.shutdown()
 
     def rows(self, served: ServedModel, images: Sequence[ImageRef]) -> list[Row | SteerboardError]:
         """One row an image, or that image's own error.
@@ -28,13 +49,14 @@ class Pictures:
         Raises:
             ImageNotCached: Some digests are unknown; all of them are listed.
         """
+        tenant = self._tenant()
         held: dict[str, bytes | None] = {}
         for image in images:
             if isinstance(image, Encoded):
                 held[image.sha256] = image.data
-                self._bytes.put(image.sha256, image.data, len(image.data))
+                self._bytes.put((tenant, image.sha256), image.data, len(image.data))
             elif isinstance(image, Digest) and image.sha256 not in held:
-                held[image.sha256] = self._bytes.get(image.sha256)
+                held[image.sha256] = self._bytes.get((tenant, image.sha256))
         missing = [sha256 for sha256, data in held.items() if data is None]
         if missing:
             raise ImageNotCached(
@@ -44,23 +66,40 @@ class Pictures:
             )
         # What this request needs is kept here: the LRU may drop it again before it is decoded.
         found = {sha256: data for sha256, data in held.items() if data is not None}
-        return [self._row(served, image, i, found) for i, image in enumerate(images)]
+        return self._rows(served, images, found, tenant)
+
+    def _rows(
+        self,
+        served: ServedModel,
+        images: Sequence[ImageRef],
+        held: dict[str, bytes],
+        tenant: str,
+    ) -> list[Row | SteerboardError]:
+        """One row an image, decoded side by side."""
+        asked = [
+            self._decoders.submit(
+                copy_context().run, partial(self._row, served, image, i, held, tenant)
+            )
+            for i, image in enumerate(images)
+        ]
+        return [future.result() for future in asked]
 
     def _row(
-        self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes]
+        self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes], tenant: str
     ) -> Row | SteerboardError:
+        self._check()
         try:
             if isinstance(image, Encoded | Digest):
-                sha256 = image.sha256
-                return Row(sha256, self._decoded(served, sha256, held[sha256], index))
+                name = f"{tenant}/{image.sha256}"
+                return Row(name, self._decoded(served, name, held[image.sha256], index))
             pixels = served.loaded.check_pixels(image.tensor.numpy())
-            return Row(digest(image), pixels)
+            return Row(f"{tenant}/{digest(image)}", pixels)
         except SteerboardError as error:
             error.field = f"images[{index}]"
             return error
 
-    def _decoded(self, served: ServedModel, sha256: str, data: bytes, index: int) -> Tensor:
-        key = (served.info.fingerprint, sha256)
+    def _decoded(self, served: ServedModel, name: str, data: bytes, index: int) -> Tensor:
+        key = (served.info.fingerprint, name)
         pixels = self._pixels.get(key)
         if pixels is None:
             pixels = served.loaded.pixels(data, f"picture {index + 1}")

@@ -43,15 +43,20 @@ class LocalRunner:
         served: Models by name.
         kernel: Who computes; by default at once, in the calling thread.
         version: Told in every answer's provenance.
+        pictures: Where pictures are decoded and remembered.
     """
 
     def __init__(
-        self, served: dict[str, ServedModel], kernel: Kernel | None = None, version: str = ""
+        self,
+        served: dict[str, ServedModel],
+        kernel: Kernel | None = None,
+        version: str = "",
+        pictures: Pictures | None = None,
     ) -> None:
         self._served = served
         self._kernel = kernel or DirectKernel()
         self._version = version
-        self._pictures = Pictures()
+        self._pictures = pictures or Pictures()
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All models."""
@@ -140,7 +145,8 @@ class LocalRunner:
         return self._answer(served, request.images, compute)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """End the threads that decode."""
+        self._pictures.close()
 
     def _find(self, name: str) -> ServedModel:
         if name not in self._served:

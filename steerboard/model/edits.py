@@ -8,7 +8,7 @@ so the error term stays. Rows without edits at a site are not touched. The slow 
 is ``reference.py``. Letters: ``b`` row of the batch, ``n`` edit, ``t`` token, ``d`` width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,13 @@ from steerboard.spec.edits import (
     SteerSet,
     Unit,
 )
+
+# The activation ``[t]`` of a feature in one row, where it is at hand without encoding.
+Known = Callable[[int, Feature], Tensor | None]
+
+
+def nothing_known(_row: int, _feature: Feature) -> None:
+    """No activation is at hand."""
 
 
 class Codebook(Protocol):
@@ -103,13 +110,20 @@ class Editor:
     n_bar: Mapping[str, float]
     heads: int
 
-    def at(self, site: str, x: Tensor, steer_sets: Sequence[SteerSet]) -> Tensor:
+    def at(
+        self, site: str, x: Tensor, steer_sets: Sequence[SteerSet], known: Known = nothing_known
+    ) -> Tensor:
         """``x [b, t, d]`` after the edits of one steer set a row."""
-        change = self.change(site, x, steer_sets)
+        change = self.change(site, x, steer_sets, known)
         return x if change is None else x + change
 
-    def change(self, site: str, x: Tensor, steer_sets: Sequence[SteerSet]) -> Tensor | None:
-        """The change ``[b, t, d]`` at ``site``, or None where no row edits it."""
+    def change(
+        self, site: str, x: Tensor, steer_sets: Sequence[SteerSet], known: Known = nothing_known
+    ) -> Tensor | None:
+        """The change ``[b, t, d]`` at ``site``, or None where no row edits it.
+
+        ``known`` spares the encoding of rows whose code is at hand.
+        """
         moves = [(b, e) for b, s in enumerate(steer_sets) for e in s.edits if e.site == site]
         if not moves:
             return None
@@ -121,21 +135,24 @@ class Editor:
         removals = [m for m in moves if isinstance(m[1].op, Remove)]
         for part, how in ((plain, self._rank_one), (heads, self._scaled_heads)):
             if part:
-                rows = torch.tensor([b for b, _ in part])
-                total.index_add_(0, rows, how(site, x[rows], [e for _, e in part]))
+                rows = [b for b, _ in part]
+                edits = [e for _, e in part]
+                which = torch.tensor(rows, device=x.device)
+                total.index_add_(0, which, how(site, x[which], edits, _of(known, rows)))
         for row in sorted({b for b, _ in removals}):
-            total[row] += self._projection(x[row], [e for b, e in removals if b == row])
+            own = [e for b, e in removals if b == row]
+            total[row] += self._projection(x[row], own, _of(known, [row] * len(own)))
         return total
 
-    def _rank_one(self, site: str, x: Tensor, edits: list[Edit]) -> Tensor:
+    def _rank_one(self, site: str, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Changes ``[n, t, d]`` of edits that move along one vector; ``x [n, t, d]``."""
         units = [e.unit for e in edits]
-        active = self.read(x, units)
+        active = self.read(x, units, known)
         vectors = self.vectors(x, units)  # [n, d]
         factor = torch.stack(
             [self._factor(site, e, a, v) for e, a, v in zip(edits, active, vectors, strict=True)]
         )
-        factor = factor * self._gates(x, edits) * self._unit_scale(x, edits)
+        factor = factor * self._gates(x, edits, known) * self._unit_scale(x, edits)
         return factor[..., None] * vectors[:, None]
 
     def _factor(self, site: str, edit: Edit, a: Tensor, v: Tensor) -> Tensor:
@@ -159,7 +176,7 @@ class Editor:
                 out[i] = self.books[edit.unit.dictionary].scale(x[i])[..., 0]
         return out
 
-    def _scaled_heads(self, _site: str, x: Tensor, edits: list[Edit]) -> Tensor:
+    def _scaled_heads(self, _site: str, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Changes ``[n, t, d]`` of head edits: m times the head's own slice."""
         size = x.shape[-1] // self.heads
         out = torch.zeros_like(x)
@@ -167,15 +184,15 @@ class Editor:
             assert isinstance(edit.op, Scale) and isinstance(edit.unit, Head)
             part = slice(edit.unit.index * size, (edit.unit.index + 1) * size)
             out[i, :, part] = edit.op.m * x[i, :, part]
-        return out * self._gates(x, edits)[..., None]
+        return out * self._gates(x, edits, known)[..., None]
 
-    def _projection(self, x: Tensor, edits: list[Edit]) -> Tensor:
+    def _projection(self, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Minus the projection of ``x [t, d]`` on the span of what is removed at each token."""
         units = [e.unit for e in edits]
         several = x.expand(len(edits), *x.shape)
         vectors = self.vectors(several, units)
         vectors = vectors / vectors.norm(dim=-1, keepdim=True)
-        basis = self._gates(several, edits).T[..., None] * vectors  # [t, n, d]
+        basis = self._gates(several, edits, known).T[..., None] * vectors  # [t, n, d]
         return -torch.einsum("tnd,tn->td", basis, self._coordinates(basis, x))
 
     def _coordinates(self, basis: Tensor, x: Tensor) -> Tensor:
@@ -184,13 +201,13 @@ class Editor:
         inverse = torch.linalg.pinv(gram.double(), hermitian=True, rtol=1e-6).to(x.dtype)
         return torch.einsum("tnm,tm->tn", inverse, torch.einsum("tmd,td->tm", basis, x))
 
-    def _gates(self, x: Tensor, edits: list[Edit]) -> Tensor:
+    def _gates(self, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Mask times condition, ``[n, t]``, 0 or 1."""
         gates = torch.stack([self._covered(e, x.shape[1]) for e in edits])
         conditional = [i for i, e in enumerate(edits) if e.condition]
         if conditional:
             units = [c.unit for i in conditional if (c := edits[i].condition)]
-            read = self.read(x[conditional], units)
+            read = self.read(x[conditional], units, _of(known, conditional))
             for i, a in zip(conditional, read, strict=True):
                 gates[i] &= self._holds(edits[i], a)
         return gates.to(x.dtype)
@@ -211,7 +228,7 @@ class Editor:
             a = a.max(dim=0, keepdim=True).values
         return a > condition.tau if condition.when == "above" else a < condition.tau
 
-    def read(self, x: Tensor, units: Sequence[Unit]) -> Tensor:
+    def read(self, x: Tensor, units: Sequence[Unit], known: Known = nothing_known) -> Tensor:
         """Activations ``[n, t]`` of one unit a row of ``x [n, t, d]``."""
         out = x.new_zeros(x.shape[:2])
         names = {u.dictionary for u in units if isinstance(u, Feature)}
@@ -219,17 +236,23 @@ class Editor:
             where = [
                 i for i, u in enumerate(units) if isinstance(u, Feature) and u.dictionary == name
             ]
-            features = torch.tensor(
-                [u.index for u in units if isinstance(u, Feature) and u.dictionary == name]
-            )
+            features = [u for u in units if isinstance(u, Feature) and u.dictionary == name]
             alive = self.layout.lives(self.books[name].tokens, x.shape[1])
-            out[where] = self.books[name].encode_units(x[where], features) * alive
+            out[where] = self._active(x[where], features, _of(known, where)) * alive
         for i, unit in enumerate(units):
             if isinstance(unit, Neuron):
                 out[i] = x[i, :, unit.index]
             elif isinstance(unit, Direction):
                 out[i] = x[i] @ direction(unit, x)
         return out
+
+    def _active(self, x: Tensor, features: Sequence[Feature], known: Known) -> Tensor:
+        """Activations ``[n, t]`` of features of one dictionary, encoded only where not known."""
+        held = [a for i, f in enumerate(features) if (a := known(i, f)) is not None]
+        if len(held) == len(features):
+            return torch.stack(held)
+        index = torch.tensor([f.index for f in features], device=x.device)
+        return self.books[features[0].dictionary].encode_units(x, index)
 
     def vectors(self, x: Tensor, units: Sequence[Unit]) -> Tensor:
         """What each unit moves along, ``[n, d]``."""
@@ -245,6 +268,11 @@ class Editor:
                 case Head():
                     raise AssertionError("a head is a slice, not a vector")
         return out
+
+
+def _of(known: Known, rows: Sequence[int]) -> Known:
+    """``known`` for a selection of rows."""
+    return lambda i, feature: known(rows[i], feature)
 
 
 def direction(unit: Direction, like: Tensor) -> Tensor:

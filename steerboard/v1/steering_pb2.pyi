@@ -279,3 +279,37 @@ class EmbedResponse(_message.Message):
     provenance: _types_pb2.Provenance
     timing: _types_pb2.Timing
     def __init__(self, items: _Optional[_Iterable[_Union[EmbedItem, _Mapping]]] = ..., provenance: _Optional[_Union[_types_pb2.Provenance, _Mapping]] = ..., timing: _Optional[_Union[_types_pb2.Timing, _Mapping]] = ...) -> None: ...
+
+class RunStreamRequest(_message.Message):
+    __slots__ = ("id", "predict", "steer", "attribute", "encode", "embed")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PREDICT_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    ENCODE_FIELD_NUMBER: _ClassVar[int]
+    EMBED_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    predict: PredictRequest
+    steer: SteerRequest
+    attribute: AttributeRequest
+    encode: EncodeRequest
+    embed: EmbedRequest
+    def __init__(self, id: _Optional[int] = ..., predict: _Optional[_Union[PredictRequest, _Mapping]] = ..., steer: _Optional[_Union[SteerRequest, _Mapping]] = ..., attribute: _Optional[_Union[AttributeRequest, _Mapping]] = ..., encode: _Optional[_Union[EncodeRequest, _Mapping]] = ..., embed: _Optional[_Union[EmbedRequest, _Mapping]] = ...) -> None: ...
+
+class RunStreamResponse(_message.Message):
+    __slots__ = ("id", "predict", "steer", "attribute", "encode", "embed", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PREDICT_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    ENCODE_FIELD_NUMBER: _ClassVar[int]
+    EMBED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    predict: PredictResponse
+    steer: SteerResponse
+    attribute: AttributeResponse
+    encode: EncodeResponse
+    embed: EmbedResponse
+    error: _status_pb2.Status
+    def __init__(self, id: _Optional[int] = ..., predict: _Optional[_Union[PredictResponse, _Mapping]] = ..., steer: _Optional[_Union[SteerResponse, _Mapping]] = ..., attribute: _Optional[_Union[AttributeResponse, _Mapping]] = ..., encode: _Optional[_Union[EncodeResponse, _Mapping]] = ..., embed: _Optional[_Union[EmbedResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...

@@ -70,6 +70,11 @@ class SteeringServiceStub(object):
                 request_serializer=steerboard_dot_v1_dot_steering__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=steerboard_dot_v1_dot_steering__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.RunStream = channel.stream_stream(
+                '/steerboard.v1.SteeringService/RunStream',
+                request_serializer=steerboard_dot_v1_dot_steering__pb2.RunStreamRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_steering__pb2.RunStreamResponse.FromString,
+                _registered_method=True)
 
 
 class SteeringServiceServicer(object):
@@ -125,6 +130,15 @@ class SteeringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunStream(self, request_iterator, context):
+        """Many questions, each with its number, answered as they are done: the way for whole sets. They
+        wait in the bulk lane where the token allows it. A question that fails fails alone. The server
+        reads on as fast as it computes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SteeringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +176,11 @@ def add_SteeringServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=steerboard_dot_v1_dot_steering__pb2.EmbedRequest.FromString,
                     response_serializer=steerboard_dot_v1_dot_steering__pb2.EmbedResponse.SerializeToString,
+            ),
+            'RunStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.RunStream,
+                    request_deserializer=steerboard_dot_v1_dot_steering__pb2.RunStreamRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_steering__pb2.RunStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +373,33 @@ class SteeringService(object):
             '/steerboard.v1.SteeringService/Embed',
             steerboard_dot_v1_dot_steering__pb2.EmbedRequest.SerializeToString,
             steerboard_dot_v1_dot_steering__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/steerboard.v1.SteeringService/RunStream',
+            steerboard_dot_v1_dot_steering__pb2.RunStreamRequest.SerializeToString,
+            steerboard_dot_v1_dot_steering__pb2.RunStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

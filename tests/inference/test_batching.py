@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from services.inference.engine import batching
 from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.ticket import Ticket, carrying
 from steerboard.inprocess.kernel import Row, Sensed
+from steerboard.spec.edits import Edit, Neuron, Scale, SteerSet
 from steerboard.spec.errors import BadImage, Cancelled, DeadlineExceeded, Overloaded, Unavailable
 
 SERVED = SimpleNamespace(info=SimpleNamespace(fingerprint="f"))
@@ -22,16 +22,27 @@ def row(value):
     return Row(f"image {value}", torch.full((1,), float(value)))
 
 
+def under(value, m):
+    """The same picture under another steer set."""
+    steer = SteerSet(edits=(Edit(site="embedding", unit=Neuron(index=0), op=Scale(m=m)),))
+    return Row(f"image {value}", torch.full((1,), float(value)), steer)
+
+
 class Gated:
     """A kernel that doubles its pixels, and computes only while ``gate`` is open."""
 
     def __init__(self):
         self.gate = threading.Event()
+        self.computing = False
         self.sizes = []
-        self.prefix_hits = 0
+        self.hits = set()
+        self.memory = 10**9
 
     def _pixels(self, rows):
+        self.computing = True
         assert self.gate.wait(10)
+        if len(rows) > self.memory:
+            raise torch.OutOfMemoryError("no room")
         self.sizes.append(len(rows))
         if any(r.image == "image 13" for r in rows):
             raise BadImage("thirteen")
@@ -54,7 +65,7 @@ def inner():
 
 @pytest.fixture
 def kernel(inner):
-    kernel = BatchingKernel(inner, max_rows=16, max_queued=20)
+    kernel = BatchingKernel(inner, max_rows=16, batch_s=1e9)
     yield kernel
     inner.gate.set()
     kernel.close()
@@ -81,16 +92,19 @@ def wait_for(condition):
 def blocked(kernel, pool):
     """One call that the engine is busy with."""
     busy = pool.submit(ask, kernel, [0])
-    wait_for(lambda: kernel._thread.is_alive() and not kernel._tasks and not busy.done())
-    time.sleep(0.02)
+    wait_for(lambda: inner_of(kernel).computing)
     return busy
+
+
+def inner_of(kernel):
+    return kernel._inner
 
 
 def test_callers_share_a_batch_and_each_gets_its_own(kernel, inner, pool):
     blocked(kernel, pool)
     tickets = [Ticket() for _ in range(5)]
     asked = [pool.submit(ask, kernel, [i, i + 100], t) for i, t in enumerate(tickets, 1)]
-    wait_for(lambda: len(kernel._tasks) == 5)
+    wait_for(lambda: kernel.waiting == 5)
     inner.gate.set()
     assert [f.result(10) for f in asked] == [[2.0 * i, 2.0 * i + 200] for i in range(1, 6)]
     assert inner.sizes == [1, 10]
@@ -108,7 +122,7 @@ def test_other_kinds_models_and_sites_do_not_mix(kernel, inner, pool):
         pool.submit(kernel.sense, SERVED, [row(5)], ["a"], torch.ones(1, 2)),
         pool.submit(kernel.sense, SERVED, [row(6)], ["a"], torch.zeros(1, 2)),
     ]
-    wait_for(lambda: len(kernel._tasks) == 6)
+    wait_for(lambda: kernel.waiting == 6)
     inner.gate.set()
     answers = [f.result(10) for f in asked]
     assert sorted(inner.sizes) == [1, 1, 1, 1, 1, 2]
@@ -119,68 +133,113 @@ def test_other_kinds_models_and_sites_do_not_mix(kernel, inner, pool):
 def test_a_batch_is_never_larger_than_the_limit(kernel, inner, pool):
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, range(20, 30)) for _ in range(2)]
-    wait_for(lambda: len(kernel._tasks) == 2)
+    wait_for(lambda: kernel.waiting == 2)
     inner.gate.set()
     for future in asked:
         assert len(future.result(10)) == 10
     assert inner.sizes == [1, 10, 10]
 
 
-def test_a_large_question_takes_turns_and_keeps_a_picture_together(kernel, inner):
+def test_a_large_question_takes_turns(kernel, inner):
     inner.gate.set()
-    values = [v for v in range(20, 36) for _ in range(3)]
-    assert ask(kernel, values) == [2.0 * v for v in values]
-    assert inner.sizes == [15, 15, 15, 3]
+    rows = [under(v, m) for v in range(20, 36) for m in (1, 2, 3)]
+    assert kernel.embed(SERVED, rows).flatten().tolist() == [2.0 * r.pixels.item() for r in rows]
+    assert inner.sizes == [16, 16, 16]
     inner.sizes.clear()
-    assert ask(kernel, [7] * 40) == [14.0] * 40
-    assert inner.sizes == [40]
+    rows = [under(7, m) for m in range(1, 41)]
+    assert kernel.embed(SERVED, rows).flatten().tolist() == [14.0] * 40
+    assert inner.sizes == [16, 16, 8]
     rows = [row(v) for v in range(20, 60)]
-    found = kernel.sense(SERVED, rows, ["a", "b"], torch.arange(40.0))
+    found = kernel.sense(SERVED, rows, ["a", "b"], torch.arange(40.0)[:, None])
     assert found["b"].x.flatten().tolist() == [2.0 * v for v in range(20, 60)]
-    assert found["a"].gradient.tolist() == list(range(40))
+    assert found["a"].gradient.flatten().tolist() == list(range(40))
 
 
-def test_interactive_callers_go_first_but_bulk_is_not_forgotten(kernel, inner, pool, monkeypatch):
-    monkeypatch.setattr(batching, "BULK_PATIENCE_S", 0.5)
+def test_rows_that_are_the_same_are_computed_once(kernel, inner):
+    inner.gate.set()
+    rows = [row(1), under(1, 0), under(1, 2), row(2), under(1, 2), row(1)]
+    assert kernel.embed(SERVED, rows).flatten().tolist() == [2, 2, 2, 4, 2, 2]
+    assert inner.sizes == [3]
+
+
+def test_callers_take_turns_and_interactive_ones_go_first(kernel, inner, pool):
+    """One has asked forty times before another asks once: the single one is not last."""
     blocked(kernel, pool)
+    sizes = {"many": 8, "one": 8, "job": 8}
     order = []
 
-    def asked(site, lane):
-        with carrying(Ticket(lane=lane)):
-            kernel.read(SERVED, [row(1)], site)
-        order.append(site)
+    def asked(caller, lane="interactive"):
+        with carrying(Ticket(caller=caller, lane=lane)):
+            kernel.read(SERVED, [row(v) for v in range(20, 20 + sizes[caller])], caller)
+        order.append(caller)
 
-    old = pool.submit(asked, "old bulk", "bulk")
-    wait_for(lambda: len(kernel._tasks) == 1)
-    time.sleep(0.6)
-    new = pool.submit(asked, "new bulk", "bulk")
-    wait_for(lambda: len(kernel._tasks) == 2)
-    person = pool.submit(asked, "person", "interactive")
-    wait_for(lambda: len(kernel._tasks) == 3)
-    taken = [task.key[2] for task in served_in_order(kernel)]
-    assert taken == ["old bulk", "person", "new bulk"]
-    inner.gate.set()
-    for future in (old, new, person):
-        future.result(10)
-    assert sorted(order) == ["new bulk", "old bulk", "person"]
-
-
-def served_in_order(kernel):
-    """What the engine would take next, one after the other; the queue is left as it is."""
-    held = list(kernel._tasks)
+    futures = [pool.submit(asked, "job", "bulk") for _ in range(2)]
+    wait_for(lambda: kernel.waiting == 2)
+    futures += [pool.submit(asked, "many") for _ in range(10)]
+    wait_for(lambda: kernel.waiting == 12)
+    futures.append(pool.submit(asked, "one"))
+    wait_for(lambda: kernel.waiting == 13)
+    taken = []
     with kernel._change:
-        order = []
-        while kernel._tasks:
-            order.append(kernel._first())
-            kernel._tasks.remove(order[-1])
-        kernel._tasks.extend(held)
-    return order
+        while batch := kernel._scheduler.take(lambda _: 8):
+            taken += [task.caller for task in batch]
+            for task in batch:
+                task.future.set_result((torch.zeros(8, 1),))
+    assert taken[0] == "many" and taken.index("one") <= 2
+    assert (taken.count("many"), taken.count("job")) == (10, 2)
+    assert taken[-1] == "job" or taken[-2] == "job"
+    inner.gate.set()
+    for future in futures:
+        future.result(10)
+
+
+def test_where_memory_does_not_suffice_halves_are_computed_and_the_size_is_remembered(
+    kernel, inner, pool
+):
+    inner.memory = 5
+    blocked(kernel, pool)
+    asked = [pool.submit(ask, kernel, range(20 * i, 20 * i + 4)) for i in range(1, 5)]
+    wait_for(lambda: kernel.waiting == 4)
+    inner.gate.set()
+    for i, future in enumerate(asked, 1):
+        assert future.result(10) == [2.0 * v for v in range(20 * i, 20 * i + 4)]
+    assert inner.sizes == [1, 4, 4, 4, 4]
+    inner.sizes.clear()
+    assert ask(kernel, range(100, 111)) == [2.0 * v for v in range(100, 111)]
+    assert inner.sizes == [4, 4, 3]
+    found = kernel.sense(SERVED, [row(v) for v in range(7)], ["a"], torch.arange(7.0)[:, None])
+    assert found["a"].x.flatten().tolist() == [0, 2, 4, 6, 8, 10, 12]
+    assert found["a"].gradient.flatten().tolist() == list(range(7))
+
+
+def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(kernel, inner, pool):
+    class Poisoned(Gated):
+        def _pixels(self, rows):
+            if any(r.image == "image 13" for r in rows):
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super()._pixels(rows)
+
+    inner = Poisoned()
+    inner.gate.set()
+    kernel = BatchingKernel(inner, max_rows=16, batch_s=1e9)
+    try:
+        with kernel.paused():
+            asked = [pool.submit(ask, kernel, [v]) for v in (12, 13, 14)]
+            wait_for(lambda: kernel.waiting == 3)
+        assert asked[0].result(10) == [24.0] and asked[2].result(10) == [28.0]
+        with pytest.raises(Overloaded, match="no memory"):
+            asked[1].result(10)
+        inner.sizes.clear()
+        assert len(ask(kernel, range(20, 36))) == 16
+        assert inner.sizes == [16]
+    finally:
+        kernel.close()
 
 
 def test_a_bad_row_fails_its_own_caller_only(kernel, inner, pool):
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, [i]) for i in (12, 13, 14)]
-    wait_for(lambda: len(kernel._tasks) == 3)
+    wait_for(lambda: kernel.waiting == 3)
     inner.gate.set()
     assert asked[0].result(10) == [24.0] and asked[2].result(10) == [28.0]
     with pytest.raises(BadImage):
@@ -188,25 +247,13 @@ def test_a_bad_row_fails_its_own_caller_only(kernel, inner, pool):
     assert ask(kernel, [1]) == [2.0]
 
 
-def test_a_full_queue_refuses_with_a_time_to_come_back(kernel, inner, pool):
-    blocked(kernel, pool)
-    waiting = [pool.submit(ask, kernel, range(20, 20 + n)) for n in (16, 4)]
-    wait_for(lambda: len(kernel._tasks) == 2)
-    with pytest.raises(Overloaded) as caught:
-        ask(kernel, [1])
-    assert caught.value.retry_after_s > 0
-    inner.gate.set()
-    assert [len(future.result(10)) for future in waiting] == [16, 4]
-    assert ask(kernel, [1]) == [2.0]
-
-
 def test_who_left_or_came_too_late_is_not_computed(kernel, inner, pool):
     blocked(kernel, pool)
-    gone, late = Ticket(), Ticket(deadline=time.monotonic() + 0.01)
+    gone, late = Ticket(), Ticket(deadline=time.monotonic() + 0.2)
     asked = [pool.submit(ask, kernel, [1], gone), pool.submit(ask, kernel, [2], late)]
-    wait_for(lambda: len(kernel._tasks) == 2)
+    wait_for(lambda: kernel.waiting == 2)
     gone.cancelled = True
-    time.sleep(0.02)
+    wait_for(lambda: time.monotonic() > late.deadline)
     inner.gate.set()
     with pytest.raises(Cancelled):
         asked[0].result(10)
@@ -216,10 +263,10 @@ def test_who_left_or_came_too_late_is_not_computed(kernel, inner, pool):
 
 
 def test_after_close_what_waits_is_finished_and_nothing_more_is_taken(inner, pool):
-    kernel = BatchingKernel(inner)
+    kernel = BatchingKernel(inner, batch_s=1e9)
     busy = blocked(kernel, pool)
     waiting = pool.submit(ask, kernel, [1])
-    wait_for(lambda: kernel._tasks)
+    wait_for(lambda: kernel.waiting)
     closing = pool.submit(kernel.close)
     wait_for(lambda: kernel._closed)
     with pytest.raises(Unavailable):

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 import steerboard as sb
+from services.inference.engine.pace import Pace
 from steerboard.api.channel import Caller
 from steerboard.api.client import RemoteRunner
 from steerboard.api.status import FAULT
@@ -38,6 +40,9 @@ class Fake:
 
     def models(self):
         return ()
+
+    def model(self, name):
+        return SimpleNamespace(image_size=(8, 8))
 
     def embed(self, request):
         self.asked.append(request)
@@ -104,31 +109,28 @@ def test_reflection_tells_the_services(channel):
     assert {"steerboard.v1.SteeringService", "grpc.health.v1.Health"} <= names
 
 
-def test_concurrent_callers_share_batches(tiny_server, tiny_images):
-    """Ten callers at once: some batch holds rows of several, as each answer's timing says."""
+def test_concurrent_callers_share_batches(tiny_server, tiny_images, monkeypatch):
+    """Ten callers at once make one batch, as each answer's timing says."""
     pictures = tuple(sb.Encoded(data=data) for data in tiny_images[:4])
     prompts = sb.Prompts(prompts=("cat", "dog"))
     request = sb.Predict(model="tiny", images=pictures, classifier=prompts)
     runner = sb.connect(tiny_server.address)
     engine = tiny_server.server._engine
+    monkeypatch.setattr(engine, "pace", Pace(128, 8, 1e9))
     with ThreadPoolExecutor(10) as pool:
-        with engine._inner._lock:
+        with engine.paused():
             asked = [pool.submit(runner.predict, request) for _ in range(10)]
-            wait_until_settled(lambda: len(engine._tasks))
+            wait_until(lambda: engine.waiting == 10)
         rows = [future.result(20).timing.batch_rows for future in asked]
     runner.close()
-    # Whoever came while the engine was held shares one batch; the first one or two went before.
-    assert max(rows) >= 6 * 4
-    assert all(rows.count(n) * 4 == n for n in set(rows) if n > 8)
+    assert rows == [40] * 10
 
 
-def wait_until_settled(count, quiet_s=0.5):
-    """Until ``count()`` is above 5 and has not changed for a while."""
-    last, since, end = count(), time.monotonic(), time.monotonic() + 20
-    while time.monotonic() < end and (last < 6 or time.monotonic() - since < quiet_s):
-        time.sleep(0.01)
-        if count() != last:
-            last, since = count(), time.monotonic()
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_pictures_travel_once_and_again_only_when_they_are_gone(hosting, fake, connected):

@@ -1,49 +1,50 @@
-"""A Kernel whose rows wait in one queue: a single thread computes what fits together at once.
+"""A Kernel whose rows wait in fair turns: a single thread computes what fits together at once.
 
 Work-conserving: an idle engine starts at once, and whatever arrives while it computes makes up the
-next batch. Bounded: a queue that is full refuses with the time it needs to drain.
+next batches, in the order of ``scheduler``. Where memory does not suffice a batch is computed in
+halves, and the size is remembered. How much may wait at all is decided before, in ``admission``.
 """
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from services.inference.engine.pace import BATCH_S, Pace
+from services.inference.engine.scheduler import KNEE, Scheduler, Turn
 from services.inference.engine.ticket import Ticket, current
-from steerboard.inprocess.kernel import Kernel, Row, Sensed
+from steerboard.inprocess.kernel import Kernel, Row, Sensed, unique_rows
 from steerboard.inprocess.served import ServedModel
 from steerboard.spec.errors import Overloaded, SteerboardError, Unavailable
 
-# A bulk task older than this goes before interactive ones.
-BULK_PATIENCE_S = 2.0
-# Computes rows of several tasks: all rows, all read-outs; gives one slice of the answer a task.
-Compute = Callable[[list[Row], list[Tensor]], "Slicer"]
-Slicer = Callable[[slice], Any]
+# Arrays with one entry a row.
+Arrays = tuple[Tensor, ...]
+Compute = Callable[[list[Row], Tensor], Arrays]
 
 
 class CountingKernel(Kernel, Protocol):
-    """A Kernel that counts how often its prefix cache helped."""
+    """A Kernel that tells which pictures its cache knew in the last computation."""
 
-    prefix_hits: int
+    @property
+    def hits(self) -> Collection[str]:
+        """Pictures of the last call that needed no full pass."""
 
 
-@dataclass(eq=False)
-class Task:
-    """Rows of one caller; tasks of equal ``key`` may share a batch."""
+@dataclass(eq=False, kw_only=True)
+class Task(Turn):
+    """Rows of one caller; tasks of equal ``key`` may share a batch. ``readouts`` may be empty."""
 
-    key: Hashable
     rows: Sequence[Row]
+    readouts: Tensor
     compute: Compute
-    readouts: Tensor | None
     ticket: Ticket
-    future: "Future[Any]" = field(default_factory=Future)
+    future: "Future[Arrays]" = field(default_factory=Future)
     arrived: float = field(default_factory=time.monotonic)
 
 
@@ -52,18 +53,19 @@ class BatchingKernel:
 
     Args:
         inner: What computes; called from one thread only.
-        max_rows: Rows a batch at most; more only where one picture alone has more.
-        max_queued: Rows that may wait; more are refused with Overloaded.
+        max_rows: Rows a batch at most.
+        knee: Rows from which the device gains nothing by more.
+        batch_s: Seconds that a batch should last.
     """
 
-    def __init__(self, inner: CountingKernel, max_rows: int = 128, max_queued: int = 2048) -> None:
+    def __init__(
+        self, inner: CountingKernel, max_rows: int = 128, knee: int = KNEE, batch_s: float = BATCH_S
+    ) -> None:
         self._inner = inner
-        self._max_rows = max_rows
-        self._max_queued = max_queued
-        self._tasks: deque[Task] = deque()
-        self._queued_rows = 0
-        self._rows_per_s = 50.0
+        self._scheduler: Scheduler[Task] = Scheduler(knee)
+        self.pace = Pace(max_rows, knee, batch_s)
         self._closed = False
+        self._pauses = 0
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
@@ -71,34 +73,53 @@ class BatchingKernel:
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """See ``Kernel``."""
 
-        def compute(rows: list[Row], _: list[Tensor]) -> Slicer:
-            return self._inner.embed(served, rows).__getitem__
+        def compute(rows: list[Row], _: Tensor) -> Arrays:
+            return (self._inner.embed(served, rows),)
 
-        key = ("embed", served.info.fingerprint)
-        return torch.cat([self._submit(key, rows[s], compute) for s in self._chunks(rows)])
+        unique, where = unique_rows(rows)
+        (found,) = self._ask(("embed", served.info.fingerprint), unique, compute)
+        return found[where]
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """See ``Kernel``."""
 
-        def compute(rows: list[Row], _: list[Tensor]) -> Slicer:
-            return self._inner.read(served, rows, site).__getitem__
+        def compute(rows: list[Row], _: Tensor) -> Arrays:
+            return (self._inner.read(served, rows, site),)
 
-        key = ("read", served.info.fingerprint, site)
-        return torch.cat([self._submit(key, rows[s], compute) for s in self._chunks(rows)])
+        (found,) = self._ask(("read", served.info.fingerprint, site), rows, compute)
+        return found
 
     def sense(
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
     ) -> dict[str, Sensed]:
         """See ``Kernel``."""
 
-        def compute(rows: list[Row], readouts: list[Tensor]) -> Slicer:
-            found = self._inner.sense(served, rows, sites, torch.cat(readouts))
-            return lambda part: {s: Sensed(v.x[part], v.gradient[part]) for s, v in found.items()}
+        def compute(rows: list[Row], readouts: Tensor) -> Arrays:
+            found = self._inner.sense(served, rows, sites, readouts)
+            return tuple(t for site in sites for t in (found[site].x, found[site].gradient))
 
         key = ("sense", served.info.fingerprint, tuple(sites))
-        chunks = self._chunks(rows)
-        parts = [self._submit(key, rows[s], compute, readouts[s]) for s in chunks]
-        return {site: _joined([part[site] for part in parts]) for site in sites}
+        found = self._ask(key, rows, compute, readouts)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {site: Sensed(*pair) for site, pair in zip(sites, pairs, strict=True)}
+
+    @property
+    def waiting(self) -> int:
+        """Tasks in the queue."""
+        with self._change:
+            return len(self._scheduler)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within: nothing more is taken out of the queue."""
+        with self._change:
+            self._pauses += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._pauses -= 1
+                self._change.notify_all()
 
     def close(self) -> None:
         """Refuse new work, finish what waits, end the thread."""
@@ -107,120 +128,153 @@ class BatchingKernel:
             self._change.notify_all()
         self._thread.join()
 
-    def _chunks(self, rows: Sequence[Row]) -> list[slice]:
-        """Turns of at most ``max_rows`` rows; the rows of one picture stay together.
+    def _ask(
+        self, key: Hashable, rows: Sequence[Row], compute: Compute, readouts: Tensor | None = None
+    ) -> Arrays:
+        """Let the rows wait in turns, one after the other, and join what comes out.
 
-        So one large question lets others in between, and a clean row shares the batch of the
-        steered rows that it is compared with.
+        So one large question lets others in between.
         """
-        starts = [0]
-        for group in _pictures(rows):
-            if group.stop - starts[-1] > self._max_rows and group.start > starts[-1]:
-                starts.append(group.start)
-        return [slice(a, b) for a, b in pairwise([*starts, len(rows)])]
+        readouts = torch.empty(len(rows), 0) if readouts is None else readouts
+        parts, start = [], 0
+        while start < len(rows):
+            turn = slice(start, start + self.pace.limit(key))
+            parts.append(self._submit(key, rows[turn], compute, readouts[turn]))
+            start = turn.stop
+        return joined(parts)
 
     def _submit(
-        self, key: Hashable, rows: Sequence[Row], compute: Compute, readouts: Tensor | None = None
-    ) -> Any:
-        task = Task(key, rows, compute, readouts, current())
+        self, key: Hashable, rows: Sequence[Row], compute: Compute, readouts: Tensor
+    ) -> Arrays:
+        ticket = current()
+        task = Task(
+            key=key,
+            cost=len(rows),
+            caller=ticket.caller,
+            weight=ticket.weight,
+            lane=ticket.lane,
+            rows=rows,
+            readouts=readouts,
+            compute=compute,
+            ticket=ticket,
+        )
+        ticket.check()
         with self._change:
-            self._admit(len(rows))
-            self._tasks.append(task)
-            self._queued_rows += len(rows)
-            self._change.notify()
+            if self._closed:
+                raise Unavailable("the service is stopping: try again later", retry_after_s=5.0)
+            self._scheduler.push(task)
+            self._change.notify_all()
         return task.future.result()
-
-    def _admit(self, rows: int) -> None:
-        if self._closed:
-            raise Unavailable("the service is stopping: try again later", retry_after_s=5.0)
-        if self._tasks and self._queued_rows + rows > self._max_queued:
-            wait = max(0.1, self._queued_rows / self._rows_per_s)
-            text = f"{self._queued_rows} rows are waiting: try again in {wait:.1f} s"
-            raise Overloaded(text, retry_after_s=wait, details={"limit": str(self._max_queued)})
 
     def _work(self) -> None:
         while batch := self._next():
             self._run(batch)
 
     def _next(self) -> list[Task]:
-        """The oldest task and all that fit beside it; empty when closed and done."""
+        """The batch whose turn it is; empty when closed and done."""
         with self._change:
-            self._change.wait_for(lambda: self._tasks or self._closed)
-            if not self._tasks:
-                return []
-            first = self._first()
-            self._tasks.remove(first)
-            batch, total = [first], len(first.rows)
-            for task in list(self._tasks):
-                if task.key == first.key and total + len(task.rows) <= self._max_rows:
-                    self._tasks.remove(task)
-                    batch.append(task)
-                    total += len(task.rows)
-            self._queued_rows -= total
-            return batch
+            while True:
+                self._change.wait_for(self._can_go_on)
+                for task in self._scheduler.keep(_wanted):
+                    _dismiss(task)
+                batch = self._scheduler.take(self.pace.limit)
+                if batch or self._closed:
+                    return batch
 
-    def _first(self) -> Task:
-        """The oldest interactive task; a bulk one where there is none, or where it waited long."""
-        oldest = self._tasks[0]
-        if time.monotonic() - oldest.arrived > BULK_PATIENCE_S:
-            return oldest
-        return next((t for t in self._tasks if t.ticket.lane == "interactive"), oldest)
+    def _can_go_on(self) -> bool:
+        return self._closed or (not self._pauses and bool(self._scheduler))
 
     def _run(self, batch: list[Task]) -> None:
         """Answer every task; where a shared batch fails, each is tried alone."""
-        alive = [task for task in batch if _wanted(task)]
-        if not alive:
-            return
         try:
-            self._compute(alive)
+            self._compute(batch)
         except Exception as error:
-            if len(alive) == 1:
-                alive[0].future.set_exception(error)
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
                 return
-            for task in alive:
+            for task in batch:
                 self._run([task])
 
     def _compute(self, tasks: list[Task]) -> None:
-        begun, known = time.monotonic(), self._inner.prefix_hits
+        key, begun = tasks[0].key, time.monotonic()
         rows = [row for task in tasks for row in task.rows]
-        readouts = [task.readouts for task in tasks if task.readouts is not None]
-        part = tasks[0].compute(rows, readouts)
-        spent, hits = time.monotonic() - begun, self._inner.prefix_hits - known
-        self._rows_per_s += 0.2 * (len(rows) / max(spent, 1e-6) - self._rows_per_s)
-        answers = [part(span) for span in _spans(tasks)]
-        for task, answer in zip(tasks, answers, strict=True):
-            # In a shared batch hits are not told apart: no caller has more than its pictures.
-            own = min(hits, len({row.image for row in task.rows}))
-            task.ticket.served(begun - task.arrived, spent, len(rows), own)
-            task.future.set_result(answer)
+        readouts = torch.cat([task.readouts for task in tasks])
+        found, hits = self._fitting(key, tasks[0].compute, rows, readouts)
+        spent = time.monotonic() - begun
+        self.pace.took(key, len(rows), spent)
+        stop = 0
+        for task in tasks:
+            start, stop = stop, stop + len(task.rows)
+            images = {row.image for row in task.rows}
+            task.ticket.served(begun - task.arrived, spent, len(rows), images, hits)
+            task.future.set_result(tuple(array[start:stop] for array in found))
+
+    def _fitting(
+        self, key: Hashable, compute: Compute, rows: list[Row], readouts: Tensor
+    ) -> tuple[Arrays, set[str]]:
+        """All rows in pieces that memory is known to hold, and the pictures that were cached."""
+        size = self.pace.memory_limit(key)
+        parts, hits = [], set[str]()
+        for start in range(0, len(rows), size):
+            piece = slice(start, start + size)
+            found, known = self._halving(key, compute, rows[piece], readouts[piece])
+            parts.append(found)
+            hits |= known
+        return joined(parts), hits
+
+    def _halving(
+        self, key: Hashable, compute: Compute, rows: list[Row], readouts: Tensor
+    ) -> tuple[Arrays, set[str]]:
+        """The rows at once, or in halves where memory does not suffice.
+
+        A size is remembered only when it worked: one row that is too large by itself says nothing
+        about the others.
+        """
+        try:
+            return compute(rows, readouts), set(self._inner.hits)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        if len(rows) == 1:
+            raise Overloaded(
+                "there is no memory for this question, not even for one row alone:"
+                " ask with fewer edits, or later",
+                retry_after_s=5.0,
+            )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = (len(rows) + 1) // 2
+        (one, here), (two, there) = (
+            self._halving(key, compute, rows[piece], readouts[piece])
+            for piece in (slice(half), slice(half, None))
+        )
+        self.pace.only(key, half)
+        return joined([one, two]), here | there
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """The arrays of several pieces, one behind the other."""
+    return tuple(torch.cat(arrays) for arrays in zip(*parts, strict=True))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device or this machine had no memory left; torch on a CPU says it in words."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def _wanted(task: Task) -> bool:
     try:
         task.ticket.check()
-    except SteerboardError as error:
-        task.future.set_exception(error)
+    except SteerboardError:
         return False
     return True
 
 
-def _pictures(rows: Sequence[Row]) -> Iterator[slice]:
-    """Neighbouring rows of the same picture."""
-    start = 0
-    for _, group in groupby(rows, lambda row: row.image):
-        stop = start + sum(1 for _ in group)
-        yield slice(start, stop)
-        start = stop
-
-
-def _joined(parts: Sequence[Sensed]) -> Sensed:
-    return Sensed(torch.cat([p.x for p in parts]), torch.cat([p.gradient for p in parts]))
-
-
-def _spans(tasks: Sequence[Task]) -> list[slice]:
-    """Which rows of the batch belong to each task."""
-    spans, start = [], 0
-    for task in tasks:
-        spans.append(slice(start, start + len(task.rows)))
-        start += len(task.rows)
-    return spans
+def _dismiss(task: Task) -> None:
+    """Tell a task that nobody waits for why it was not computed."""
+    try:
+        task.ticket.check()
+    except SteerboardError as error:
+        task.future.set_exception(error)

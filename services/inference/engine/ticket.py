@@ -1,7 +1,7 @@
-"""What a call carries down to the queue, and what the queue tells it: deadline, timing."""
+"""What a call carries down to the queue, and what the queue tells it: who, deadline, timing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -14,21 +14,31 @@ from steerboard.spec.jobs import Lane
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(eq=False)
 class Ticket:
     """One call in the engine; ``deadline`` is a moment of ``time.monotonic``.
 
-    A call may pass the queue several times: ``queued_ms``, ``computed_ms`` and ``prefix_hits`` add
-    up, ``batch_rows`` is the largest batch.
+    ``caller`` shares the machine with other callers by ``weight``; ``tenant`` is whose pictures
+    it sees. A call may pass the queue several times: ``queued_ms`` and ``computed_ms`` add up,
+    ``batch_rows`` is the largest batch, ``found`` says of each picture whether the cache helped
+    when it was first asked for.
     """
 
     deadline: float | None = None
     lane: Lane = "interactive"
     cancelled: bool = False
+    caller: str = ""
+    weight: float = 1.0
+    tenant: str = ""
     queued_ms: float = field(default=0.0, init=False)
     computed_ms: float = field(default=0.0, init=False)
     batch_rows: int = field(default=0, init=False)
-    prefix_hits: int = field(default=0, init=False)
+    found: dict[str, bool] = field(default_factory=dict, init=False)
+
+    @property
+    def prefix_hits(self) -> int:
+        """Pictures whose prefix was in the cache when they were first asked for."""
+        return sum(self.found.values())
 
     def check(self) -> None:
         """Raise where nobody waits for the answer any more."""
@@ -37,12 +47,20 @@ class Ticket:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineExceeded("the time for this call ran out while it waited: ask again")
 
-    def served(self, queued_s: float, computed_s: float, rows: int, hits: int) -> None:
-        """Add one pass through the queue."""
+    def served(
+        self,
+        queued_s: float,
+        computed_s: float,
+        rows: int,
+        images: Collection[str] = (),
+        hits: Collection[str] = (),
+    ) -> None:
+        """Add one pass through the queue, of these ``images``, ``hits`` among them cached."""
         self.queued_ms += queued_s * 1e3
         self.computed_ms += computed_s * 1e3
         self.batch_rows = max(self.batch_rows, rows)
-        self.prefix_hits += hits
+        for image in images:
+            self.found.setdefault(image, image in hits)
 
     def stamp(self, answer: Answer[T]) -> Answer[T]:
         """The answer with the engine's view of its timing, where it passed through the queue."""

@@ -1,0 +1,66 @@
+"""The five questions of the contract: how each is decoded, asked, weighed and encoded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from services.inference.engine.admission import Load
+from services.inference.engine.ticket import Ticket
+from steerboard.api import convert_answers as answers
+from steerboard.api import convert_requests as requests
+from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.runner import Runner
+
+# Texts are short beside pictures.
+TEXTS_A_ROW = 16
+
+
+@dataclass(frozen=True)
+class Question:
+    """One kind of question. ``rows`` counts what each image costs, from the message."""
+
+    name: str
+    decode: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
+    rows: Callable[[Any], int]
+
+    def load(self, message: Any, info: ModelInfo) -> Load:
+        """What the message asks for, before anything of it is decoded."""
+        images = len(message.images)
+        height, width = info.image_size
+        rows = images * self.rows(message) + len(getattr(message, "texts", ())) // TEXTS_A_ROW
+        return Load(rows=max(1, rows), size=message.ByteSize() + images * 3 * height * width * 4)
+
+    def answer(self, runner: Runner, message: Any, ticket: Ticket) -> Any:
+        """The response message."""
+        answer = getattr(runner, self.name)(self.decode(message))
+        return self.encode(ticket.stamp(answer))
+
+
+def _one(_message: Any) -> int:
+    return 1
+
+
+def _steered(message: Any) -> int:
+    return 1 + len(message.steer_sets) + len(message.targets)
+
+
+def _attributed(message: Any) -> int:
+    return 1 + max(1, len(message.targets))
+
+
+QUESTIONS = {
+    question.name: question
+    for question in (
+        Question("predict", requests.predict_from_message, answers.predictions_to_message, _one),
+        Question("steer", requests.steer_from_message, answers.steered_to_message, _steered),
+        Question(
+            "attribute",
+            requests.attribute_from_message,
+            answers.attributions_to_message,
+            _attributed,
+        ),
+        Question("encode", requests.encode_from_message, answers.codes_to_message, _one),
+        Question("embed", requests.embed_from_message, answers.embeddings_to_message, _one),
+    )
+}

@@ -1,0 +1,68 @@
+"""Rows of a batch: one picture under one steer set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from steerboard.model.tower import block_of
+from steerboard.spec.edits import Add, Edit, Scale, SteerSet
+
+_KINDS = ("resid_pre", "head_out", "mlp_post", "resid_post", "embedding")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture ``pixels [3, h, w]``, known as ``image``, under one steer set."""
+
+    image: str
+    pixels: Tensor
+    steer: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
+
+
+def unique_rows(rows: Sequence[Row]) -> tuple[list[Row], Tensor]:
+    """Each (picture, steer set) once, and for every row which of them it is, ``[n]``.
+
+    So an empty steer set *is* the clean row, bit for bit, and so is one whose edits change nothing.
+    """
+    plain = [replace(row, steer=effective(row.steer)) for row in rows]
+    order: dict[tuple[str, SteerSet], int] = {}
+    where = [order.setdefault((row.image, row.steer), len(order)) for row in plain]
+    first = {index: row for row, index in zip(reversed(plain), reversed(where), strict=True)}
+    return [first[i] for i in range(len(order))], torch.tensor(where, dtype=torch.long)
+
+
+def effective(steer: SteerSet) -> SteerSet:
+    """Without the edits that change nothing at all: scale by m = 0, add alpha = 0."""
+    kept = tuple(e for e in steer.edits if not idle(e))
+    return steer if len(kept) == len(steer.edits) else SteerSet(edits=kept)
+
+
+def idle(edit: Edit) -> bool:
+    """Whether the change is zero whatever the picture."""
+    match edit.op:
+        case Scale(m=strength) | Add(alpha=strength):
+            return strength == 0
+    return False
+
+
+def entry(site: str, blocks: int) -> int:
+    """The first block that must run again when ``site`` changes."""
+    return block_of(site, blocks) + (1 if site.startswith("resid_post") else 0)
+
+
+def entry_of(steer: SteerSet, blocks: int) -> int | None:
+    """The first block that must run again under ``steer``; None for the clean pass."""
+    return min((entry(edit.site, blocks) for edit in steer.edits), default=None)
+
+
+def clean_until(steer: SteerSet, site: str) -> bool:
+    """Whether nothing is edited before ``site``."""
+    return all(depth(edit.site) >= depth(site) for edit in steer.edits)
+
+
+def depth(site: str) -> tuple[float, int]:
+    """Sorts sites from the input upward."""
+    kind, _, number = site.partition(".")
+    return (float(number) if number else float("inf")), _KINDS.index(kind)
