@@ -10,7 +10,7 @@ from services.attribution.settings import read_settings
 
 def main() -> None:
     """Start the part that the command line names."""
-    part = sys.argv[1] if len(sys.argv) == 2 else ""
+    part, *names = sys.argv[1:] or [""]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -20,9 +20,13 @@ def main() -> None:
 
         asyncio.run(serve(settings))
     elif part == "worker":
-        from services.attribution.worker import run
+        from services.attribution.supervisor import Supervisor
 
-        run(settings)
+        Supervisor(settings).run()
+    elif part == "consumer" and names:
+        from services.attribution.worker import consume
+
+        consume(settings, names[0])
     else:
         raise SystemExit("usage: python -m services.attribution door|worker")
 

@@ -5,12 +5,13 @@ from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from steerboard.spec.errors import Unavailable
+from steerboard.spec.jobs import Lane
 
 VISIBILITY_S = 10  # longer than the hard limit: a task that runs is never handed out twice
 SOFT_LIMIT_S, HARD_LIMIT_S = 5, 8
 CHUNK_TASK = "steerboard.chunk"
 PULSE_TASK = "steerboard.pulse"
-LANES = ("interactive", "bulk")
+LANES: tuple[Lane, ...] = ("interactive", "bulk")
 
 
 def make_app(broker: str) -> Celery:
@@ -48,12 +49,7 @@ def make_app(broker: str) -> Celery:
 
 def send_chunk(app: Celery, lane: str, job: str, chunk: int) -> None:
     """Put a chunk on its lane's queue; raises Unavailable."""
-    try:
-        app.send_task(CHUNK_TASK, args=[job, chunk], queue=lane, retry=False)
-    except (OperationalError, OSError) as error:
-        raise Unavailable(
-            "the queue (Redis) does not answer: try again in a few seconds", retry_after_s=2.0
-        ) from error
+    send(app, CHUNK_TASK, [job, chunk], queue=lane)
 
 
 def pulse_queue(worker: str) -> str:
@@ -63,9 +59,18 @@ def pulse_queue(worker: str) -> str:
 
 def send_pulse(app: Celery, worker: str, stamp: float) -> None:
     """Ask a worker to show that it consumes; raises Unavailable."""
-    try:
-        app.send_task(
-            PULSE_TASK, args=[worker, stamp], queue=pulse_queue(worker), retry=False, expires=60
-        )
-    except (OperationalError, OSError) as error:
-        raise Unavailable("the queue (Redis) does not answer") from error
+    send(app, PULSE_TASK, [worker, stamp], queue=pulse_queue(worker), expires=60)
+
+
+def send(app: Celery, task: str, arguments: list[object], **options: object) -> None:
+    """Put a message on the queue; a connection that a restart broke is made anew, once."""
+    for last in (False, True):
+        try:
+            app.send_task(task, args=arguments, retry=False, **options)
+            return
+        except (OperationalError, OSError) as error:
+            if last:
+                raise Unavailable(
+                    "the queue (Redis) does not answer: try again in a few seconds",
+                    retry_after_s=2.0,
+                ) from error

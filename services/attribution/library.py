@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 
 import fsspec
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from steerboard.analysis.catalogue import CatalogueFile
 from steerboard.api.convert_library import ImageSet
 from steerboard.spec.catalogue import FeatureCard, ImageCard
-from steerboard.spec.digest import image_digest
+from steerboard.spec.digest import digest, image_digest
 from steerboard.spec.errors import ImageNotCached, NotFound
 
 NAMED = ("path", "split", "group", "label")
@@ -82,33 +83,47 @@ class Library:
         cards = self._sets[name].cards
         return [c for c in cards if split in ("", c.split) and group in ("", c.group)]
 
-    def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those pictures that are nowhere."""
+    def missing(self, digests: Iterable[str], tenant: str) -> list[str]:
+        """Those pictures that are neither of a set nor among the tenant's uploads."""
         return [
             d
             for d in dict.fromkeys(digests)
-            if self._file(d) is None and not self._blobs.exists(self._blob(d))
+            if self._file(d) is None and not self._blobs.exists(self._blob(d, tenant))
         ]
 
-    def read(self, sha256: str) -> bytes:
+    def read(self, sha256: str, tenant: str) -> bytes:
         """The bytes of a picture; raises ImageNotCached."""
         file = self._file(sha256)
         if file is not None:
             return file.read_bytes()
         try:
-            data: bytes = self._blobs.cat_file(self._blob(sha256))
+            data: bytes = self._blobs.cat_file(self._blob(sha256, tenant))
         except FileNotFoundError:
             raise ImageNotCached(
                 "a picture is not held here: send its bytes", details={"digests": sha256}
             ) from None
         return data
 
-    def keep(self, data: bytes) -> str:
+    def read_all(self, digests: Iterable[str], tenant: str) -> dict[str, bytes]:
+        """The bytes of pictures by digest; raises ImageNotCached, which lists all missing ones."""
+        wanted = list(dict.fromkeys(digests))
+        missing = self.missing(wanted, tenant)
+        if missing:
+            raise ImageNotCached(
+                f"{len(missing)} pictures are not held here: send their bytes",
+                details={"digests": ",".join(missing)},
+            )
+        return {d: self.read(d, tenant) for d in wanted}
+
+    def keep(self, data: bytes, tenant: str) -> str:
         """Store an uploaded picture; its digest."""
         sha256 = image_digest(data)
-        if self.missing([sha256]):
-            self._blobs.makedirs(self._root, exist_ok=True)
-            self._blobs.pipe_file(self._blob(sha256), data)
+        if self.missing([sha256], tenant):
+            blob = self._blob(sha256, tenant)
+            half = f"{blob}.{token_hex(8)}"  # Another process never reads half a picture.
+            self._blobs.makedirs(blob.rpartition("/")[0], exist_ok=True)
+            self._blobs.pipe_file(half, data)
+            self._blobs.mv(half, blob)
         return sha256
 
     def features(
@@ -121,8 +136,8 @@ class Library:
     def _file(self, sha256: str) -> Path | None:
         return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)
 
-    def _blob(self, sha256: str) -> str:
-        return f"{self._root}/{sha256}"
+    def _blob(self, sha256: str, tenant: str) -> str:
+        return f"{self._root}/{digest(tenant)[:16]}/{sha256}"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The door's gRPC server, and the reconciler that sends lost chunks again."""
+"""The door's gRPC server, and the clock that hands out chunks and finds lost ones again."""
 
 import asyncio
 import logging
@@ -9,20 +9,22 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.attribution.celery_app import make_app
-from services.attribution.door import Desk, JobDoor, ReadingRoom
-from services.attribution.jobs import Jobs
+from services.attribution.desk import Desk
+from services.attribution.dispatch import TICK_S, Dispatcher, Reconciler
+from services.attribution.door import Aside, JobDoor, ReadingRoom
 from services.attribution.library import Library
+from services.attribution.records import Records
+from services.attribution.results import Results
 from services.attribution.settings import Settings
 from steerboard.api.channel import SHARED_OPTIONS
 from steerboard.api.client import connect
 from steerboard.api.interceptor import Door
-from steerboard.spec.errors import SteerboardError
 from steerboard.v1 import jobs_pb2, library_pb2
 from steerboard.v1.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from steerboard.v1.library_pb2_grpc import add_LibraryServiceServicer_to_server
 
 GRACE_S = 5.0
-RECONCILE_S = 15.0
+INFERENCE_S = 3.0  # to wait for fingerprints
 SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name,
@@ -32,13 +34,15 @@ _LOG = logging.getLogger(__name__)
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    desk = await asyncio.to_thread(open_desk, settings)
+    desk, reconciler = await asyncio.to_thread(open_desk, settings)
+    aside = Aside()
     server = grpc.aio.server(
         interceptors=[Door(settings.token_secret)],
         options=[*SHARED_OPTIONS, ("grpc.so_reuseport", 0)],
     )
-    add_JobServiceServicer_to_server(JobDoor(desk), server)  # type: ignore[no-untyped-call]
-    add_LibraryServiceServicer_to_server(ReadingRoom(desk.library), server)  # type: ignore[no-untyped-call]
+    add_JobServiceServicer_to_server(JobDoor(desk, aside), server)  # type: ignore[no-untyped-call]
+    room = ReadingRoom(desk.library, aside)
+    add_LibraryServiceServicer_to_server(room, server)  # type: ignore[no-untyped-call]
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for name in ("", *SERVICES):
@@ -52,32 +56,29 @@ async def serve(settings: Settings) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    reconciler = asyncio.create_task(reconcile(desk))
+    clock = asyncio.create_task(tick(reconciler))
     await ended.wait()
-    reconciler.cancel()
+    clock.cancel()
     await checks.enter_graceful_shutdown()
     await server.stop(GRACE_S)
+    aside.close()
 
 
-def open_desk(settings: Settings) -> Desk:
+def open_desk(settings: Settings) -> tuple[Desk, Reconciler]:
     """Connect to everything; nothing has to be up yet."""
-    jobs = Jobs(settings.broker, settings.cache)
+    records = Records(settings.broker)
+    dispatcher = Dispatcher(records, make_app(settings.broker))
+    runner = connect(settings.inference, settings.token, INFERENCE_S)
     library = Library(settings.config, settings.blobs)
-    return Desk(
-        jobs, make_app(settings.broker), library, connect(settings.inference, settings.token)
-    )
+    desk = Desk(records, Results(settings.cache), dispatcher, library, runner)
+    return desk, Reconciler(records, dispatcher, settings.patience_s)
 
 
-async def reconcile(desk: Desk) -> None:
-    """Every few seconds: chunks of jobs without progress since the last look are sent again."""
-    before: dict[str, list[int]] = {}
+async def tick(reconciler: Reconciler) -> None:
+    """Let the reconciler's clock go; whatever happens in a tick, the next one comes."""
     while True:
-        await asyncio.sleep(RECONCILE_S)
+        await asyncio.sleep(TICK_S)
         try:
-            now = await asyncio.to_thread(desk.jobs.unfinished)
-            for job, lane, chunks in now:
-                if before.get(job) == chunks:
-                    await asyncio.to_thread(desk.send, job, lane, chunks)
-            before = {job: chunks for job, _, chunks in now}
-        except SteerboardError as error:
-            _LOG.warning("%s", error.message)
+            await asyncio.to_thread(reconciler.tick)
+        except Exception:
+            _LOG.exception("the reconciler")

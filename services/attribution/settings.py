@@ -25,6 +25,9 @@ class Settings(Spec):
     token_secret: str | None = Field(default=None, repr=False)
     token: str | None = Field(default=None, repr=False, description="the workers' own token")
     concurrency: int = Field(default=2, ge=1, le=256)
+    patience_s: float = Field(
+        default=60.0, gt=0, description="seconds without progress after which a job is given up"
+    )
 
     @model_validator(mode="after")
     def _strangers_need_tokens(self) -> "Settings":
@@ -46,6 +49,7 @@ TABLE = {
     "STEERBOARD_TOKEN_SECRET": "token_secret",
     "STEERBOARD_TOKEN": "token",
     "STEERBOARD_WORKERS": "concurrency",
+    "STEERBOARD_JOB_PATIENCE": "patience_s",
 }
 
 

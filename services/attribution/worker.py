@@ -1,101 +1,109 @@
-"""The worker: takes a chunk, computes it over the inference service, stores it, then says so."""
+"""The worker's process: Celery, its two tasks, and the connections that each child opens."""
 
 import logging
+import os
+import signal
 import threading
 import time
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
 
 from celery import Celery
-from celery.exceptions import SoftTimeLimitExceeded
-from pydantic import TypeAdapter
 
-from services.attribution.celery_app import CHUNK_TASK, make_app
-from services.attribution.compute import compute
-from services.attribution.jobs import Jobs
+from services.attribution.celery_app import (
+    CHUNK_TASK,
+    LANES,
+    PULSE_TASK,
+    make_app,
+    pulse_queue,
+)
+from services.attribution.dispatch import Dispatcher
+from services.attribution.hands import Hands
 from services.attribution.library import Library
+from services.attribution.records import Records
+from services.attribution.results import Results
 from services.attribution.settings import Settings
 from steerboard.api.client import connect
-from steerboard.spec.errors import Internal, Overloaded, SteerboardError, Unavailable
-from steerboard.spec.jobs import JobSpec
+from steerboard.api.tokens import Identity, sign
+from steerboard.spec.errors import Overloaded, Unavailable
+from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 
-MAX_TRIES = 60  # about a minute of an inference service that is away
-WAIT_S = 1
-BEAT_S = 2.0
-_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+CALL_S = 3.0  # of one call to the inference service; with a step before it under the soft limit
+STOP_S = 10.0
+TOKEN_S = 3600
 _LOG = logging.getLogger(__name__)
 
 
+class Exchange:
+    """Connections to the inference service, one for each submitter and lane."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = lru_cache(maxsize=32)(self._connect)
+
+    def runner(self, who: Identity, lane: Lane) -> Runner:
+        """The service, asked in the name of ``who`` where we can sign for it, else in our own."""
+        return self._open(who, lane, int(time.time() // (TOKEN_S / 2)))
+
+    def _connect(self, who: Identity, lane: Lane, _period: int) -> Runner:
+        secret, token = self._settings.token_secret, self._settings.token
+        if secret is not None:
+            token = sign(who.model_copy(update={"lanes": (lane,)}), secret, TOKEN_S)
+        return connect(self._settings.inference, token, CALL_S)
+
+
 def make_worker(settings: Settings) -> Celery:
-    """The app with its one task; what it talks to is opened in the child, after the fork."""
+    """The app with its two tasks; what they talk to is opened in the child, after the fork."""
     app = make_app(settings.broker)
     library = Library(settings.config, settings.blobs)
 
     @cache
-    def jobs() -> Jobs:
-        return Jobs(settings.broker, settings.cache)
+    def hands() -> Hands:
+        records, results = Records(settings.broker), Results(settings.cache)
+        return Hands(records, results, library, Exchange(settings).runner, settings.patience_s)
 
     @cache
-    def runner() -> Runner:
-        return connect(settings.inference, settings.token)
+    def dispatcher() -> Dispatcher:
+        return Dispatcher(hands().records, app)
 
-    def one_chunk(task: Any, job: str, chunk: int) -> None:
-        text = jobs().spec(job)
-        if text is None:
-            return
-        if jobs().has(job, chunk):
-            jobs().count(job, chunk)
-            return
-        tries = jobs().try_again(job, chunk)
+    def one_chunk(job: str, chunk: int) -> None:
         try:
-            results = compute(
-                _SPEC.validate_json(text), chunk, runner(), library.read, library.features
-            )
-            jobs().store(job, chunk, results)
-        except (Unavailable, Overloaded, SoftTimeLimitExceeded) as error:
-            if tries < MAX_TRIES:
-                raise task.retry(countdown=WAIT_S, max_retries=None, exc=error) from None
-            jobs().end(
-                job,
-                "failed",
-                error
-                if isinstance(error, SteerboardError)
-                else Internal("the chunk takes too long"),
-            )
-        except SteerboardError as error:
-            jobs().end(job, "failed", error)
-        except Exception:
-            _LOG.exception("chunk %d of job %s", chunk, job)
-            jobs().end(
-                job, "failed", Internal("the computation failed: the log of the worker says why")
-            )
+            hands().chunk(job, chunk)
+            dispatcher().hand_out()
+        except (Unavailable, Overloaded) as error:
+            _LOG.warning("chunk %d of job %s: %s", chunk, job, error.message)
 
-    app.task(name=CHUNK_TASK, bind=True)(one_chunk)
+    def one_pulse(worker: str, stamp: float) -> None:
+        try:
+            hands().records.beat(worker, settings.concurrency, stamp)
+            dispatcher().hand_out()
+        except (Unavailable, Overloaded) as error:
+            _LOG.warning("%s", error.message)
+
+    app.task(name=CHUNK_TASK)(one_chunk)
+    app.task(name=PULSE_TASK)(one_pulse)
     return app
 
 
-def beat(settings: Settings) -> None:
-    """Say every other second that this worker lives; Redis away is waited out."""
-    jobs = Jobs(settings.broker, settings.cache)
-    while True:
-        try:
-            jobs.beat()
-        except Unavailable:
-            _LOG.warning("the queue (Redis) does not answer")
-        time.sleep(BEAT_S)
+def die_with(parent: int) -> None:
+    """Stop taking chunks when the supervisor is no longer there."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_S)
+    os.killpg(0, signal.SIGKILL)
 
 
-def run(settings: Settings) -> None:
-    """Work until SIGTERM; tasks in hand are finished first."""
+def consume(settings: Settings, worker: str) -> None:
+    """Work until SIGTERM, under the name that its supervisor sends pulses to."""
     app = make_worker(settings)
-    threading.Thread(target=beat, args=(settings,), daemon=True).start()
+    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
     app.worker_main(
         [
             "worker",
             "--pool=prefork",
             f"--concurrency={settings.concurrency}",
-            "--queues=interactive,bulk",
+            f"--queues={','.join([*LANES, pulse_queue(worker)])}",
             "--without-gossip",
             "--without-mingle",
             "--loglevel=WARNING",

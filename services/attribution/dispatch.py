@@ -1,0 +1,83 @@
+"""Who hands chunks to Celery: whoever has just changed something, and a clock for the rest."""
+
+import logging
+import time
+
+from celery import Celery
+
+from services.attribution.celery_app import LANES, send_chunk
+from services.attribution.records import Records
+from steerboard.spec.errors import SteerboardError, Unavailable
+
+TICK_S, MEND_S = 0.5, 10.0
+_LOG = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Keeps a few chunks of each lane in Celery's queue, in fair turns; the rest wait outside."""
+
+    def __init__(self, records: Records, app: Celery) -> None:
+        self._records, self._app = records, app
+
+    def hand_out(self) -> None:
+        """Send all chunks whose turn has come; raises Unavailable.
+
+        One that could not be sent counts as handed out, and ``recover`` sends it again.
+        """
+        for lane in LANES:
+            for job, chunk in self._records.release(lane):
+                send_chunk(self._app, lane, job, chunk)
+
+    def recover(self) -> None:
+        """Send again what Celery has lost, and put back what is nowhere; raises Unavailable."""
+        for lane in LANES if self._records.alive() else ():
+            for job, chunk in self._records.stale(lane):
+                _LOG.warning("chunk %d of job %s was lost: it is sent again", chunk, job)
+                send_chunk(self._app, lane, job, chunk)
+        if mended := self._records.mend():
+            _LOG.warning("%d chunks were nowhere: they are put back", mended)
+
+
+class Reconciler:
+    """The clock of the door: hands out, recovers, and gives up where no worker comes.
+
+    Args:
+        records: The jobs.
+        dispatcher: Sends chunks.
+        patience_s: Seconds without any worker after which waiting jobs fail.
+    """
+
+    def __init__(self, records: Records, dispatcher: Dispatcher, patience_s: float) -> None:
+        self._records, self._dispatcher = records, dispatcher
+        self._patience_s = patience_s
+        self._mended = self._seen = time.monotonic()
+
+    def tick(self) -> None:
+        """Once; a Redis that is away is waited out, and judges nobody."""
+        try:
+            self._dispatcher.hand_out()
+            now = time.monotonic()
+            if now - self._mended > MEND_S:
+                self._mended = now
+                self._dispatcher.recover()
+            if self._records.alive():
+                self._seen = now
+            elif now - self._seen > self._patience_s:
+                self.give_up()
+        except SteerboardError as error:
+            self._seen = time.monotonic()
+            _LOG.warning("%s", error.message)
+
+    def give_up(self) -> None:
+        """No worker has come: say so to everybody who waits."""
+        for job in self._records.waiting():
+            self._records.end(job, "failed", no_worker(self._patience_s))
+
+
+def no_worker(seconds: float) -> Unavailable:
+    """What those hear whose job nobody took."""
+    return Unavailable(
+        f"no worker has taken anything from the queue for {seconds:.0f} s: start one"
+        " (`steerboard serve worker`) and ask again",
+        retry_after_s=5.0,
+    )

@@ -1,0 +1,193 @@
+"""How one chunk is computed: step by step, within its time, and what becomes of what goes wrong."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import TypeAdapter
+
+from services.attribution.compute import BATCH, State, Tools, complete, rows, step, units
+from services.attribution.library import Library
+from services.attribution.records import Begun, Deferral, Records
+from services.attribution.results import Results, Rows
+from steerboard.api.tokens import Identity
+from steerboard.spec.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Internal,
+    Overloaded,
+    SteerboardError,
+    Unavailable,
+)
+from steerboard.spec.jobs import JobSpec, Lane
+from steerboard.spec.runner import Runner
+
+BUDGET_S = 1.5  # after which no further step of a chunk is begun
+STEP_S, FIRST_BATCH = 1.0, 4  # what a step should take, and its size while nothing is known
+INSIST_S = 1.5
+MAX_LOSSES = 3
+OVERLOADED_PATIENCE = 10  # times as long as for a service that is away
+T = TypeVar("T")
+_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+_LOG = logging.getLogger(__name__)
+
+
+class Pace:
+    """How many pictures or ablations a step takes, by what the last ones took."""
+
+    def __init__(self) -> None:
+        self._each_s: dict[str, float] = {}
+
+    def batch(self, what: str, slow: int) -> int:
+        """Units of the next step; fewer for a chunk that was ``slow`` times too slow."""
+        each = self._each_s.get(what)
+        wished = FIRST_BATCH if each is None else int(STEP_S / each)
+        return max(1, min(BATCH, wished) >> slow)
+
+    def took(self, what: str, units: int, seconds: float) -> None:
+        """A step of so many units took so long."""
+        each = max(seconds, 1e-6) / max(units, 1)
+        self._each_s[what] = (self._each_s.get(what, each) + each) / 2
+
+
+@dataclass
+class Hands:
+    """What one process of the pool works with.
+
+    Attributes:
+        records: The jobs.
+        results: What came out of them.
+        library: Pictures and cards.
+        ask: The inference service, in a submitter's name and lane.
+        patience_s: Seconds without progress after which a job is given up.
+    """
+
+    records: Records
+    results: Results
+    library: Library
+    ask: Callable[[Identity, Lane], Runner]
+    patience_s: float
+    pace: Pace = field(default_factory=Pace)
+
+    def chunk(self, job: str, chunk: int) -> None:
+        """Compute a chunk as far as its time goes, then count it, or put it back, or give up."""
+        begun = insist(lambda: self.records.start(job, chunk))
+        if begun is None:
+            return
+        if begun.losses >= MAX_LOSSES:
+            self.end(job, Internal(f"{begun.losses} workers died over this job: it is given up"))
+            return
+        progress = Progress(self, job, chunk, begun)
+        try:
+            progress.run()
+        except (Unavailable, Overloaded, DeadlineExceeded, SoftTimeLimitExceeded) as error:
+            self.put_back(progress, error)
+        except Cancelled:
+            return
+        except SteerboardError as error:
+            self.end(job, error)
+        except Exception:
+            _LOG.exception("chunk %d of job %s", chunk, job)
+            self.end(job, Internal("the computation failed: the log of the worker says why"))
+
+    def put_back(self, progress: "Progress", error: Exception) -> None:
+        """Another try later; without any progress for too long the job fails."""
+        slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
+        kind: Deferral = "more" if progress.moved else "slow" if slow else "failed"
+        waited = insist(lambda: self.records.defer(progress.job, progress.chunk, kind))
+        patience = self.patience_s
+        if isinstance(error, Overloaded):
+            patience *= OVERLOADED_PATIENCE
+        if waited > patience:
+            self.end(progress.job, given_up(error, waited))
+
+    def end(self, job: str, error: SteerboardError) -> None:
+        """Close a job as failed."""
+        _LOG.warning("job %s failed: %s", job, error.message)
+        insist(lambda: self.records.end(job, "failed", error))
+
+    def tools(self, job: str, begun: Begun) -> Tools:
+        """What the steps of a chunk work with."""
+        tenant = begun.submitter.tenant
+
+        def read(sha256: str) -> bytes:
+            return self.library.read(sha256, tenant)
+
+        def finished(chunks: Sequence[int]) -> list[Rows | None]:
+            return self.results.read(job, chunks)
+
+        runner = self.ask(begun.submitter, begun.lane)
+        return Tools(runner, read, self.library.features, finished)
+
+
+class Progress:
+    """One try at a chunk.
+
+    Attributes:
+        moved: Whether it got further than the tries before it.
+    """
+
+    def __init__(self, hands: Hands, job: str, chunk: int, begun: Begun) -> None:
+        self.job, self.chunk, self.moved = job, chunk, False
+        self._hands, self._begun = hands, begun
+
+    def run(self) -> None:
+        """To the end, or to the end of its time; raises what stopped it."""
+        results, records = self._hands.results, self._hands.records
+        if not results.has(self.job, self.chunk):
+            spec = _SPEC.validate_json(self._begun.spec)
+            state = self._advance(spec, results.part(self.job, self.chunk))
+            if not complete(spec, self.chunk, state):
+                insist(lambda: records.defer(self.job, self.chunk, "more"))
+                return
+            results.store(self.job, self.chunk, rows(spec, self.chunk, state))
+        insist(lambda: records.finish(self.job, self.chunk))
+
+    def _advance(self, spec: JobSpec, state: State) -> State:
+        """Step after step; what was reached is kept, whatever stops it."""
+        tools = self._hands.tools(self.job, self._begun)
+        until = time.monotonic() + BUDGET_S
+        try:
+            while not complete(spec, self.chunk, state) and time.monotonic() < until:
+                if self.moved and not self._hands.records.wanted(self.job):
+                    raise Cancelled("the job was taken back")
+                state = self._step(spec, state, tools)
+                self.moved = True
+        finally:
+            if self.moved and not complete(spec, self.chunk, state):
+                self._hands.results.keep_part(self.job, self.chunk, state)
+        return state
+
+    def _step(self, spec: JobSpec, state: State, tools: Tools) -> State:
+        """One step, as large as the steps before it took time."""
+        pace = self._hands.pace
+        what = f"{spec.kind} {spec.model} {'further' if state else 'first'}"
+        began = time.monotonic()
+        after = step(spec, self.chunk, state, tools, pace.batch(what, self._begun.slow))
+        pace.took(what, units(after) - units(state), time.monotonic() - began)
+        return after
+
+
+def given_up(error: Exception, seconds: float) -> SteerboardError:
+    """What a person hears when patience has ended."""
+    if isinstance(error, Overloaded | Unavailable):
+        return type(error)(f"{error.message} (tried for {seconds:.0f} s)", retry_after_s=5.0)
+    return DeadlineExceeded(
+        f"the inference service was too slow for this job (tried for {seconds:.0f} s): try again"
+        " when it is less busy"
+    )
+
+
+def insist(call: Callable[[], T], seconds: float = INSIST_S) -> T:
+    """What ``call`` answers; a Redis that is just being started anew is given a moment."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,289 @@
+"""What must happen at once in Redis, as Lua scripts over the job records.
+
+Keys, all beginning with ``steerboard:``; a *member* is ``job:chunk``:
+
+    job:J     hash   the record of job J
+    todo:J    list   accepted chunks that are not handed out yet
+    done:J    set    finished chunks
+    tries:J   hash   by chunk: begun and not heard of again, too slow, failed, and since when
+    times:J   list   when the last chunks were finished
+    for:J     set    the callers who wait for J
+    open      set    jobs that have not ended
+    turn:L    list   the ring of callers with work in lane L
+    line:L:C  list   jobs of caller C in lane L, first come first served
+    credit:L  hash   by caller: pictures that may still be handed out this turn
+    out:L     zset   members handed out to Celery, by the second they were
+    later     zset   members that wait for another try, by the second they are due
+
+A job of several chunks is closed by its last one, which puts the others together and is handed out
+when they are done. The keys of one job cannot be named beforehand by the ring, so the broker is one
+server (with replicas if need be) and no cluster.
+"""
+
+_SHARED = """
+local function key(kind, name) return 'steerboard:' .. kind .. ':' .. name end
+local function ended(state)
+  return not state or state == 'done' or state == 'failed' or state == 'cancelled'
+end
+local function push(list, item, first)
+  if redis.call('LPOS', list, item) then return end
+  redis.call(first and 'LPUSH' or 'RPUSH', list, item)
+end
+local function enlist(job, first)
+  local found = redis.call('HMGET', key('job', job), 'lane', 'caller')
+  push(key('line', found[1] .. ':' .. found[2]), job, first)
+  push(key('turn', found[1]), found[2], false)
+end
+local function back(member)
+  local job, chunk = string.match(member, '^(.*):(%d+)$')
+  if ended(redis.call('HGET', key('job', job), 'state')) then return end
+  push(key('todo', job), chunk, true)
+  enlist(job, true)
+end
+local function limit(found)  -- chunks that may be handed out before the closing one
+  local total = tonumber(found)
+  return total > 1 and total - 1 or total
+end
+local function close(job, state, ...)
+  redis.call('HSET', key('job', job), 'state', state, ...)
+  redis.call('HDEL', key('job', job), 'spec')
+  redis.call('DEL', key('todo', job), key('tries', job))
+  redis.call('SREM', 'steerboard:open', job)
+end
+local function forget(member)
+  for _, lane in ipairs({'interactive', 'bulk'}) do
+    redis.call('ZREM', key('out', lane), member)
+  end
+  redis.call('ZREM', 'steerboard:later', member)
+end
+local function keep(job, seconds)
+  for _, kind in ipairs({'job', 'todo', 'done', 'tries', 'times', 'for'}) do
+    redis.call('EXPIRE', key(kind, job), seconds)
+  end
+end
+"""
+
+# job, caller, seconds to keep, now, total, lane, jobs a caller may have waiting, when a record was
+# opened whose results are gone (or nothing), then fields and values of the record.
+# Answers "new", "full", or the state of the one that runs or is done.
+OPEN = (
+    _SHARED
+    + """
+local job, caller, total = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local found = redis.call('HMGET', key('job', job), 'state', 'opened')
+local state = found[1]
+if state == 'done' and found[2] == ARGV[8] then state = nil end
+local here = state and state ~= 'failed' and state ~= 'cancelled'
+if not here and redis.call('LLEN', key('line', ARGV[6] .. ':' .. caller)) >= tonumber(ARGV[7]) then
+  return 'full'
+end
+if not here then
+  for _, kind in ipairs({'job', 'todo', 'done', 'tries', 'times', 'for'}) do
+    redis.call('DEL', key(kind, job))
+  end
+end
+redis.call('SADD', key('for', job), caller)
+if here then
+  keep(job, ARGV[3])
+  return state
+end
+redis.call('HSET', key('job', job), 'state', 'queued', 'opened', ARGV[4], 'total', total,
+           'caller', caller, 'lane', ARGV[6], unpack(ARGV, 9))
+for chunk = 0, limit(total) - 1 do redis.call('RPUSH', key('todo', job), chunk) end
+redis.call('SADD', 'steerboard:open', job)
+enlist(job, false)
+keep(job, ARGV[3])
+return 'new'
+"""
+)
+
+# lane, members that may be out at once, pictures a turn, now. Answers members to hand out:
+# deficit round robin over callers, weighted, in pictures.
+RELEASE = (
+    _SHARED
+    + """
+local lane, now = ARGV[1], tonumber(ARGV[4])
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'steerboard:later', '-inf', now)) do
+  redis.call('ZREM', 'steerboard:later', member)
+  back(member)
+end
+local turn, credit, out = key('turn', lane), key('credit', lane), key('out', lane)
+local free = tonumber(ARGV[2]) - redis.call('ZCARD', out)
+local found = {}
+while free > 0 do
+  local caller = redis.call('LINDEX', turn, 0)
+  if not caller then break end
+  local line = key('line', lane .. ':' .. caller)
+  local job = redis.call('LINDEX', line, 0)
+  if not job then
+    redis.call('LPOP', turn)
+    redis.call('HDEL', credit, caller)
+  else
+    local record = redis.call('HMGET', key('job', job), 'state', 'price', 'weight')
+    local chunk = redis.call('LINDEX', key('todo', job), 0)
+    if not chunk or ended(record[1]) then
+      redis.call('LPOP', line)
+    else
+      local cost = tonumber(record[2])
+      local left = tonumber(redis.call('HGET', credit, caller) or '0')
+      if left >= cost then
+        redis.call('HSET', credit, caller, left - cost)
+        redis.call('LPOP', key('todo', job))
+        redis.call('ZADD', out, now, job .. ':' .. chunk)
+        table.insert(found, job .. ':' .. chunk)
+        free = free - 1
+      else
+        redis.call('HSET', credit, caller, left + tonumber(ARGV[3]) * tonumber(record[3]))
+        redis.call('LMOVE', turn, turn, 'LEFT', 'RIGHT')
+      end
+    end
+  end
+end
+return found
+"""
+)
+
+# job, chunk, now. Answers nothing where the job has ended or the chunk is done, else spec,
+# submitter, lane, and how often the chunk was begun and lost without a word, and was too slow.
+START = (
+    _SHARED
+    + """
+local job, chunk = ARGV[1], ARGV[2]
+local member, record = job .. ':' .. chunk, key('job', job)
+local found = redis.call('HMGET', record, 'state', 'spec', 'submitter', 'lane')
+if ended(found[1]) or redis.call('SISMEMBER', key('done', job), chunk) == 1 then
+  forget(member)
+  return nil
+end
+if found[1] == 'queued' then redis.call('HSET', record, 'state', 'running') end
+redis.call('ZREM', 'steerboard:later', member)
+redis.call('ZADD', key('out', found[4]), ARGV[3], member)
+local begun = redis.call('HINCRBY', key('tries', job), chunk .. ':begun', 1)
+local slow = redis.call('HGET', key('tries', job), chunk .. ':slow') or '0'
+return {found[2], found[3], found[4], begun - 1, tonumber(slow)}
+"""
+)
+
+# job, chunk, now, seconds to keep. Counts a chunk, and closes the job with the last one.
+FINISH = (
+    _SHARED
+    + """
+local job, chunk = ARGV[1], ARGV[2]
+forget(job .. ':' .. chunk)
+redis.call('LREM', key('todo', job), 0, chunk)
+local record = key('job', job)
+local found = redis.call('HMGET', record, 'state', 'total')
+if not found[1] then return 0 end
+if redis.call('SADD', key('done', job), chunk) == 1 then
+  redis.call('LPUSH', key('times', job), ARGV[3])
+  redis.call('LTRIM', key('times', job), 0, 32)
+end
+for _, kind in ipairs({'begun', 'slow', 'failed', 'since'}) do
+  redis.call('HDEL', key('tries', job), chunk .. ':' .. kind)
+end
+local done, total = redis.call('SCARD', key('done', job)), tonumber(found[2])
+if not ended(found[1]) then
+  if done >= total then
+    close(job, 'done')
+  else
+    redis.call('HSET', record, 'state', 'running')
+    if done == limit(total) then
+      push(key('todo', job), tostring(total - 1), true)
+      enlist(job, true)
+    end
+  end
+end
+keep(job, ARGV[4])
+return done
+"""
+)
+
+# job, chunk, now, kind (more, slow, failed), longest wait. Puts a chunk back for another try:
+# at once where there was progress ("more"), else later and later. Answers since when it has failed.
+DEFER = (
+    _SHARED
+    + """
+local job, chunk, now, kind = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local member, tries = job .. ':' .. chunk, key('tries', job)
+forget(member)
+if ended(redis.call('HGET', key('job', job), 'state')) then return tostring(now) end
+redis.call('HDEL', tries, chunk .. ':begun')
+if kind == 'more' then
+  redis.call('HDEL', tries, chunk .. ':failed', chunk .. ':since')
+  back(member)
+  return tostring(now)
+end
+if kind == 'slow' then redis.call('HINCRBY', tries, chunk .. ':slow', 1) end
+local count = redis.call('HINCRBY', tries, chunk .. ':failed', 1)
+redis.call('HSETNX', tries, chunk .. ':since', now)
+local wait = math.min(tonumber(ARGV[5]), 0.5 * 2 ^ math.min(count - 1, 10))
+redis.call('ZADD', 'steerboard:later', now + wait, member)
+return redis.call('HGET', tries, chunk .. ':since')
+"""
+)
+
+# job, state, error as JSON, sentence. Closes a job that has not ended; answers whether it is there.
+END = (
+    _SHARED
+    + """
+local job = ARGV[1]
+local found = redis.call('HMGET', key('job', job), 'state', 'lane', 'total')
+if not found[1] then return 0 end
+if not ended(found[1]) then
+  close(job, ARGV[2], 'error', ARGV[3], 'message', ARGV[4])
+  for chunk = 0, tonumber(found[3]) - 1 do forget(job .. ':' .. chunk) end
+end
+return 1
+"""
+)
+
+# job, caller. A caller no longer waits; answers how many still do, or -1 where it never did.
+LEAVE = (
+    _SHARED
+    + """
+if redis.call('SREM', key('for', ARGV[1]), ARGV[2]) == 0 then return -1 end
+return redis.call('SCARD', key('for', ARGV[1]))
+"""
+)
+
+# lane, now, and the ages in seconds after which a member is taken for lost while the queue is
+# empty, and while it is not (then it may only be slow). Answers such members, and counts them as
+# handed out anew. Not to be asked while nothing consumes the queue: then nothing is lost from it.
+STALE = (
+    _SHARED
+    + """
+local lane, now = ARGV[1], tonumber(ARGV[2])
+local age = redis.call('LLEN', lane) == 0 and ARGV[3] or ARGV[4]
+local out = key('out', lane)
+local found = redis.call('ZRANGEBYSCORE', out, '-inf', now - tonumber(age))
+for _, member in ipairs(found) do redis.call('ZADD', out, now, member) end
+return found
+"""
+)
+
+# job. Accepted chunks that are nowhere: not done, not waiting, not out. Puts them back.
+MEND = (
+    _SHARED
+    + """
+local job = ARGV[1]
+local found = redis.call('HMGET', key('job', job), 'state', 'total', 'lane')
+if ended(found[1]) then redis.call('SREM', 'steerboard:open', job) return 0 end
+local total, done = tonumber(found[2]), redis.call('SCARD', key('done', job))
+if done >= total then close(job, 'done') return 0 end
+local seen, mended = {}, 0
+for _, chunk in ipairs(redis.call('LRANGE', key('todo', job), 0, -1)) do seen[chunk] = true end
+for _, chunk in ipairs(redis.call('SMEMBERS', key('done', job))) do seen[chunk] = true end
+local last = done >= limit(total) and total - 1 or limit(total) - 1
+for chunk = 0, last do
+  local name = tostring(chunk)
+  local member = job .. ':' .. name
+  if not seen[name] and not redis.call('ZSCORE', key('out', found[3]), member)
+      and not redis.call('ZSCORE', 'steerboard:later', member) then
+    back(member)
+    mended = mended + 1
+  end
+end
+if redis.call('LLEN', key('todo', job)) > 0 then enlist(job, false) end
+return mended
+"""
+)

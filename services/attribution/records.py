@@ -1,0 +1,284 @@
+"""Job records in the broker's Redis: accepted chunks, closed by the last one.
+
+A job's id is the content address of its question, so the same question asked twice is the same
+job: it is joined while it runs and answered from its record when it is done. What must happen at
+once is a script of ``record_scripts``, where the keys are listed too.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from services.attribution import record_scripts as scripts
+from services.attribution.celery_app import VISIBILITY_S
+from services.attribution.redis_link import open_redis, speaking
+from steerboard.api.status import error_class
+from steerboard.api.tokens import Identity
+from steerboard.spec.errors import NotFound, Overloaded, SteerboardError
+from steerboard.spec.jobs import JobSpec, JobState, JobStatus, Lane
+
+KEEP_S = 24 * 3600
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
+MAX_WAITING = 1000  # jobs of one caller in one lane
+TURN = {"interactive": 1, "bulk": 16}  # pictures that a caller of weight 1 has in a turn
+WEIGHTS = 0.1, 10.0
+LOST_S = VISIBILITY_S + 10  # longer than Celery needs to hand out again what a dead worker held
+SLOW_S = 60  # the same while the queue is not empty
+LONGEST_WAIT_S = 4.0
+FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
+WORKER = "steerboard:worker"
+Deferral = Literal["more", "slow", "failed"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a job: chunks, pictures, and pictures a chunk (the price of one)."""
+
+    chunks: int
+    pictures: int
+    price: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A chunk in a worker's hands.
+
+    Attributes:
+        spec: The question as JSON.
+        submitter: Who asked.
+        lane: Of the job.
+        losses: Times that it was begun and never heard of again.
+        slow: Times that it took too long.
+    """
+
+    spec: str
+    submitter: Identity
+    lane: Lane
+    losses: int
+    slow: int
+
+
+class Records:
+    """The records of all jobs.
+
+    Args:
+        broker: URL of the Redis that never evicts.
+    """
+
+    def __init__(self, broker: str) -> None:
+        self._redis = open_redis(broker)
+        names = ("OPEN", "RELEASE", "START", "FINISH", "DEFER", "END", "LEAVE", "STALE", "MEND")
+        self._scripts = {n: self._redis.register_script(getattr(scripts, n)) for n in names}
+
+    def open(
+        self, job: str, spec: JobSpec, size: Size, lane: Lane, who: Identity, gone: str
+    ) -> str:
+        """Open a record: "new", or the state of the one that is there; raises Overloaded.
+
+        Args:
+            job: Its id.
+            spec: The question.
+            size: Of it.
+            lane: Of it.
+            who: Asks.
+            gone: What ``opened`` said of a record that is done and whose results are gone.
+        """
+        low, high = WEIGHTS
+        record = {
+            "spec": spec.model_dump_json(),
+            "submitter": who.model_dump_json(),
+            "pictures": size.pictures,
+            "price": size.price,
+            "weight": min(max(who.weight, low), high),
+        }
+        fields = [part for pair in record.items() for part in pair]
+        found = self._run(
+            "OPEN", job, name_of(who), KEEP_S, time.time(), size.chunks, lane, MAX_WAITING, gone,
+            *fields,
+        )  # fmt: skip
+        if found == "full":
+            raise Overloaded(
+                f"{MAX_WAITING} jobs of yours wait already: try again when some are done",
+                retry_after_s=10.0,
+            )
+        return str(found)
+
+    def status(self, job: str) -> JobStatus:
+        """Where a job stands; raises NotFound."""
+        with speaking():
+            found = self._redis.pipeline(transaction=False)
+            found.hgetall(key("job", job)).scard(key("done", job)).lrange(key("times", job), 0, -1)
+            record, done, times = found.execute()
+        if not record:
+            raise NotFound(
+                f"there is no job {job[:80]!r}: it may have expired, ask again",
+                field="id",
+                details={"name": job[:80]},
+            )
+        rate, left = progress(record, int(done), [float(t) for t in times])
+        return JobStatus(
+            id=job,
+            state=record["state"],
+            done=int(done),
+            total=int(record["total"]),
+            rate=rate,
+            seconds_left=left,
+            message=record.get("message", ""),
+        )
+
+    def opened(self, job: str) -> tuple[str, int]:
+        """For a job that is done: when it was opened, as written, and how many chunks it has."""
+        with speaking():
+            state, opened, total = self._redis.hmget(key("job", job), ["state", "opened", "total"])
+        return (str(opened), int(total)) if state == "done" else ("", 0)
+
+    def error(self, job: str) -> SteerboardError | None:
+        """Why a job failed, as it was raised; None where it did not."""
+        with speaking():
+            text = self._redis.hget(key("job", job), "error")
+        return error_from_json(text) if text else None
+
+    def wanted(self, job: str) -> bool:
+        """Whether somebody still waits for the job."""
+        with speaking():
+            state = self._redis.hget(key("job", job), "state")
+        return state in ("queued", "running")
+
+    def release(self, lane: Lane) -> list[tuple[str, int]]:
+        """Chunks whose turn has come, as (job, chunk); they count as handed out from here on."""
+        return pairs(self._run("RELEASE", lane, self.room(lane), TURN[lane], time.time()))
+
+    def room(self, lane: Lane) -> int:
+        """Chunks that may be handed out at once; the last free hand is for interactive jobs."""
+        slots = self.slots()
+        return max(2, 2 * slots) if lane == "interactive" else max(1, slots - 1)
+
+    def start(self, job: str, chunk: int) -> Begun | None:
+        """Begin a chunk; None where nobody wants it any more."""
+        found = self._run("START", job, chunk, time.time())
+        if found is None:
+            return None
+        spec, submitter, lane, losses, slow = found
+        return Begun(spec, Identity.model_validate_json(submitter), lane, int(losses), int(slow))
+
+    def finish(self, job: str, chunk: int) -> None:
+        """Count a chunk whose result is stored."""
+        self._run("FINISH", job, chunk, time.time(), KEEP_S)
+
+    def defer(self, job: str, chunk: int, kind: Deferral) -> float:
+        """Put a chunk back for another try; seconds for which it has failed without progress."""
+        now = time.time()
+        since = self._run("DEFER", job, chunk, now, kind, LONGEST_WAIT_S)
+        return max(0.0, now - float(since))
+
+    def end(self, job: str, state: JobState, error: SteerboardError | None = None) -> None:
+        """Close a job that has not ended; raises NotFound."""
+        text = error_to_json(error) if error else ""
+        if not self._run("END", job, state, text, error.message if error else ""):
+            raise NotFound(f"there is no job {job[:80]!r}", field="id", details={"name": job[:80]})
+
+    def leave(self, job: str, who: Identity) -> int | None:
+        """A caller takes its wish back: how many others wait; None where it never asked."""
+        left = int(self._run("LEAVE", job, name_of(who)))
+        return None if left < 0 else left
+
+    def stale(self, lane: Lane) -> list[tuple[str, int]]:
+        """Chunks that were handed out and that Celery has lost; to be sent again."""
+        return pairs(self._run("STALE", lane, time.time(), LOST_S, SLOW_S))
+
+    def mend(self) -> int:
+        """Put back chunks that are nowhere; how many there were."""
+        return sum(int(self._run("MEND", job)) for job in self.waiting())
+
+    def waiting(self) -> list[str]:
+        """Jobs that have not ended."""
+        with speaking():
+            return sorted(self._redis.smembers("steerboard:open"))
+
+    def beat(self, worker: str, slots: int, stamp: float, seconds: int = 15) -> None:
+        """A worker has consumed a pulse: it lives, with ``slots`` hands, for ``seconds`` more."""
+        with speaking():
+            found = self._redis.pipeline(transaction=False)
+            found.set(WORKER, stamp, ex=seconds)
+            found.set(key("pulse", worker), stamp, ex=seconds)
+            found.hset("steerboard:slots", worker, f"{slots}:{time.time() + seconds}")
+            found.execute()
+
+    def pulse(self, worker: str) -> float:
+        """The stamp of the last pulse that a worker consumed lately, or 0."""
+        with speaking():
+            return float(self._redis.get(key("pulse", worker)) or 0)
+
+    def alive(self) -> bool:
+        """Whether a worker consumed anything lately."""
+        with speaking():
+            return bool(self._redis.exists(WORKER))
+
+    def slots(self) -> int:
+        """Hands of all workers that consumed a pulse lately; long silent ones are forgotten."""
+        with speaking():
+            found = self._redis.hgetall("steerboard:slots")
+            now = time.time()
+            hands = {w: tuple(map(float, v.split(":"))) for w, v in found.items()}
+            gone = [w for w, (_, until) in hands.items() if until + FORGOTTEN_S < now]
+            if gone:
+                self._redis.hdel("steerboard:slots", *gone)
+                for name in ("pulse.{}", "_kombu.binding.pulse.{}"):
+                    self._redis.delete(*map(name.format, gone))
+        return sum(int(n) for n, until in hands.values() if until >= now)
+
+    def _run(self, script: str, *arguments: Any) -> Any:
+        with speaking():
+            return self._scripts[script](args=list(arguments))
+
+
+def progress(
+    record: dict[str, str], done: int, times: list[float]
+) -> tuple[float | None, float | None]:
+    """Pictures a second over the last chunks, and seconds left; None where nothing can be said."""
+    if record["state"] in ENDED or not times:
+        return None, None
+    first, gaps = (times[-1], len(times) - 1) if len(times) > 1 else (float(record["opened"]), 1)
+    seconds = times[0] - first
+    if seconds <= 0:
+        return None, None
+    each = seconds / gaps
+    total = int(record["total"])
+    return int(record["pictures"]) / total / each, each * (total - done)
+
+
+def pairs(members: list[str]) -> list[tuple[str, int]]:
+    """``job:chunk`` taken apart."""
+    split = (m.rsplit(":", 1) for m in members)
+    return [(job, int(chunk)) for job, chunk in split]
+
+
+def key(kind: str, name: str) -> str:
+    """A key of ``record_scripts``."""
+    return f"steerboard:{kind}:{name}"
+
+
+def name_of(who: Identity) -> str:
+    """A caller as the ring knows it."""
+    return f"{who.tenant}/{who.subject}"
+
+
+def error_to_json(error: SteerboardError) -> str:
+    """All that a caller is told."""
+    return json.dumps(
+        {
+            "reason": error.reason,
+            "message": error.message,
+            "field": error.field,
+            "details": error.details,
+            "retry_after_s": error.retry_after_s,
+        }
+    )
+
+
+def error_from_json(text: str) -> SteerboardError:
+    """The inverse."""
+    record = json.loads(text)
+    kind = error_class(0, record.pop("reason"))
+    return kind(record.pop("message"), **record)

@@ -1,0 +1,78 @@
+"""Chunk results in the cache's Redis, by the content address of their job; what is old may go."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from services.attribution.redis_link import open_redis, speaking
+
+KEEP_S = 24 * 3600
+CACHE = "the result cache (Redis)"
+Rows = list[dict[str, Any]]
+
+
+class Results:
+    """Results and half-done work of chunks: JSON, compressed.
+
+    Args:
+        cache: URL of the Redis that evicts what was not read for longest.
+    """
+
+    def __init__(self, cache: str) -> None:
+        self._redis = open_redis(cache, text=False)
+
+    def has(self, job: str, chunk: int) -> bool:
+        """Whether a chunk's result is stored."""
+        with speaking(CACHE):
+            return bool(self._redis.exists(result_key(job, chunk)))
+
+    def complete(self, job: str, chunks: int) -> bool:
+        """Whether the results of all chunks are there."""
+        with speaking(CACHE):
+            return bool(self._redis.exists(*(result_key(job, i) for i in range(chunks))) == chunks)
+
+    def store(self, job: str, chunk: int, rows: Rows) -> None:
+        """Store a chunk's result; what was half done goes."""
+        with speaking(CACHE):
+            self._redis.set(result_key(job, chunk), pack(rows), ex=KEEP_S)
+            self._redis.delete(part_key(job, chunk))
+
+    def read(self, job: str, chunks: Sequence[int]) -> list[Rows | None]:
+        """The results of chunks, None where they are not there."""
+        if not chunks:
+            return []
+        with speaking(CACHE):
+            found = self._redis.mget([result_key(job, i) for i in chunks])
+        return [None if data is None else unpack(data) for data in found]
+
+    def keep_part(self, job: str, chunk: int, state: dict[str, Any]) -> None:
+        """Keep half-done work for the next try."""
+        with speaking(CACHE):
+            self._redis.set(part_key(job, chunk), pack(state), ex=KEEP_S)
+
+    def part(self, job: str, chunk: int) -> dict[str, Any]:
+        """Half-done work; empty where there is none."""
+        with speaking(CACHE):
+            data = self._redis.get(part_key(job, chunk))
+        return {} if data is None else unpack(data)
+
+
+def pack(value: object) -> bytes:
+    """JSON, compressed."""
+    return zlib.compress(json.dumps(value, allow_nan=False, separators=(",", ":")).encode(), 1)
+
+
+def unpack(data: bytes) -> Any:
+    """The inverse."""
+    return json.loads(zlib.decompress(data))
+
+
+def result_key(job: str, chunk: int) -> str:
+    """A chunk's result."""
+    return f"steerboard:result:{job}:{chunk}"
+
+
+def part_key(job: str, chunk: int) -> str:
+    """A chunk's half-done work."""
+    return f"steerboard:part:{job}:{chunk}"

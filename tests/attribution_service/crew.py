@@ -1,0 +1,147 @@
+"""The services as real processes, which a test may kill and start again one by one."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from steerboard.api.jobs_client import JobClient, LibraryClient
+from steerboard.api.tokens import Identity, sign
+from steerboard.cli.demo import healthy, worker_is_up
+from steerboard.cli.processes import free_port
+from steerboard.cli.redis_servers import Server
+from steerboard.spec.jobs import JobStatus
+
+SECRET = secrets.token_urlsafe(32)
+PATIENCE_S = 240.0  # for what must happen on a machine that is busy with other things
+
+
+def wait_for(what: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+    limit = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < limit, told()
+        time.sleep(0.05)
+
+
+class Crew:
+    """Two Redis servers, inference, job door and worker, each in a process of its own.
+
+    Args:
+        folder: For logs, data and uploads.
+        house: The folder with the steerboard.yaml.
+        more: Further environment of all services.
+    """
+
+    def __init__(self, folder: Path, house: Path, **more: str) -> None:
+        self.folder = folder
+        self.queue = Server("queue", free_port(), "a-password", folder / "queue")
+        self.cache = Server("cache", free_port(), "a-password", folder / "cache")
+        self.inference, self.door = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("STEERBOARD_")},
+            "OMP_NUM_THREADS": "1",
+            "STEERBOARD_MEASURED": os.environ["STEERBOARD_MEASURED"],
+            "STEERBOARD_CONFIG": str(house),
+            "STEERBOARD_BROKER": self.queue.url,
+            "STEERBOARD_CACHE": self.cache.url,
+            "STEERBOARD_INFERENCE": self.inference,
+            "STEERBOARD_INFERENCE_LISTEN": self.inference,
+            "STEERBOARD_JOBS_LISTEN": self.door,
+            "STEERBOARD_BLOBS": str(folder / "blobs"),
+            "STEERBOARD_WORKERS": "2",
+            "STEERBOARD_TOKEN_SECRET": SECRET,
+            "STEERBOARD_TOKEN": sign(Identity(subject="services", role="service"), SECRET),
+            **more,
+        }
+        own = {"STEERBOARD_CACHE": str(folder / "measured")}
+        self._commands: dict[str, tuple[tuple[str, ...], dict[str, str], Callable[[], bool]]] = {
+            "queue": (self.queue.child(keeps=True).command, {}, self.queue.answers),
+            "cache": (self.cache.child(keeps=False).command, {}, self.cache.answers),
+            "inference": (python("inference"), own, lambda: healthy(self.inference)),
+            "door": (python("attribution", "door"), {}, lambda: healthy(self.door)),
+            "worker": (python("attribution", "worker"), {}, self.consumes),
+        }
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str, wait: bool = True) -> None:
+        """Start parts; without names all of them."""
+        wanted = names or tuple(self._commands)
+        for name in wanted:
+            command, more, _ = self._commands[name]
+            with open(self.folder / f"{name}.log", "ab") as log:
+                self._running[name] = subprocess.Popen(
+                    command,
+                    env={**self.environment, **more},
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        for name in wanted if wait else ():
+            wait_for(self._commands[name][2], lambda name=name: self.log(name))  # type: ignore[misc]
+
+    def consumes(self) -> bool:
+        """Whether a worker that was started last took a pulse from the queue."""
+        return worker_is_up(self.queue.url)
+
+    def process(self, name: str) -> psutil.Process:
+        """The main process of a part."""
+        return psutil.Process(self._running[name].pid)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a part and of all that it started."""
+        process = self._running.pop(name)
+        for child in family(process.pid):
+            child.kill()
+        process.wait()
+
+    def stop(self, name: str) -> int:
+        """SIGTERM; the exit code."""
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(60)
+
+    def end(self) -> None:
+        """All that is left."""
+        for name in list(self._running):
+            self.kill(name)
+
+    def log(self, name: str) -> str:
+        """The last words of a part."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]
+
+    def client(self, subject: str = "ann", **more: object) -> JobClient:
+        """The job door, for a person."""
+        who = Identity.model_validate({"subject": subject, **more})
+        return JobClient(self.door, sign(who, SECRET), 20.0)
+
+    def library(self) -> LibraryClient:
+        """The reading room."""
+        return LibraryClient(self.door, sign(Identity(subject="ann"), SECRET))
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all below it, so that none is left to go on."""
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    service, *rest = arguments
+    return (sys.executable, "-m", f"services.{service}", *rest)
+
+
+def ended(client: JobClient, job: str) -> JobStatus:
+    """The last state of a job; no report of progress goes back."""
+    seen = list(client.watch(job, PATIENCE_S))
+    done = [status.done for status in seen]
+    assert done == sorted(done), seen
+    return seen[-1]

@@ -1,0 +1,273 @@
+"""The job records on a real Redis: turns, losses, second deliveries, ends."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services.attribution.compute import size
+from services.attribution.records import (
+    LOST_S,
+    MAX_WAITING,
+    SLOW_S,
+    Records,
+    Size,
+    error_from_json,
+    error_to_json,
+)
+from steerboard.api.tokens import Identity
+from steerboard.spec.errors import NotFound, Overloaded, SteerboardError, all_errors
+from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+from steerboard.spec.requests import Digest, Prompts
+
+PROMPTS = Prompts(prompts=("cat", "dog"))
+ANN, BOB = Identity(subject="ann"), Identity(subject="bob")
+ONE = AttributeJob(model="m", image=Digest(sha256="0" * 64), classifier=PROMPTS, dictionary="d")
+
+
+def a_set(pictures: int) -> AttributeSetJob:
+    images = tuple(Digest(sha256=f"{i:064x}") for i in range(pictures))
+    return AttributeSetJob(model="m", images=images, classifier=PROMPTS, dictionary="d")
+
+
+def open_one(records: Records, job: str, who: Identity = ANN) -> str:
+    return records.open(job, ONE, Size(1, 1, 1), "interactive", who, "")
+
+
+def open_set(records: Records, job: str, pictures: int, who: Identity = ANN) -> str:
+    return records.open(job, a_set(pictures), size(a_set(pictures)), "bulk", who, "")
+
+
+def drain(records: Records) -> list[tuple[str, int]]:
+    """Everything in the order in which one worker with one hand would do it."""
+    done = []
+    while found := records.release("interactive"):
+        for job, chunk in found:
+            assert records.start(job, chunk) is not None
+            records.finish(job, chunk)
+            done.append((job, chunk))
+    return done
+
+
+def test_of_many_at_once_one_opens(records: Records) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda _: open_one(records, "j"), range(20)))
+    assert sorted(found) == ["new"] + ["queued"] * 19
+    assert records.release("interactive") == [("j", 0)]
+    assert records.release("interactive") == []
+
+
+def test_two_hundred_jobs_of_one_do_not_delay_the_one_of_another(records: Records) -> None:
+    for i in range(200):
+        open_one(records, f"ann-{i}", ANN)
+    first = records.release("interactive")
+    open_one(records, "bob", BOB)
+    for job, chunk in first:
+        records.finish(job, chunk)
+    order = [job for job, _ in drain(records)]
+    assert order.index("bob") <= 1  # the newcomer's turn is next
+    assert len(order) + len(first) == 201
+    assert [j for j in order if j != "bob"] == [f"ann-{i}" for i in range(len(first), 200)]
+
+
+def test_a_larger_weight_has_more_turns(records: Records) -> None:
+    heavy = Identity(subject="heavy", weight=3.0)
+    for i in range(12):
+        open_one(records, f"heavy-{i}", heavy)
+        open_one(records, f"ann-{i}", ANN)
+    first = [job.split("-")[0] for job, _ in drain(records)][:12]
+    assert first.count("heavy") == 9 and first.count("ann") == 3
+
+
+def test_a_weight_next_to_nothing_does_not_stop_the_ring(records: Records) -> None:
+    open_one(records, "j", Identity(subject="feather", weight=1e-300))
+    assert drain(records) == [("j", 0)]
+
+
+def test_sets_leave_a_hand_free_for_interactive_jobs(records: Records) -> None:
+    records.beat("w", 4, time.time())
+    open_set(records, "s", 16 * 40)
+    assert len(records.release("bulk")) == 3
+    assert records.release("bulk") == []
+
+
+def test_a_set_is_closed_by_its_last_chunk_which_comes_after_the_others(records: Records) -> None:
+    open_set(records, "s", 33)  # three chunks of pictures, and the closing one
+    assert records.status("s").total == 4
+    for chunk in range(3):
+        assert records.release("bulk") == [("s", chunk)]
+        assert records.start("s", chunk) is not None
+        assert records.release("bulk") == []  # nothing else may be out: no worker was heard of
+        records.finish("s", chunk)
+    assert records.status("s").state == "running"
+    assert records.release("bulk") == [("s", 3)]
+    records.finish("s", 3)
+    status = records.status("s")
+    assert (status.state, status.done) == ("done", 4)
+    assert records.waiting() == []
+
+
+def test_a_second_delivery_changes_nothing(records: Records) -> None:
+    open_set(records, "s", 32)
+    records.release("bulk")
+    for _ in range(3):
+        records.finish("s", 0)
+    assert records.status("s").done == 1
+    assert records.start("s", 0) is None
+    records.release("bulk")
+    records.finish("s", 1)
+    assert records.status("s").done == 2
+
+
+def test_what_is_taken_back_is_not_begun_and_frees_its_place(records: Records) -> None:
+    open_set(records, "s", 160)
+    assert records.release("bulk") == [("s", 0)]
+    records.end("s", "cancelled")
+    assert records.start("s", 0) is None
+    assert not records.wanted("s")
+    open_set(records, "other", 16, BOB)
+    assert records.release("bulk") == [("other", 0)]
+    records.finish("s", 0)
+    assert records.status("s").state == "cancelled"
+    assert open_set(records, "s", 160) == "new"
+    assert records.status("s").done == 0
+
+
+def test_a_job_ends_once(records: Records) -> None:
+    open_one(records, "j")
+    records.finish("j", 0)
+    records.end("j", "failed", NotFound("too late"))
+    assert records.status("j").state == "done" and records.error("j") is None
+    with pytest.raises(NotFound, match="no job"):
+        records.end("nothing", "cancelled")
+
+
+def test_results_that_are_gone_open_the_record_once_more(records: Records) -> None:
+    open_one(records, "j")
+    records.finish("j", 0)
+    opened, chunks = records.opened("j")
+    assert chunks == 1
+    again = [records.open("j", ONE, Size(1, 1, 1), "interactive", ANN, opened) for _ in range(3)]
+    assert again == ["new", "queued", "queued"]  # who saw the loss too joins, and undoes nothing
+
+
+def test_a_worker_that_dies_over_a_chunk_again_and_again_is_counted(records: Records) -> None:
+    open_one(records, "j")
+    records.release("interactive")
+    begun = [records.start("j", 0) for _ in range(4)]
+    assert [b.losses for b in begun if b is not None] == [0, 1, 2, 3]
+    records.defer("j", 0, "failed")  # one that speaks is none that died
+    again = records.start("j", 0)
+    assert again is not None and again.losses == 0
+
+
+def test_what_fails_waits_longer_and_longer_and_progress_starts_anew(records: Records) -> None:
+    open_one(records, "j")
+    records.release("interactive")
+    assert records.defer("j", 0, "failed") == 0.0
+    assert records.release("interactive") == []  # not yet due
+    time.sleep(0.6)
+    assert records.release("interactive") == [("j", 0)]
+    assert records.defer("j", 0, "slow") >= 0.5
+    time.sleep(0.6)
+    assert records.release("interactive") == []  # now twice as long
+    time.sleep(0.6)
+    assert records.release("interactive") == [("j", 0)]
+    begun = records.start("j", 0)
+    assert begun is not None and begun.slow == 1
+    records.defer("j", 0, "more")
+    assert records.release("interactive") == [("j", 0)]
+    assert records.defer("j", 0, "failed") == 0.0
+
+
+def test_what_celery_lost_is_found(records: Records) -> None:
+    open_one(records, "j")
+    assert records.release("interactive") == [("j", 0)]
+    assert records.stale("interactive") == []
+    aged(records, "j:0", LOST_S + 1)
+    assert records.stale("interactive") == [("j", 0)]
+    assert records.stale("interactive") == []  # it was handed out anew just now
+    records._redis.lpush("interactive", "a message that waits")
+    aged(records, "j:0", LOST_S + 1)
+    assert records.stale("interactive") == []  # the queue is only slow
+    aged(records, "j:0", SLOW_S + 1)
+    assert records.stale("interactive") == [("j", 0)]
+
+
+def aged(records: Records, member: str, seconds: float) -> None:
+    """As if the member had been handed out so many seconds ago."""
+    records._redis.zadd("steerboard:out:interactive", {member: time.time() - seconds})
+
+
+def test_chunks_that_are_nowhere_are_put_back(records: Records) -> None:
+    open_set(records, "s", 48)
+    assert records.release("bulk") == [("s", 0)]
+    records.finish("s", 0)
+    # As after a Redis that lost its last second: neither waiting, nor out, nor done.
+    records._redis.delete(
+        "steerboard:todo:s", "steerboard:turn:bulk", "steerboard:line:bulk:default/ann"
+    )
+    assert records.mend() == 2
+    assert records.mend() == 0
+    seen = set()
+    while found := records.release("bulk"):
+        for job, chunk in found:
+            records.finish(job, chunk)
+            seen.add(chunk)
+    assert seen == {1, 2, 3}
+    assert records.status("s").state == "done"
+
+
+def test_too_many_waiting_jobs_of_one_caller_are_refused_and_others_are_not(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.attribution.records.MAX_WAITING", 3)
+    assert MAX_WAITING > 3
+    for i in range(3):
+        open_one(records, f"j{i}")
+    with pytest.raises(Overloaded, match="of yours wait") as caught:
+        open_one(records, "j3")
+    assert caught.value.retry_after_s
+    assert open_one(records, "j0") == "queued"  # joining costs nothing
+    assert open_one(records, "j3", BOB) == "new"
+
+
+def test_progress_has_a_rate_and_an_end(records: Records) -> None:
+    open_set(records, "s", 64)
+    assert records.status("s").rate is None
+    for chunk in range(2):
+        time.sleep(0.05)
+        records.finish("s", chunk)
+    status = records.status("s")
+    assert status.rate and status.seconds_left
+    assert status.seconds_left == pytest.approx(3 * 12.8 / status.rate, rel=1e-6)
+    assert records.status("s") == status  # it changes when something happens, and not before
+
+
+def test_a_worker_is_heard_of_and_forgotten(records: Records) -> None:
+    assert not records.alive() and records.slots() == 0
+    records.beat("a", 2, 5.0, seconds=1)
+    records.beat("b", 3, 6.0)
+    assert records.alive() and records.slots() == 5
+    assert (records.pulse("a"), records.pulse("b"), records.pulse("c")) == (5.0, 6.0, 0.0)
+    time.sleep(1.2)
+    assert records.slots() == 3
+
+
+def test_nothing_is_left_of_a_job_that_ended_but_its_record(records: Records) -> None:
+    open_one(records, "j")
+    records.release("interactive")
+    records.start("j", 0)
+    records.finish("j", 0)
+    records.release("interactive")
+    left = {str(k) for k in records._redis.keys("*")}
+    assert left == {f"steerboard:{k}:j" for k in ("job", "done", "times", "for")}
+    assert all(records._redis.ttl(k) > 0 for k in left)
+    assert not records._redis.hexists("steerboard:job:j", "spec")
+
+
+@pytest.mark.parametrize("kind", list(all_errors()), ids=lambda k: k.__name__)
+def test_an_error_is_written_down_whole(kind: type[SteerboardError]) -> None:
+    error = kind("a sentence", field="images", details={"a": "b"}, retry_after_s=2.0)
+    again = error_from_json(error_to_json(error))
+    assert type(again) is kind and vars(again) == vars(error)
