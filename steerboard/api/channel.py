@@ -30,12 +30,14 @@ _RETRY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
+# gRPC's own wait between two tries to connect grows to two minutes, long after a server is back.
+_RECONNECT = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000))
 _SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRY}]})
 
 
 def open_channel(address: str) -> grpc.Channel:
     """A channel to ``host:port``; on this machine no proxy stands between."""
-    options = [*SHARED_OPTIONS, ("grpc.service_config", _SERVICE_CONFIG)]
+    options = [*SHARED_OPTIONS, *_RECONNECT, ("grpc.service_config", _SERVICE_CONFIG)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))
     return grpc.insecure_channel(address, options=options)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Generic, TypeVar
 
-from steerboard.api.channel import Caller
+from steerboard.api.channel import MAX_MESSAGE_BYTES, Caller
 from steerboard.api.client import missing_digests
 from steerboard.api.convert_jobs import (
     JobResult,
@@ -46,18 +47,23 @@ class JobClient:
         self._stub = JobServiceStub(self._caller.channel)  # type: ignore[no-untyped-call]
 
     def submit(self, spec: JobSpec, images: Iterable[bytes] = ()) -> JobStatus:
-        """Ask for a job. Of ``images`` only those travel that the store lacks."""
+        """Ask for a job. Of ``images`` only those travel that the store lacks, a few at a time."""
+        held: dict[str, bytes] = {}
+        sent: set[str] = set()
         message = jobs_pb2.SubmitRequest(spec=job_to_message(spec))
-        try:
-            response = self._caller.call(self._stub.Submit, message)
-        except ImageNotCached as error:
-            held = {image_digest(data): data for data in images}
-            missing = missing_digests(error)
-            if not missing or not held.keys() >= set(missing):
-                raise
-            message.images.extend(held[digest] for digest in missing)
-            response = self._caller.call(self._stub.Submit, message)
-        return job_status_from_message(response.status)
+        while True:
+            try:
+                response = self._caller.call(self._stub.Submit, message)
+                return job_status_from_message(response.status)
+            except ImageNotCached as error:
+                held = held or {image_digest(data): data for data in images}
+                missing = missing_digests(error)
+                if not missing or not held.keys() - sent >= set(missing):
+                    raise
+                part = [held[d] for d in missing]
+                message.ClearField("images")
+                message.images.extend(part[: how_many(part)])
+                sent.update(missing[: len(message.images)])
 
     def watch(self, job: str, timeout_s: float | None = 3600.0) -> Iterator[JobStatus]:
         """The state now and at each change; ends with the job."""
@@ -141,3 +147,9 @@ class LibraryClient:
     def close(self) -> None:
         """Give the connection back."""
         self._caller.close()
+
+
+def how_many(pictures: Sequence[bytes], limit: int = MAX_MESSAGE_BYTES // 2) -> int:
+    """How many of the first pictures fit into one message; at least one."""
+    sizes = accumulate(map(len, pictures))
+    return max(1, sum(size <= limit for size in sizes))
