@@ -16,6 +16,11 @@ STEPS = (
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#|$~<>:])")
 
 
+def change(value: float) -> str:
+    """A signed number with two decimals and a true minus."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def plain(text: str) -> str:
     """Text that markdown shows as it is written."""
     return _MARKDOWN.sub(r"\\\1", text)
@@ -107,19 +112,18 @@ def scored(title: str, score: float, largest: float, notes: Iterable[str], unit:
     small = "".join(f"<small>{escape(note)}</small>" for note in notes)
     return (
         f'<div><div class="sb-id">{escape(title)}</div>'
-        f'<div class="sb-score {colour}">{score:+.2f} <em>{escape(unit)}</em></div>'
+        f'<div class="sb-score {colour}">{change(score)} <em>{escape(unit)}</em></div>'
         f"{signed(score, largest)}{small}</div>"
     )
 
 
-def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]], missing: str) -> str:
+def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]]) -> str:
     """A row of the review.
 
     Args:
         numbers: What ``scored`` made.
         heat: Address of the heat map.
         references: Address and tooltip of each reference image.
-        missing: Why there are none, where there are none.
     """
     pictures = "".join(
         f'<img src="{src}" alt="{escape(tip)}" title="{escape(tip)}">' for src, tip in references
@@ -127,7 +131,7 @@ def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]], miss
     shown = (
         f'<div class="sb-refs">{pictures}</div>'
         if references
-        else f'<div class="sb-none">{escape(missing)}</div>'
+        else '<div class="sb-none">No reference images of this feature are at hand.</div>'
     )
     figure = (
         f'<figure><img class="sb-heat" src="{heat}" alt="where the feature adds to the decision">'
@@ -165,7 +169,7 @@ def explanation(name: str, against: str, value: float) -> str:
     """What the scores below are about."""
     return (
         f'<div class="sb-about">The margin of <b>{escape(name)}</b> over <b>{escape(against)}</b>'
-        f" is {value:+.2f} logits. Scores R in"
+        f" is {change(value)} logits. Scores R in"
         f' <b class="for">red</b> speak for {escape(name)}, in <b class="against">blue</b> for'
         f" {escape(against)}; they balance each other, and none is a share of the answer.</div>"
     )

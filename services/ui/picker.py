@@ -145,7 +145,7 @@ def show_upload() -> None:
     try:
         upload(file.getvalue(), file.name)
     except SteerboardError as error:
-        error.message = error.message.replace("picture 1", file.name, 1)
+        error.message = error.message.replace("picture 1", f"“{file.name}”", 1)
         recovery.explain(
             "This file is not opened." if not isinstance(error, AWAY) else "Not opened yet.",
             error,

@@ -8,6 +8,7 @@ from services.ui.backend import backend, model
 from services.ui.pictures import enlarged
 from services.ui.session import record, state
 from steerboard.spec.answers import Prediction
+from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.requests import Encoded, Predict, Prompts
 from steerboard.store.events import PromptsSet
 
@@ -16,8 +17,10 @@ SIDE = 288  # pixels of the longer side
 
 
 def prompts() -> Prompts:
-    """The session's prompts, or those that the model comes with."""
+    """The session's prompts, or those that the model comes with; raises InvalidRequest."""
     names, template = words()
+    if wrong := problem(names, template):
+        raise InvalidRequest(wrong)
     return Prompts(prompts=names, template=template)
 
 

@@ -183,7 +183,8 @@ def rows(found: AttributeResult, data: bytes, names: tuple[str, ...], job: str) 
     for row in shown:
         show_row(row, data, largest, pictures)
     remainder(found, largest)
-    st.html(markup.origin(found.provenance, job))
+    if origin := markup.origin(found.provenance, job):
+        st.html(origin)
 
 
 def reference_pictures(shown: tuple[RankedFeature, ...]) -> dict[str, bytes]:
@@ -195,19 +196,20 @@ def reference_pictures(shown: tuple[RankedFeature, ...]) -> dict[str, bytes]:
 
 
 def show_row(row: RankedFeature, data: bytes, largest: float, pictures: dict[str, bytes]) -> None:
-    """One feature: numbers, where it counts, what else it answers to, and its slider."""
+    """One feature: numbers, where it counts, what else it answers to, and its slider.
+
+    Args:
+        row: The feature.
+        data: The session's picture.
+        largest: Absolute score that fills its bar.
+        pictures: Reference images by digest, as far as they are at hand.
+    """
     with st.container(border=True, key=f"feature-{row.feature}"):
         seen, move_it = st.columns([3.5, 1], vertical_alignment="center")
         numbers = markup.scored(f"#{row.feature}", row.score, largest, facts(row))
-        references = [
-            reference(r, pictures[r.image]) for r in row.references if r.image in pictures
-        ]
-        missing = (
-            "The reference images cannot be had now."
-            if row.references
-            else "No reference images: the catalogue does not know this feature."
-        )
-        seen.html(markup.feature(numbers, heat_map(data, row.heat, HEAT), references, missing))
+        held = [(r, pictures[r.image]) for r in row.references if r.image in pictures]
+        references = [reference(r, bytes_) for r, bytes_ in held]
+        seen.html(markup.feature(numbers, heat_map(data, row.heat, HEAT), references))
         with move_it:
             show_slider(row)
 
@@ -217,7 +219,7 @@ def facts(row: RankedFeature) -> list[str]:
     found = [f"activation {row.activation:.1f}"]
     if row.measured is not None:
         agrees = "" if row.measured * row.score > 0 else ", opposite sign"
-        found.append(f"off: {-row.measured:+.2f} measured{agrees}")
+        found.append(f"off: {markup.change(-row.measured)} measured{agrees}")
     if row.firing_rate is not None:
         found.append(f"fires on {row.firing_rate:.1%} of pictures")
     return found

@@ -162,9 +162,9 @@ def changes(predicted: float, measured: float, what: str) -> None:
     """Predicted beside measured."""
     left, right = st.columns(2, gap="small")
     with left.container(key="predicted"):
-        st.html(markup.card("predicted", "Predicted change", f"{predicted:+.2f}", what))
+        st.html(markup.card("predicted", "Predicted change", markup.change(predicted), what))
     with right.container(key="measured"):
-        st.html(markup.card("measured", "Measured change", f"{measured:+.2f}", what))
+        st.html(markup.card("measured", "Measured change", markup.change(measured), what))
 
 
 def show_moves(moved: list[Move]) -> None:
@@ -192,7 +192,7 @@ def show_moves(moved: list[Move]) -> None:
 
 def label(move: Move) -> str:
     """A moved feature in few characters."""
-    strength = {-1.0: "off", 1.0: "doubled"}.get(move.m, f"{move.m:+.2f}")
+    strength = {-1.0: "off", 1.0: "doubled"}.get(move.m, markup.change(move.m))
     return f"{markup.plain(move.dictionary)} #{move.feature} {strength}"
 
 

@@ -1,0 +1,58 @@
+"""A part goes away: one clear sentence, the rest goes on, and it comes back by itself."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.ui.bad_pictures import pattern, saved
+from tests.ui.person import Person
+from tests.ui.stage import Stage
+
+Visit = Callable[..., Person]
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.parametrize("part", ["job-door", "redis-queue", "worker"])
+def test_the_runner_ranks_while_the_workers_are_away(
+    visit: Visit, services: Stage, part: str
+) -> None:
+    someone = visit()
+    someone.picks(place=2)
+    with services.without(part):
+        elsewhere = {"job-door": 2, "redis-queue": 3, "worker": 4}[part]
+        someone.types("prompts", "\n".join(["boat", "key", "horse", "frog"][:elsewhere]))
+        someone.until(lambda: any("workers have not ranked" in s for s in someone.warned()))
+        assert len(someone.features()) == 12
+        assert "measured" not in someone.reads() and "Error term" in someone.markup()
+        first = someone.features()[0]
+        someone.presses(f"Off-{first}")
+        assert someone.changes() is not None
+    someone.until(someone.ranked)
+    assert not someone.warned()
+    assert someone.strength(first) == -1.0
+
+
+def test_the_page_recovers_when_inference_is_back(visit: Visit, services: Stage) -> None:
+    someone = visit()
+    someone.picks(place=3)
+    first = someone.features()[0]
+    with services.without("inference"):
+        someone.presses(f"Off-{first}")
+        (sentence,) = someone.warned()
+        assert "has not answered" in sentence and "What you did is kept" in sentence
+        newcomer = visit(someone.session())
+        assert len(newcomer.warned()) == 1
+    someone.until(lambda: someone.changes() is not None)
+    assert someone.strength(first) == -1.0 and not someone.warned()
+    newcomer.until(lambda: newcomer.changes() is not None)
+    assert newcomer.changes() == someone.changes()
+
+
+def test_an_upload_needs_no_job_door(visit: Visit, services: Stage) -> None:
+    with services.without("job-door"):
+        someone = visit()
+        assert "You can still upload" in someone.warned()[0]
+        someone.uploads("mine.png", saved(pattern(), "PNG"))
+        assert someone.answer()
+        someone.until(lambda: bool(someone.features()))
+    someone.until(someone.ranked)
