@@ -1,32 +1,42 @@
 """The Runner over gRPC, for callers without torch."""
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from steerboard.api import convert_answers as answers
 from steerboard.api import convert_requests as requests
 from steerboard.api.channel import Caller
 from steerboard.api.convert_models import model_from_message
+from steerboard.api.outbox import Outbox
+from steerboard.api.sent_images import Question, SentImages, missing_digests
+from steerboard.api.status import status_to_error
 from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
 from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.errors import ImageNotCached, SteerboardError
-from steerboard.spec.requests import (
-    Attribute,
-    Digest,
-    Embed,
-    Encode,
-    Encoded,
-    ImageRef,
-    Predict,
-    Steer,
-)
+from steerboard.spec.errors import SteerboardError
+from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
 from steerboard.v1 import steering_pb2 as pb
 from steerboard.v1.steering_pb2_grpc import SteeringServiceStub
 
-T = TypeVar("T")
-Q = TypeVar("Q", Predict, Steer, Attribute, Encode, Embed)
+__all__ = ["RemoteRunner", "connect", "missing_digests"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of question travels."""
+
+    field: str
+    to_message: Callable[[Any], Any]
+    from_message: Callable[[Any], Answer[Any]]
+
+
+KINDS: dict[type[Any], Kind] = {
+    Predict: Kind("predict", requests.predict_to_message, answers.predictions_from_message),
+    Steer: Kind("steer", requests.steer_to_message, answers.steered_from_message),
+    Attribute: Kind("attribute", requests.attribute_to_message, answers.attributions_from_message),
+    Encode: Kind("encode", requests.encode_to_message, answers.codes_from_message),
+    Embed: Kind("embed", requests.embed_to_message, answers.embeddings_from_message),
+}
 
 
 class RemoteRunner:
@@ -93,91 +103,45 @@ class RemoteRunner:
 
         return self._sent.ask(ask, request)
 
+    def stream(
+        self, questions: Iterable[Question]
+    ) -> Iterator[tuple[int, Answer[Any] | SteerboardError]]:
+        """Number (from 0) and answer of each question, as they are done: the way for whole sets.
+
+        Questions are taken no faster than they are answered. One that fails as a whole gives its
+        error in its place; the others go on.
+        """
+        outbox = Outbox(questions, self._sent)
+        messages = (_numbered(number, question) for number, question in outbox)
+        try:
+            for response in self._caller.stream(self._stub.RunStream, messages, None):
+                found, open_ = _outcome(response), outbox[response.id]
+                if self._sent.lacked(open_.known, found):
+                    outbox.repeat(response.id)
+                    continue
+                outbox.answered(response.id)
+                if isinstance(found, Answer):
+                    self._sent.remember(open_.question, found)
+                yield response.id, found
+        finally:
+            outbox.close()
+
     def close(self) -> None:
         """Give the connection back."""
         self._caller.close()
 
 
-class SentImages:
-    """Remembers which pictures the server was sent; bounded, thread-safe."""
-
-    def __init__(self, capacity: int = 65_536) -> None:
-        self._capacity = capacity
-        self._known: OrderedDict[str, None] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def ask(self, ask: Callable[[Q], Answer[T]], request: Q) -> Answer[T]:
-        """Ask with digests for known pictures; where some are gone, once more with all bytes."""
-        held = {image.sha256 for image in request.images if isinstance(image, Encoded)}
-        known = self._known_of(held)
-        answer = self._attempt(ask, _with_digests(request, known), known)
-        if answer is None:
-            answer = ask(request)
-        self._remember(_accepted(request.images, answer))
-        return answer
-
-    def _attempt(
-        self, ask: Callable[[Q], Answer[T]], request: Q, known: set[str]
-    ) -> Answer[T] | None:
-        """The answer, or None where one of the ``known`` pictures is no longer there."""
-        try:
-            answer = ask(request)
-        except ImageNotCached as error:
-            if not known & _missing([error]):
-                raise
-            self._forget(known)
-            return None
-        if known & _missing(answer.items):
-            self._forget(known)
-            return None
-        return answer
-
-    def _known_of(self, digests: set[str]) -> set[str]:
-        with self._lock:
-            return digests & self._known.keys()
-
-    def _remember(self, digests: Iterable[str]) -> None:
-        with self._lock:
-            for digest in digests:
-                self._known[digest] = None
-                self._known.move_to_end(digest)
-            while len(self._known) > self._capacity:
-                self._known.popitem(last=False)
-
-    def _forget(self, digests: Iterable[str]) -> None:
-        with self._lock:
-            for digest in digests:
-                self._known.pop(digest, None)
+def _numbered(number: int, question: Question) -> pb.RunStreamRequest:
+    kind = KINDS[type(question)]
+    return pb.RunStreamRequest(id=number, **{kind.field: kind.to_message(question)})
 
 
-def _with_digests(request: Q, known: set[str]) -> Q:
-    def short(image: ImageRef) -> ImageRef:
-        if isinstance(image, Encoded) and image.sha256 in known:
-            return Digest(sha256=image.sha256)
-        return image
-
-    return request.model_copy(update={"images": tuple(short(image) for image in request.images)})
-
-
-def _missing(items: Iterable[Any]) -> set[str]:
-    """All digests that errors among ``items`` name as not cached."""
-    errors = [item for item in items if isinstance(item, ImageNotCached)]
-    return {digest for error in errors for digest in missing_digests(error)}
-
-
-def missing_digests(error: ImageNotCached) -> list[str]:
-    """The digests that the error lists."""
-    return error.details.get("digests", "").replace(",", " ").split()
-
-
-def _accepted(images: tuple[ImageRef, ...], answer: Answer[Any]) -> list[str]:
-    """Digests of the encoded pictures that were answered without an error."""
-    good = (
-        image
-        for image, item in zip(images, answer.items, strict=False)
-        if not isinstance(item, SteerboardError)
-    )
-    return [image.sha256 for image in good if isinstance(image, Encoded)]
+def _outcome(response: pb.RunStreamResponse) -> Answer[Any] | SteerboardError:
+    name = response.WhichOneof("outcome")
+    if name == "error":
+        return status_to_error(response.error)
+    kind = next(kind for kind in KINDS.values() if kind.field == name)
+    return kind.from_message(getattr(response, kind.field))
 
 
 def connect(address: str, token: str | None = None, timeout_s: float = 30.0) -> RemoteRunner:

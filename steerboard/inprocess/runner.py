@@ -1,10 +1,10 @@
 """The Runner of this process: questions in, numpy out; the kernel does the heavy part."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Predict, Steer
 
 T = TypeVar("T")
+Question = Predict | Steer | Attribute | Encode | Embed
 PREFIX_TOKEN = "the prefix token"
 
 
@@ -143,6 +144,26 @@ class LocalRunner:
             return [Embedding(e.numpy()) for e in self._kernel.embed(served, rows)]
 
         return self._answer(served, request.images, compute)
+
+    def stream(
+        self, questions: Iterable[Question]
+    ) -> Iterator[tuple[int, Answer[Any] | SteerboardError]]:
+        """Number (from 0) and answer of each question; one that fails gives its error."""
+        for number, question in enumerate(questions):
+            yield number, self._attempt(question)
+
+    def _attempt(self, question: Question) -> Answer[Any] | SteerboardError:
+        asks: dict[type[Any], Callable[[Any], Answer[Any]]] = {
+            Predict: self.predict,
+            Steer: self.steer,
+            Attribute: self.attribute,
+            Encode: self.encode,
+            Embed: self.embed,
+        }
+        try:
+            return asks[type(question)](question)
+        except SteerboardError as error:
+            return error
 
     def close(self) -> None:
         """End the threads that decode."""

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,19 +43,35 @@ class Hosted:
         self.loop.close()
 
 
-@pytest.fixture
-def hosting():
-    """Start servers with ``hosting(load, token_secret)``; all are stopped afterwards."""
+@contextmanager
+def starting():
+    """Start servers with ``start(load, token_secret)``; all are stopped afterwards."""
     held = []
 
     def start(load=None, token_secret=None):
         held.append(Hosted(load, token_secret))
         return held[-1]
 
-    yield start
-    for hosted in held:
-        if hosted.thread.is_alive():
-            hosted.stop()
+    try:
+        yield start
+    finally:
+        for hosted in held:
+            if hosted.thread.is_alive():
+                hosted.stop()
+
+
+@pytest.fixture
+def hosting():
+    """Servers that live for one test."""
+    with starting() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def host_module():
+    """Servers that live for all tests of a file."""
+    with starting() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
