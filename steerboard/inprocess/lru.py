@@ -39,3 +39,9 @@ class ByteLru(Generic[V]):
             self.used += size
             while self.used > self.limit and self._items:
                 self.used -= self._items.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._items.clear()
+            self.used = 0

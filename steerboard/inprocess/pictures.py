@@ -39,6 +39,11 @@ class Pictures:
         self._check = check
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
 
+    def forget(self) -> None:
+        """Drop all pictures, as when there is no more room for them."""
+        self._bytes.clear()
+        self._pixels.clear()
+
     def close(self) -> None:
         """End the threads."""
         self._decoders.shutdown()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from patience import wait_until
 
 from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.ticket import Ticket, carrying
@@ -82,17 +83,10 @@ def ask(kernel, values, ticket=None, served=SERVED):
         return kernel.embed(served, [row(v) for v in values]).flatten().tolist()
 
 
-def wait_for(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 def blocked(kernel, pool):
     """One call that the engine is busy with."""
     busy = pool.submit(ask, kernel, [0])
-    wait_for(lambda: inner_of(kernel).computing)
+    wait_until(lambda: inner_of(kernel).computing)
     return busy
 
 
@@ -104,7 +98,7 @@ def test_callers_share_a_batch_and_each_gets_its_own(kernel, inner, pool):
     blocked(kernel, pool)
     tickets = [Ticket() for _ in range(5)]
     asked = [pool.submit(ask, kernel, [i, i + 100], t) for i, t in enumerate(tickets, 1)]
-    wait_for(lambda: kernel.waiting == 5)
+    wait_until(lambda: kernel.waiting == 5)
     inner.gate.set()
     assert [f.result(10) for f in asked] == [[2.0 * i, 2.0 * i + 200] for i in range(1, 6)]
     assert inner.sizes == [1, 10]
@@ -122,7 +116,7 @@ def test_other_kinds_models_and_sites_do_not_mix(kernel, inner, pool):
         pool.submit(kernel.sense, SERVED, [row(5)], ["a"], torch.ones(1, 2)),
         pool.submit(kernel.sense, SERVED, [row(6)], ["a"], torch.zeros(1, 2)),
     ]
-    wait_for(lambda: kernel.waiting == 6)
+    wait_until(lambda: kernel.waiting == 6)
     inner.gate.set()
     answers = [f.result(10) for f in asked]
     assert sorted(inner.sizes) == [1, 1, 1, 1, 1, 2]
@@ -133,7 +127,7 @@ def test_other_kinds_models_and_sites_do_not_mix(kernel, inner, pool):
 def test_a_batch_is_never_larger_than_the_limit(kernel, inner, pool):
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, range(20, 30)) for _ in range(2)]
-    wait_for(lambda: kernel.waiting == 2)
+    wait_until(lambda: kernel.waiting == 2)
     inner.gate.set()
     for future in asked:
         assert len(future.result(10)) == 10
@@ -174,11 +168,11 @@ def test_callers_take_turns_and_interactive_ones_go_first(kernel, inner, pool):
         order.append(caller)
 
     futures = [pool.submit(asked, "job", "bulk") for _ in range(2)]
-    wait_for(lambda: kernel.waiting == 2)
+    wait_until(lambda: kernel.waiting == 2)
     futures += [pool.submit(asked, "many") for _ in range(10)]
-    wait_for(lambda: kernel.waiting == 12)
+    wait_until(lambda: kernel.waiting == 12)
     futures.append(pool.submit(asked, "one"))
-    wait_for(lambda: kernel.waiting == 13)
+    wait_until(lambda: kernel.waiting == 13)
     taken = []
     with kernel._change:
         while batch := kernel._scheduler.take(lambda _: 8):
@@ -199,7 +193,7 @@ def test_where_memory_does_not_suffice_halves_are_computed_and_the_size_is_remem
     inner.memory = 5
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, range(20 * i, 20 * i + 4)) for i in range(1, 5)]
-    wait_for(lambda: kernel.waiting == 4)
+    wait_until(lambda: kernel.waiting == 4)
     inner.gate.set()
     for i, future in enumerate(asked, 1):
         assert future.result(10) == [2.0 * v for v in range(20 * i, 20 * i + 4)]
@@ -225,7 +219,7 @@ def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(kernel, inner, 
     try:
         with kernel.paused():
             asked = [pool.submit(ask, kernel, [v]) for v in (12, 13, 14)]
-            wait_for(lambda: kernel.waiting == 3)
+            wait_until(lambda: kernel.waiting == 3)
         assert asked[0].result(10) == [24.0] and asked[2].result(10) == [28.0]
         with pytest.raises(Overloaded, match="no memory"):
             asked[1].result(10)
@@ -239,7 +233,7 @@ def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(kernel, inner, 
 def test_a_bad_row_fails_its_own_caller_only(kernel, inner, pool):
     blocked(kernel, pool)
     asked = [pool.submit(ask, kernel, [i]) for i in (12, 13, 14)]
-    wait_for(lambda: kernel.waiting == 3)
+    wait_until(lambda: kernel.waiting == 3)
     inner.gate.set()
     assert asked[0].result(10) == [24.0] and asked[2].result(10) == [28.0]
     with pytest.raises(BadImage):
@@ -251,9 +245,9 @@ def test_who_left_or_came_too_late_is_not_computed(kernel, inner, pool):
     blocked(kernel, pool)
     gone, late = Ticket(), Ticket(deadline=time.monotonic() + 0.2)
     asked = [pool.submit(ask, kernel, [1], gone), pool.submit(ask, kernel, [2], late)]
-    wait_for(lambda: kernel.waiting == 2)
+    wait_until(lambda: kernel.waiting == 2)
     gone.cancelled = True
-    wait_for(lambda: time.monotonic() > late.deadline)
+    wait_until(lambda: time.monotonic() > late.deadline)
     inner.gate.set()
     with pytest.raises(Cancelled):
         asked[0].result(10)
@@ -266,9 +260,9 @@ def test_after_close_what_waits_is_finished_and_nothing_more_is_taken(inner, poo
     kernel = BatchingKernel(inner, batch_s=1e9)
     busy = blocked(kernel, pool)
     waiting = pool.submit(ask, kernel, [1])
-    wait_for(lambda: kernel.waiting)
+    wait_until(lambda: kernel.waiting)
     closing = pool.submit(kernel.close)
-    wait_for(lambda: kernel._closed)
+    wait_until(lambda: kernel._closed)
     with pytest.raises(Unavailable):
         ask(kernel, [2])
     inner.gate.set()

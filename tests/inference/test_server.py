@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+from patience import wait_until
 
 import steerboard as sb
 from services.inference.engine.pace import Pace
@@ -124,13 +125,6 @@ def test_concurrent_callers_share_batches(tiny_server, tiny_images, monkeypatch)
         rows = [future.result(20).timing.batch_rows for future in asked]
     runner.close()
     assert rows == [40] * 10
-
-
-def wait_until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_pictures_travel_once_and_again_only_when_they_are_gone(hosting, fake, connected):
