@@ -24,7 +24,7 @@ from steerboard.spec.errors import SteerboardError
 PULSE_S = 2.0
 START_S, SILENT_S = 60.0, 20.0  # without a pulse at first, and later
 STOP_S = 10.0
-QUICK_S, MAX_QUICK = 5.0, 3  # a consumer that dies sooner than this, so often, will not live
+MAX_STILLBORN = 3  # consumers in a row that ended before they took a single pulse
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,6 +33,9 @@ class Watch:
 
     Args:
         now: A clock in seconds.
+
+    Attributes:
+        heard: Whether this consumer took a pulse.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -42,22 +45,24 @@ class Watch:
 
     def begin(self) -> None:
         """A new consumer was started."""
-        self._limit, self._heard = START_S, self._now()
+        self.heard = False
+        self._limit, self._since = START_S, self._now()
 
     def answered(self, stamp: float) -> None:
         """Redis says that the pulse of this stamp is the last one that was consumed."""
         if stamp > self._last:
-            self._last, self._heard, self._limit = stamp, self._now(), SILENT_S
+            self.heard = True
+            self._last, self._since, self._limit = stamp, self._now(), SILENT_S
 
     def unknown(self) -> None:
         """Redis does not answer: nothing is known, and nobody is judged."""
-        self._heard = self._now()
+        self._since = self._now()
         self._limit = max(self._limit, SILENT_S)
 
     @property
     def silent(self) -> bool:
         """Whether the consumer took nothing for too long."""
-        return self._now() - self._heard > self._limit
+        return self._now() - self._since > self._limit
 
 
 class Supervisor:
@@ -67,8 +72,7 @@ class Supervisor:
         self.name = f"{platform.node()}-{os.getpid()}"
         self._app, self._records = make_app(settings.broker), Records(settings.broker)
         self._watch = Watch()
-        self._began = 0.0
-        self._quick = 0
+        self._stillborn = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
 
@@ -102,13 +106,12 @@ class Supervisor:
                 return self._process
             end(self._process, signal.SIGKILL)  # of its pool, whoever is left
             _LOG.error("the consumer ended with code %d", code)
-            self._quick = self._quick + 1 if time.monotonic() - self._began < QUICK_S else 0
-            if self._quick >= MAX_QUICK:
+            self._stillborn = 0 if self._watch.heard else self._stillborn + 1
+            if self._stillborn >= MAX_STILLBORN:
                 raise SystemExit(f"the worker does not start: it ended with code {code}")
         command = (sys.executable, "-m", "services.attribution", "consumer", self.name)
         # A group of its own: a kill reaches the pool's processes too.
         self._process = subprocess.Popen(command, process_group=0)
-        self._began = time.monotonic()
         self._watch.begin()
         return self._process
 

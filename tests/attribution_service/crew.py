@@ -106,6 +106,10 @@ class Crew:
         process.send_signal(signal.SIGTERM)
         return process.wait(60)
 
+    def wait(self, name: str) -> int:
+        """Until a part ends by itself; the exit code."""
+        return self._running.pop(name).wait(PATIENCE_S)
+
     def end(self) -> None:
         """All that is left."""
         for name in list(self._running):

@@ -1,6 +1,9 @@
-"""When a consumer counts as silent."""
+"""When a consumer counts as silent, and when the supervisor gives up."""
+
+from pathlib import Path
 
 from services.attribution.supervisor import SILENT_S, START_S, Watch
+from tests.attribution_service.crew import Crew
 
 
 class Clock:
@@ -35,3 +38,15 @@ def test_a_redis_that_is_away_judges_nobody() -> None:
     assert not watch.silent
     clock.now += SILENT_S + 1
     assert watch.silent
+
+
+def test_a_worker_that_cannot_start_says_so_and_ends(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, tmp_path / "no house", STEERBOARD_WORKERS="1")
+    try:
+        crew.start("queue")
+        crew.start("worker", wait=False)
+        assert crew.wait("worker") == 1
+        log = crew.log("worker")
+        assert "the worker does not start" in log and log.count("the consumer ended with") == 3
+    finally:
+        crew.end()
