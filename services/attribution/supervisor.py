@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from services.attribution.celery_app import make_app, send_pulse
-from services.attribution.records import Records
 from services.attribution.settings import Settings
 from steerboard.spec.errors import SteerboardError
+
+if TYPE_CHECKING:
+    from services.attribution.pulses import Pulses
 
 PULSE_S = 2.0
 START_S, SILENT_S = 60.0, 20.0  # without a pulse at first, and later
@@ -70,7 +72,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"{platform.node()}-{os.getpid()}"
-        self._app, self._records = make_app(settings.broker), Records(settings.broker)
+        self._settings = settings
+        self._pulses: Pulses | None = None
         self._watch = Watch()
         self._stillborn = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,9 +94,12 @@ class Supervisor:
 
     def look(self) -> bool:
         """Send a pulse, and see what came of the ones before: whether the consumer is silent."""
+        # Loaded while the first consumer is starting, and not before it.
+        from services.attribution.pulses import Pulses
+
+        self._pulses = self._pulses or Pulses(self._settings, self.name)
         try:
-            send_pulse(self._app, self.name, time.time())
-            self._watch.answered(self._records.pulse(self.name))
+            self._watch.answered(self._pulses.exchange())
         except SteerboardError as error:
             _LOG.warning("%s", error.message)
             self._watch.unknown()
