@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from steerboard.api.status import error_to_status, translate
-from steerboard.spec.errors import InvalidRequest, Overloaded
+from steerboard.spec.errors import InvalidRequest, Overloaded, SteerboardError
 from steerboard.spec.jobs import Lane
 from steerboard.v1 import steering_pb2 as pb
 
@@ -28,10 +28,13 @@ class Stream:
 
     async def run(self, requests: AsyncIterator[pb.RunStreamRequest]) -> None:
         """Until the caller has asked everything and everything is answered."""
-        async with asyncio.TaskGroup() as group:
-            async for request in requests:
-                await self._window.acquire()
-                group.create_task(self._one(request))
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for request in requests:
+                    await self._window.acquire()
+                    group.create_task(self._one(request))
+        except* SteerboardError as found:
+            raise found.exceptions[0] from None
 
     async def _one(self, request: pb.RunStreamRequest) -> None:
         response = pb.RunStreamResponse(id=request.id)
