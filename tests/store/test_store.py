@@ -105,7 +105,16 @@ def test_nobody_changes_what_was_written(url: str) -> None:
     store.append(session, Reset())
     store.close()
     engine = create_engine(url)
-    statements = ["UPDATE events SET kind = 'other'", "DELETE FROM events"]
+    rest = "at, kind, body, schema_number"
+    statements = [
+        "UPDATE events SET kind = 'other'",
+        "DELETE FROM events",
+        f"INSERT INTO events SELECT session, place, {rest} FROM events WHERE true"
+        " ON CONFLICT (session, place) DO UPDATE SET kind = 'other'",
+        # Slipped in before the others, or behind a hole.
+        f"INSERT INTO events SELECT session, -1, {rest} FROM events LIMIT 1",
+        f"INSERT INTO events SELECT session, place + 7, {rest} FROM events LIMIT 1",
+    ]
     if url.startswith("sqlite"):
         statements += [
             "INSERT OR REPLACE INTO events SELECT * FROM events",
@@ -196,7 +205,7 @@ def empty(url: str) -> Iterator[str]:
     server.dispose()
 
 
-@pytest.mark.parametrize("start", ["0001", "0002"])
+@pytest.mark.parametrize("start", ["0001", "0002", "0003"])
 def test_every_older_revision_is_brought_up_with_what_it_holds(empty: str, start: str) -> None:
     engine = open_engine(empty)
     revise(engine, start)
@@ -215,7 +224,7 @@ def test_every_older_revision_is_brought_up_with_what_it_holds(empty: str, start
     assert store.append("old", Reset()) == 1
     assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0003"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0004"
     store.close()
     engine.dispose()
 
