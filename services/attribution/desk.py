@@ -5,7 +5,7 @@ import time
 from services.attribution.compute import CHUNK, size
 from services.attribution.dispatch import Dispatcher
 from services.attribution.library import Library
-from services.attribution.records import Records
+from services.attribution.records import Records, unknown
 from services.attribution.results import Results, Rows
 from steerboard.api.convert_jobs import JobResult
 from steerboard.api.tokens import Identity
@@ -63,11 +63,11 @@ class Desk:
         found = self.records.open(job, spec, size(spec), lane, who, gone)
         self._dispatcher.hand_out()
         update = {"cached": found == "done", "joined": found in ("queued", "running")}
-        return self.status(job).model_copy(update=update)
+        return self.status(job, who).model_copy(update=update)
 
-    def status(self, job: str) -> JobStatus:
+    def status(self, job: str, who: Identity) -> JobStatus:
         """Where a job stands, in words too; raises NotFound."""
-        status = self.records.status(job)
+        status = self._status(job, who)
         if status.state != "queued" or self.records.alive():
             return status
         note = "no worker is running: the job waits until one is started"
@@ -84,10 +84,10 @@ class Desk:
                 field="dictionary",
             )
         prints = (info.fingerprint, dictionary.fingerprint, info.precision)
-        return digest(NUMERICS, spec, *prints, who.tenant)
+        return mark(who) + digest(NUMERICS, spec, *prints)
 
     def results_page(
-        self, job: str, token: str, count: int
+        self, job: str, token: str, count: int, who: Identity
     ) -> tuple[JobStatus, list[JobResult], str]:
         """A page of results and the token of the next; a set's aggregate comes first.
 
@@ -96,7 +96,7 @@ class Desk:
                 NotFound where the job or its results are not, or no longer, there.
         """
         start, stop = page(token, count)
-        status = self.records.status(job)
+        status = self._status(job, who)
         if status.state == "failed":
             raise self.records.error(job) or Internal(status.message or "the job failed")
         if status.state == "cancelled":
@@ -110,7 +110,7 @@ class Desk:
 
     def cancel(self, job: str, who: Identity) -> JobStatus:
         """Take a caller's wish back; the job ends when nobody else waits for it."""
-        status = self.records.status(job)
+        status = self._status(job, who)
         if status.state not in ("queued", "running"):
             return status
         others = self.records.leave(job, who)
@@ -121,6 +121,12 @@ class Desk:
                 update={"message": "others wait for the same answer: the job goes on for them"}
             )
         self.records.end(job, "cancelled")
+        return self.records.status(job)
+
+    def _status(self, job: str, who: Identity) -> JobStatus:
+        """A job of the caller's own tenant; those of others are as if they were not there."""
+        if not job.startswith(mark(who)):
+            raise unknown(job)
         return self.records.status(job)
 
     def _take_in(self, spec: JobSpec, images: list[bytes], who: Identity) -> None:
@@ -176,6 +182,11 @@ class Desk:
                     raise
             self._models[name] = (time.monotonic(), info)
         return info
+
+
+def mark(who: Identity) -> str:
+    """How the ids of a tenant's jobs begin."""
+    return f"{digest(who.tenant)[:12]}-"
 
 
 def lane_of(spec: JobSpec, who: Identity) -> Lane:

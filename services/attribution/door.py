@@ -69,9 +69,9 @@ class JobDoor(JobServiceServicer):
         self, request: jobs_pb2.WatchRequest, context: Any
     ) -> AsyncIterator[jobs_pb2.WatchResponse]:
         """The state now and at each change."""
-        last = None
+        last, who = None, caller()
         while True:
-            status = forward(await self._aside(self._desk.status, request.id), last)
+            status = forward(await self._aside(self._desk.status, request.id, who), last)
             if status != last:
                 yield jobs_pb2.WatchResponse(status=job_status_to_message(status))
                 last = status
@@ -84,7 +84,11 @@ class JobDoor(JobServiceServicer):
     ) -> jobs_pb2.ResultResponse:
         """A page of results."""
         status, rows, following = await self._aside(
-            self._desk.results_page, request.id, request.page_token, request.page_size
+            self._desk.results_page,
+            request.id,
+            request.page_token,
+            request.page_size,
+            caller(),
         )
         return jobs_pb2.ResultResponse(
             status=job_status_to_message(status),

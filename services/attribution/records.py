@@ -5,10 +5,14 @@ job: it is joined while it runs and answered from its record when it is done. Wh
 once is a script of ``record_scripts``, where the keys are listed too.
 """
 
+import contextlib
 import json
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import redis
 
 from services.attribution import record_scripts as scripts
 from services.attribution.celery_app import VISIBILITY_S
@@ -22,10 +26,12 @@ KEEP_S = 24 * 3600
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
 MAX_WAITING = 1000  # jobs of one caller in one lane
 TURN = {"interactive": 1, "bulk": 16}  # pictures that a caller of weight 1 has in a turn
+FULL = 0.8  # of the memory that Redis was given: then no new job is opened
 WEIGHTS = 0.1, 10.0
 LOST_S = VISIBILITY_S + 10  # longer than Celery needs to hand out again what a dead worker held
 SLOW_S = 60  # the same while the queue is not empty
 LONGEST_WAIT_S = 4.0
+WRITTEN_MS = 1500  # the append-only file is synced every second
 FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
 WORKER = "steerboard:worker"
 Deferral = Literal["more", "slow", "failed"]
@@ -84,6 +90,7 @@ class Records:
             who: Asks.
             gone: What ``opened`` said of a record that is done and whose results are gone.
         """
+        self._leave_room()
         low, high = WEIGHTS
         record = {
             "spec": spec.model_dump_json(),
@@ -102,6 +109,8 @@ class Records:
                 f"{MAX_WAITING} jobs of yours wait already: try again when some are done",
                 retry_after_s=10.0,
             )
+        if found == "new" and lane == "bulk":
+            self._write_down()
         return str(found)
 
     def status(self, job: str) -> JobStatus:
@@ -111,11 +120,7 @@ class Records:
             found.hgetall(key("job", job)).scard(key("done", job)).lrange(key("times", job), 0, -1)
             record, done, times = found.execute()
         if not record:
-            raise NotFound(
-                f"there is no job {job[:80]!r}: it may have expired, ask again",
-                field="id",
-                details={"name": job[:80]},
-            )
+            raise unknown(job)
         rate, left = progress(record, int(done), [float(t) for t in times])
         return JobStatus(
             id=job,
@@ -176,7 +181,7 @@ class Records:
         """Close a job that has not ended; raises NotFound."""
         text = error_to_json(error) if error else ""
         if not self._run("END", job, state, text, error.message if error else ""):
-            raise NotFound(f"there is no job {job[:80]!r}", field="id", details={"name": job[:80]})
+            raise unknown(job)
 
     def leave(self, job: str, who: Identity) -> int | None:
         """A caller takes its wish back: how many others wait; None where it never asked."""
@@ -228,6 +233,23 @@ class Records:
                     self._redis.delete(*map(name.format, gone))
         return sum(int(n) for n, until in hands.values() if until >= now)
 
+    def _write_down(self) -> None:
+        """Wait until what was said is on disk: a set that was accepted outlives a killed Redis.
+
+        For single pictures that would take too long; whoever watches one hears that it is gone.
+        """
+        with speaking(), contextlib.suppress(redis.ResponseError):  # older than 7.2, or no file
+            self._redis.execute_command("WAITAOF", 1, 0, WRITTEN_MS)
+
+    def _leave_room(self) -> None:
+        """Room for the jobs that run to be finished is kept free of new ones; raises Overloaded."""
+        with speaking():
+            memory = self._redis.info("memory")
+        if memory["used_memory"] > FULL * (memory["maxmemory"] or math.inf):
+            raise Overloaded(
+                "the queue (Redis) is full: try again when some jobs are done", retry_after_s=30.0
+            )
+
     def _run(self, script: str, *arguments: Any) -> Any:
         with speaking():
             return self._scripts[script](args=list(arguments))
@@ -246,6 +268,15 @@ def progress(
     each = seconds / gaps
     total = int(record["total"])
     return int(record["pictures"]) / total / each, each * (total - done)
+
+
+def unknown(job: str) -> NotFound:
+    """What is said of a job that is not there."""
+    return NotFound(
+        f"there is no job {job[:80]!r}: it may have expired, ask again",
+        field="id",
+        details={"name": job[:80]},
+    )
 
 
 def pairs(members: list[str]) -> list[tuple[str, int]]:

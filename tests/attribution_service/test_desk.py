@@ -108,12 +108,12 @@ def test_without_a_worker_for_too_long_the_job_fails(desk: Desk, job: AttributeJ
     opened = submit(desk, job)
     reconciler = Reconciler(desk.records, desk._dispatcher, patience_s=0.3)
     reconciler.tick()
-    assert desk.status(opened.id).state == "queued"
+    assert desk.status(opened.id, ANN).state == "queued"
     time.sleep(0.5)
     reconciler.tick()
-    assert desk.status(opened.id).state == "failed"
+    assert desk.status(opened.id, ANN).state == "failed"
     with pytest.raises(Unavailable, match="no worker has taken anything"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     assert submit(desk, job).state == "queued"
 
 
@@ -125,7 +125,7 @@ def test_redis_away_judges_nobody(desk: Desk, job: AttributeJob, server: Running
     reconciler.tick()
     server.start()
     reconciler.tick()
-    assert desk.status(opened.id).state == "queued"
+    assert desk.status(opened.id, ANN).state == "queued"
 
 
 def test_an_answer_that_is_there_is_given_and_one_that_was_evicted_is_computed_again(
@@ -137,7 +137,7 @@ def test_an_answer_that_is_there_is_given_and_one_that_was_evicted_is_computed_a
     assert submit(desk, job).cached
     desk.results._redis.delete(f"steerboard:result:{opened.id}:0")
     with pytest.raises(NotFound, match="no longer kept"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda _: submit(desk, job), range(10)))
     assert sum(not s.joined and not s.cached for s in found) == 1
@@ -155,7 +155,7 @@ def test_cancel_is_for_those_who_asked_and_waits_for_the_last(
     assert desk.cancel(opened.id, BOB).state == "cancelled"
     assert desk.cancel(opened.id, BOB).state == "cancelled"
     with pytest.raises(Cancelled, match="submit it again"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     again = submit(desk, job)
     assert (again.state, again.joined, again.cached) == ("queued", False, False)
     assert desk.cancel(opened.id, Identity(subject="root", role="admin")).state == "cancelled"
@@ -165,20 +165,20 @@ def test_a_job_that_failed_gives_its_own_error(desk: Desk, job: AttributeJob) ->
     opened = submit(desk, job)
     error = ImageNotCached("gone", field="images", details={"digests": "0"}, retry_after_s=1.5)
     desk.records.end(opened.id, "failed", error)
-    status = desk.status(opened.id)
+    status = desk.status(opened.id, ANN)
     assert (status.state, status.message) == ("failed", "gone")
     with pytest.raises(ImageNotCached) as caught:
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     assert vars(caught.value) == vars(error)
 
 
 def test_an_unknown_job_is_named(desk: Desk) -> None:
     for ask in (
-        lambda: desk.status("nothing"),
-        lambda: desk.results_page("nothing", "", 0),
+        lambda: desk.status("nothing", ANN),
+        lambda: desk.results_page("nothing", "", 0, ANN),
         lambda: desk.cancel("nothing", ANN),
     ):
-        with pytest.raises(NotFound, match="no job 'nothing'") as caught:
+        with pytest.raises(NotFound, match=r"no job 'nothing'") as caught:
             ask()
         assert caught.value.details == {"name": "nothing"}
 
@@ -200,13 +200,36 @@ def test_redis_away_is_a_sentence_and_heals(
     assert new.state == "queued" and messages(desk) == 2
 
 
-def test_a_full_redis_is_a_sentence(desk: Desk, job: AttributeJob) -> None:
-    submit(desk, job)
-    desk.records._redis.config_set("maxmemory", "1")
+def test_a_redis_that_fills_up_takes_no_new_jobs_and_ends_the_old_ones(
+    desk: Desk, job: AttributeJob
+) -> None:
+    opened = submit(desk, job)
+    used = desk.records._redis.info("memory")["used_memory"]
+    desk.records._redis.config_set("maxmemory", int(used / 0.85))
     with pytest.raises(Overloaded, match=r"the queue \(Redis\) is full"):
         submit(desk, job.model_copy(update={"top_k": 3}))
-    desk.records._redis.config_set("maxmemory", "0")
+    desk.results.store(opened.id, 0, [{"answer": 1}])
+    desk.records.finish(opened.id, 0)
+    assert desk.status(opened.id, ANN).state == "done"
+    desk.records._redis.config_set("maxmemory", 1)
+    with pytest.raises(Overloaded, match=r"the queue \(Redis\) is full"):
+        desk.records.beat("w", 1, 1.0)
+    desk.records._redis.config_set("maxmemory", 0)
     assert submit(desk, job.model_copy(update={"top_k": 3})).state == "queued"
+
+
+def test_jobs_of_another_tenant_are_as_if_they_were_not_there(
+    desk: Desk, job: AttributeJob
+) -> None:
+    opened = submit(desk, job)
+    other = Identity(subject="ann", tenant="another", role="admin")
+    for ask in (
+        lambda: desk.status(opened.id, other),
+        lambda: desk.results_page(opened.id, "", 0, other),
+        lambda: desk.cancel(opened.id, other),
+    ):
+        with pytest.raises(NotFound, match="there is no job"):
+            ask()
 
 
 def test_pictures_that_are_missing_are_listed_and_those_sent_are_kept_by_tenant(
@@ -251,25 +274,25 @@ def test_a_set_is_paged_in_order_and_only_what_is_needed_is_read(
     for chunk in range(3):
         desk.results.store(opened.id, chunk, rows[chunk * CHUNK : (chunk + 1) * CHUNK])
         desk.records.finish(opened.id, chunk)
-    assert desk.results_page(opened.id, "", 0) == (desk.status(opened.id), [], "")
+    assert desk.results_page(opened.id, "", 0, ANN) == (desk.status(opened.id, ANN), [], "")
     desk.results.store(opened.id, 3, [{"pictures": 48}])
     desk.records.finish(opened.id, 3)
     whole = [{"pictures": 48}, *rows]
     for count in (1, 2, 7, 15, 16, 17, 48, 49, 50, 0):
         assert all_pages(desk, opened.id, count) == whole, count
-    assert desk.results_page(opened.id, "49", 5)[1:] == ([], "")
-    assert desk.results_page(opened.id, "99999", 5)[1:] == ([], "")
+    assert desk.results_page(opened.id, "49", 5, ANN)[1:] == ([], "")
+    assert desk.results_page(opened.id, "99999", 5, ANN)[1:] == ([], "")
     desk.results._redis.delete(f"steerboard:result:{opened.id}:2")
-    assert desk.results_page(opened.id, "1", 32)[1] == rows[:32]
+    assert desk.results_page(opened.id, "1", 32, ANN)[1] == rows[:32]
     with pytest.raises(NotFound, match="no longer kept"):
-        desk.results_page(opened.id, "1", 33)
+        desk.results_page(opened.id, "1", 33, ANN)
 
 
 def all_pages(desk: Desk, job: str, count: int) -> list[object]:
     found: list[object] = []
     token = ""
     for _ in range(100):
-        _, rows, token = desk.results_page(job, token, count)
+        _, rows, token = desk.results_page(job, token, count, ANN)
         found += rows
         if not token:
             return found

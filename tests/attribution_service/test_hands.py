@@ -120,7 +120,7 @@ def test_the_answer_is_the_runners_ranked_and_verified(
 ) -> None:
     opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
-    _, (found,), _ = desk.results_page(opened.id, "", 0)
+    _, (found,), _ = desk.results_page(opened.id, "", 0, ANN)
     picture = Encoded(data=tiny_images[0])
     asked = Attribute(
         model="tiny", images=(picture,), classifier=PROMPTS, dictionary="middle",
@@ -142,7 +142,7 @@ def test_a_set_reports_a_bad_picture_in_place_and_counts_the_good_ones(
     opened = desk.submit(spec, images, ANN)
     assert opened.total == 4
     work(desk, hands, opened.id)
-    _, (total, *found), token = desk.results_page(opened.id, "", 0)
+    _, (total, *found), token = desk.results_page(opened.id, "", 0, ANN)
     assert token == "" and [r["image"] for r in found] == [i.sha256 for i in spec.images]
     assert (total["pictures"], total["failed"]) == (32, 1)
     assert found[16]["reason"] == "BAD_IMAGE" and found[16]["error"]
@@ -166,7 +166,7 @@ def test_a_picture_that_vanished_from_the_store_is_reported_in_place(
     opened = desk.submit(a_set(images), images, ANN)
     library._blobs.rm(library._root, recursive=True)
     work(desk, hands, opened.id)
-    _, (total, *found), _ = desk.results_page(opened.id, "", 0)
+    _, (total, *found), _ = desk.results_page(opened.id, "", 0, ANN)
     assert (total["pictures"], total["failed"]) == (3, 1)
     assert found[0]["reason"] == "IMAGE_NOT_CACHED"
 
@@ -178,7 +178,7 @@ def test_each_picture_has_its_own_target(
     spec = a_set(tiny_images).model_copy(update={"targets": targets})
     opened = desk.submit(spec, [], ANN)
     work(desk, hands, opened.id)
-    _, (_, *found), _ = desk.results_page(opened.id, "", 0)
+    _, (_, *found), _ = desk.results_page(opened.id, "", 0, ANN)
     assert [(r["index"], r["against"]) for r in found] == [(i % 3, 3) for i in range(16)]
 
 
@@ -206,7 +206,7 @@ def test_inference_away_is_waited_out(
     opened = desk.submit(job, [], ANN)
     hands.patience_s = 30
     work(desk, hands, opened.id)
-    assert desk.status(opened.id).state == "done"
+    assert desk.status(opened.id, ANN).state == "done"
 
 
 @pytest.mark.parametrize(
@@ -228,12 +228,12 @@ def test_what_never_answers_fails_the_job_with_a_sentence(
     opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
     with pytest.raises(type(error), match=words):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     counting.fail = lambda call: None
     again = desk.submit(job, [], ANN)
     assert (again.state, again.joined) == ("queued", False)
     work(desk, hands, opened.id)
-    assert desk.status(opened.id).state == "done"
+    assert desk.status(opened.id, ANN).state == "done"
 
 
 def test_an_overloaded_service_is_given_longer(
@@ -243,7 +243,7 @@ def test_an_overloaded_service_is_given_longer(
     counting.fail = lambda call: Overloaded("full", retry_after_s=1) if call < 4 else None
     opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
-    assert desk.status(opened.id).state == "done"
+    assert desk.status(opened.id, ANN).state == "done"
 
 
 def test_a_question_that_cannot_be_answered_fails_at_once(
@@ -253,7 +253,7 @@ def test_a_question_that_cannot_be_answered_fails_at_once(
     opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
     with pytest.raises(InvalidRequest, match="no such class") as caught:
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
     assert caught.value.field == "targets[0]" and counting.calls == 1
 
 
@@ -267,7 +267,7 @@ def test_a_fault_of_ours_is_one_sentence(
     opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
     with pytest.raises(Internal, match="the computation failed"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
 
 
 def test_what_was_reached_is_not_computed_again(
@@ -277,7 +277,7 @@ def test_what_was_reached_is_not_computed_again(
     opened = desk.submit(a_set(tiny_images), [], ANN)
     hands.patience_s = 30
     work(desk, hands, opened.id)
-    assert desk.status(opened.id).state == "done"
+    assert desk.status(opened.id, ANN).state == "done"
     assert counting.pictures == 16  # each once, though every other call was lost
 
 
@@ -289,7 +289,7 @@ def test_a_chunk_that_kills_its_workers_is_given_up(
         assert desk.records.start(opened.id, 0) is not None  # and then the worker dies
     hands.chunk(opened.id, 0)
     with pytest.raises(Internal, match="3 workers died over this job"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
 
 
 def test_a_job_taken_back_stops_between_two_steps(
@@ -303,7 +303,7 @@ def test_a_job_taken_back_stops_between_two_steps(
 
     counting.fail = cancel
     work(desk, hands, opened.id)
-    assert desk.status(opened.id).state == "cancelled"
+    assert desk.status(opened.id, ANN).state == "cancelled"
     assert counting.calls == 2
     for chunk in range(11):
         hands.chunk(opened.id, chunk)
@@ -319,7 +319,7 @@ def test_a_set_whose_parts_were_evicted_fails_with_a_sentence(
     desk.results._redis.delete(f"steerboard:result:{job}:0")
     work(desk, hands, opened.id)
     with pytest.raises(NotFound, match="too small"):
-        desk.results_page(opened.id, "", 0)
+        desk.results_page(opened.id, "", 0, ANN)
 
 
 def test_steps_follow_what_they_took() -> None:

@@ -19,6 +19,7 @@ from steerboard.api.tokens import Identity
 from steerboard.spec.errors import NotFound, Overloaded, SteerboardError, all_errors
 from steerboard.spec.jobs import AttributeJob, AttributeSetJob
 from steerboard.spec.requests import Digest, Prompts
+from tests.attribution_service.conftest import RunningRedis
 
 PROMPTS = Prompts(prompts=("cat", "dog"))
 ANN, BOB = Identity(subject="ann"), Identity(subject="bob")
@@ -197,6 +198,18 @@ def test_what_celery_lost_is_found(records: Records) -> None:
 def aged(records: Records, member: str, seconds: float) -> None:
     """As if the member had been handed out so many seconds ago."""
     records._redis.zadd("steerboard:out:interactive", {member: time.time() - seconds})
+
+
+def test_a_set_that_was_accepted_outlives_a_killed_redis(
+    records: Records, server: RunningRedis
+) -> None:
+    open_set(records, "s", 48)
+    assert records._redis.info("commandstats")["cmdstat_waitaof"]["failed_calls"] == 0
+    server.kill()
+    server.start()
+    assert records.status("s").state == "queued"
+    records._redis.config_set("appendonly", "no")
+    assert open_set(records, "t", 48) == "new"  # a Redis without a file takes sets too
 
 
 def test_chunks_that_are_nowhere_are_put_back(records: Records) -> None:
