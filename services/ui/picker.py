@@ -102,6 +102,7 @@ def show_card(image_set: str, group: str, place: int, card: ImageCard, data: byt
 def take(event: PictureChosen | PictureUploaded) -> None:
     """Open a picture and close the shelf."""
     record(event)
+    st.session_state["taken"] = st.session_state.get("taken", 0) + 1
     choose(False)
 
 
@@ -137,7 +138,7 @@ def show_upload() -> None:
     """A file of one's own; refused with a sentence before it enters the session."""
     file = st.file_uploader(
         "A picture: JPEG, PNG, WebP, the first frame of a GIF",
-        key="upload",
+        key=f"upload-{st.session_state.get('taken', 0)}",  # a new one after each picture
         max_upload_size=upload_limit(),
     )
     if file is None:

@@ -61,8 +61,11 @@ def edit_prompts() -> None:
 
 def set_prompts() -> None:
     """Take the fields over if they make a classifier; else say what is wrong."""
-    lines = tuple(line.strip() for line in st.session_state["prompts"].splitlines() if line.strip())
-    template = st.session_state["template"]
+    # One of the two may not have been drawn yet when somebody is quick with the other.
+    names, template = words()
+    text = st.session_state.get("prompts", "\n".join(names))
+    template = st.session_state.get("template", template)
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     st.session_state["prompt_error"] = problem(lines, template)
     if not st.session_state["prompt_error"] and (lines, template) != words():
         record(PromptsSet(prompts=lines, template=template))

@@ -175,7 +175,7 @@ def rows(found: AttributeResult, data: bytes, names: tuple[str, ...], job: str) 
         key="strongest",
         disabled=not strongest,
         on_click=turn_off,
-        args=(strongest,),
+        args=(dictionary().id, strongest),
         width="stretch",
         help=f"The features that speak most for {markup.plain(names[found.index])}.",
     )
@@ -265,10 +265,10 @@ def press(name: str, feature: int, m: float) -> None:
     move(name, feature, m)
 
 
-def turn_off(features: tuple[int, ...]) -> None:
+def turn_off(name: str, features: tuple[int, ...]) -> None:
     """Several features off at once."""
     for feature in features:
-        press(dictionary().id, feature, -1.0)
+        press(name, feature, -1.0)
 
 
 def move(name: str, feature: int, m: float) -> None:

@@ -23,8 +23,10 @@ def named() -> str:
 
 def begin() -> None:
     """Take up the session that the URL names, or a new one; raises a SteerboardError."""
-    name = named()
+    name = named() or st.session_state.get("session", "")
     if name and st.session_state.get("session") == name:
+        if not named():
+            st.query_params[KEY] = name
         flush()
         return
     store = backend().store

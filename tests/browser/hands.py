@@ -52,7 +52,7 @@ def idle(page: Page) -> None:
 def upload(page: Page, file: Path) -> None:
     """Bring a file."""
     page.get_by_role("tab", name="Upload your own").click()
-    page.locator('.st-key-upload input[type="file"]').set_input_files(file)
+    page.locator('[class*="st-key-upload-"] input[type="file"]').set_input_files(file)
 
 
 def sees_no_traceback(page: Page) -> None:

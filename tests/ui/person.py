@@ -41,7 +41,8 @@ class Person:
 
     def uploads(self, name: str, data: bytes) -> None:
         """Bring a file."""
-        self.page.file_uploader(key="upload").set_value((name, data, "application/octet-stream"))
+        (box,) = self.page.file_uploader
+        box.set_value((name, data, "application/octet-stream"))
         self.page.run()
         self.sees_no_traceback()
 
