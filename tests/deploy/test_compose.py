@@ -143,8 +143,8 @@ def test_models_are_mounted_for_reading_only(compose):
 @pytest.mark.parametrize(
     ("service", "variable", "wanted"),
     [
-        ("queue", "REDISCLI_AUTH", "REDIS_PASSWORD"),
-        ("cache", "REDISCLI_AUTH", "REDIS_PASSWORD"),
+        ("queue", "VALKEYCLI_AUTH", "REDIS_PASSWORD"),
+        ("cache", "VALKEYCLI_AUTH", "REDIS_PASSWORD"),
         ("inference", "STEERBOARD_TOKEN_SECRET", "STEERBOARD_TOKEN_SECRET"),
         ("door", "STEERBOARD_TOKEN", "STEERBOARD_JOBS_TOKEN"),
         ("ui", "STEERBOARD_TOKEN", "STEERBOARD_UI_TOKEN"),
