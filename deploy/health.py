@@ -5,10 +5,12 @@ service reads, so that it asks where the service listens; what is heavy is impor
 """
 
 import os
-import socket
+import platform
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from typing import cast
 
 TIMEOUT_S = 5.0
 Environment = Mapping[str, str]
@@ -27,11 +29,13 @@ def serving(listen: str) -> bool:
 
 
 def consuming(broker: str) -> bool:
-    """Whether the worker of this very host answers over the queue: a process is not enough."""
-    from services.attribution.celery_app import make_app
+    """Whether a worker of this very host took a pulse from the queue lately: see its supervisor."""
+    import redis
 
-    app = make_app(broker)
-    return bool(app.control.ping([f"celery@{socket.gethostname()}"], timeout=TIMEOUT_S))
+    with redis.Redis.from_url(broker, socket_timeout=TIMEOUT_S, decode_responses=True) as queue:
+        workers = cast(dict[str, str], queue.hgetall("steerboard:slots"))  # name: "hands:until"
+    own = (until for name, until in workers.items() if name.startswith(f"{platform.node()}-"))
+    return any(float(text.rpartition(":")[2]) > time.time() for text in own)
 
 
 def answering(port: str) -> bool:
