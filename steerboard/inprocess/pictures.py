@@ -1,5 +1,6 @@
 """From image references to rows: decoding once, remembering by digest, for each tenant apart."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,9 @@ from torch import Tensor
 from steerboard.inprocess.kernel import Row
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.served import ServedModel
-from steerboard.spec.digest import digest
 from steerboard.spec.errors import ImageNotCached, SteerboardError
 from steerboard.spec.requests import Digest, Encoded, ImageRef
+from steerboard.spec.tensor import Tensor as Numbers
 
 BYTES_KEPT = 256 * 2**20
 PIXELS_KEPT = 512 * 2**20
@@ -98,7 +99,7 @@ class Pictures:
                 name = f"{tenant}/{image.sha256}"
                 return Row(name, self._decoded(served, name, held[image.sha256], index))
             pixels = served.loaded.check_pixels(image.tensor.numpy())
-            return Row(f"{tenant}/{digest(image)}", pixels)
+            return Row(f"{tenant}/{tensor_digest(image.tensor)}", pixels)
         except SteerboardError as error:
             error.field = f"images[{index}]"
             return error
@@ -110,3 +111,9 @@ class Pictures:
             pixels = served.loaded.pixels(data, f"picture {index + 1}")
             self._pixels.put(key, pixels, pixels.numel() * pixels.element_size())
         return pixels
+
+
+def tensor_digest(tensor: Numbers) -> str:
+    """Hex SHA-256 of format, shape and numbers; no picture file has the same."""
+    head = f"pixels {tensor.dtype} {tensor.shape} ".encode()
+    return hashlib.sha256(head + tensor.data).hexdigest()
