@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from steerboard.spec.answers import Prediction
 from steerboard.spec.edits import SteerSet, scale
-from steerboard.spec.requests import Classifier, ImageRef, Steer
+from steerboard.spec.requests import Attribute, Classifier, ImageRef, Margin, Steer
 from steerboard.spec.runner import Runner
+
+TOP_K = 64
 
 
 @dataclass(frozen=True)
@@ -54,28 +55,31 @@ def off_and_double(question: Question, lower: Sequence[int], raise_: Sequence[in
     return SteerSet(edits=off(question, lower).edits + doubled.edits)
 
 
-def answers(
+def says(
     runner: Runner, question: Question, image: ImageRef, sets: Sequence[SteerSet]
-) -> tuple[Prediction, ...]:
-    """What the model says under each of K steer sets ``[k]``, all in one call."""
+) -> tuple[int, ...]:
+    """The class predicted under each of K steer sets ``[k]``, all in one call."""
     request = Steer(
         model=question.model,
         images=(image,),
         classifier=question.classifier,
         steer_sets=tuple(sets),
     )
-    return tuple(runner.steer(request).one().steered)
+    return tuple(p.top for p in runner.steer(request).one().steered)
 
 
-def says(
-    runner: Runner, question: Question, image: ImageRef, sets: Sequence[SteerSet]
-) -> tuple[int, ...]:
-    """The class predicted under each of K steer sets ``[k]``."""
-    return tuple(p.top for p in answers(runner, question, image, sets))
-
-
-def rival(prediction: Prediction, true: int) -> int:
-    """The strongest class beside ``true``."""
-    logits = np.array(prediction.logits, np.float64)
-    logits[true] = -np.inf
-    return int(logits.argmax())
+def against_rival(
+    runner: Runner, question: Question, image: ImageRef, true: int, steer: SteerSet
+) -> Contrast:
+    """What speaks, under ``steer``, for the then strongest other class against ``true``."""
+    request = Attribute(
+        model=question.model,
+        images=(image,),
+        classifier=question.classifier,
+        dictionary=question.dictionary,
+        targets=(Margin(against=true),),
+        top_k=TOP_K,
+        steer=steer,
+    )
+    (found,) = runner.attribute(request).one()
+    return Contrast(found.features, found.scores.astype(np.float64))

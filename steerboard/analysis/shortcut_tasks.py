@@ -11,10 +11,9 @@ from steerboard.analysis.controls import random_direction, random_features
 from steerboard.analysis.flip import (
     Contrast,
     Question,
-    answers,
+    against_rival,
     off,
     off_and_double,
-    rival,
     says,
 )
 from steerboard.analysis.intervals import Rate
@@ -166,31 +165,21 @@ def steered_answers(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[int
     """The class under off 3, off 3 and double 3, and the controls of each.
 
     Off are the three that speak most for the wrong class against the true one. Doubled are the
-    three that speak most for the true class against its strongest rival once those are off. The
-    first two controls have the size of off 3, the last two that of off 3 and double 3.
+    three that speak most for the true class against its strongest rival in the model with those
+    off. The first two controls have the size of off 3, the last two that of off 3 and double 3.
     """
     q, true = bench.question, [bench.index(p.facts["label"]) for p in pictures]
     wrong = [bench.index(p.facts["wrong"]) for p in pictures]
-    found = bench.contrasts(pictures, margins(wrong, true))
-    lower = [c.for_wrong(MOST) for c in found]
-
-    def against(i: int) -> int:
-        (steered,) = answers(bench.runner, q, pictures[i].image, [off(q, lower[i])])
-        return rival(steered, true[i])
-
-    rivals = together(against, range(len(pictures)))
-    found = bench.contrasts(pictures, margins(rivals, true))
-    higher = [c.for_true(MOST, without=own) for c, own in zip(found, lower, strict=True)]
+    margins = [Margin(index=w, against=t) for w, t in zip(wrong, true, strict=True)]
+    found = bench.contrasts(pictures, margins)
 
     def ask(i: int) -> tuple[int, ...]:
-        sets = [off(q, lower[i]), off_and_double(q, lower[i], higher[i])]
-        sets += bench.controls(pictures[i], lower[i], i)
-        sets += bench.controls(pictures[i], lower[i] + higher[i], i)
+        lower, image = found[i].for_wrong(MOST), pictures[i].image
+        then = against_rival(bench.runner, q, image, true[i], off(q, lower))
+        higher = then.for_true(MOST, without=lower)
+        sets = [off(q, lower), off_and_double(q, lower, higher)]
+        sets += bench.controls(pictures[i], lower, i)
+        sets += bench.controls(pictures[i], lower + higher, i)
         return bench.says(pictures[i], sets)
 
     return together(ask, range(len(pictures)))
-
-
-def margins(wrong: Sequence[int], true: Sequence[int]) -> list[Margin]:
-    """One margin a picture: what speaks for ``wrong`` against ``true``."""
-    return [Margin(index=w, against=t) for w, t in zip(wrong, true, strict=True)]

@@ -63,6 +63,7 @@ def attribute_to_message(request: Attribute) -> pb.AttributeRequest:
         method=enum_value(pb.Method, "METHOD", request.method),
         top_k=request.top_k,
         maps=request.maps,
+        steer=steer_set_to_message(request.steer) if request.steer.edits else None,
     )
 
 
@@ -77,6 +78,7 @@ def attribute_from_message(message: pb.AttributeRequest) -> Attribute:
         method=enum_word(pb.Method, "METHOD", message.method),
         top_k=optional(message, "top_k"),
         maps=message.maps,
+        steer=steer_set_plain(message.steer) if message.HasField("steer") else None,
     )
     return Attribute.model_validate(plain)
 

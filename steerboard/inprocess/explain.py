@@ -36,10 +36,10 @@ def resolve(target: Target, clean: Prediction) -> ResolvedTarget:
 def explain(
     served: ServedModel, kernel: Kernel, head: Readout, rows: Sequence[Row], request: Attribute
 ) -> list[tuple[Attribution, ...]]:
-    """One attribution a target for each row."""
+    """One attribution a target for each row, each under its own steer set."""
     site = dictionary_of(served.info, request.dictionary).site
-    clean = [head.prediction(e) for e in kernel.embed(served, rows)]
-    targets = [tuple(resolve(t, p) for t in request.targets) for p in clean]
+    before = [head.prediction(e) for e in kernel.embed(served, rows)]
+    targets = [tuple(resolve(t, p) for t in request.targets) for p in before]
     repeated = [row for row, own in zip(rows, targets, strict=True) for _ in own]
     directions = torch.cat([head.directions(own) for own in targets])
     sensed = kernel.sense(served, repeated, [site], directions)[site]
@@ -47,7 +47,7 @@ def explain(
     alive = served.editor.layout.lives(sae.tokens, sensed.x.shape[1])
     pairs = zip(sensed.x, sensed.gradient, strict=True)
     out = []
-    for prediction, own in zip(clean, targets, strict=True):
+    for prediction, own in zip(before, targets, strict=True):
         found = []
         for target in own:
             x, gradient = next(pairs)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.prefixes import Prefixes
-from steerboard.inprocess.rows import Row, entry, entry_of, unique_rows
+from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.tower import Tower, Visit
 
@@ -48,7 +48,11 @@ class Kernel(Protocol):
     def sense(
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
     ) -> dict[str, Sensed]:
-        """Clean activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``."""
+        """Activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``.
+
+        Under each row's steer set: activations after the edits of their site, whose changes are
+        held as they are.
+        """
 
 
 def suffix(tower: Tower, x: Tensor, first: int, visit: Visit) -> Tensor:
@@ -144,8 +148,14 @@ class DirectKernel:
         return visit
 
     def _edited(self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor) -> Tensor:
+        change = self._change(served, rows, site, x)
+        return x if change is None else x + change
+
+    def _change(
+        self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor
+    ) -> Tensor | None:
         sets = [row.steer for row in rows]
-        return served.editor.at(site, x, sets, self._codes.known(served, site, x, rows))
+        return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))
 
     def _prefix(self, served: ServedModel, rows: Sequence[Row], first: int) -> Tensor:
         x, hits = self._prefixes.get(served, rows, first)
@@ -199,7 +209,14 @@ class DirectKernel:
     ) -> list[Tensor]:
         """Activation and gradient of each site in turn; what was asked before is remembered."""
         keys = [
-            (served.info.fingerprint, row.image, "sense", *sites, readout.numpy().tobytes())
+            (
+                served.info.fingerprint,
+                row.image,
+                "sense",
+                effective(row.steer),
+                *sites,
+                readout.numpy().tobytes(),
+            )
             for row, readout in zip(rows, readouts, strict=True)
         ]
         held = {key: found for key in keys if (found := self.cache.get(key)) is not None}
@@ -216,12 +233,16 @@ class DirectKernel:
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
     ) -> list[Tensor]:
         tower = served.loaded.tower
-        first = min(entry(site, len(tower.blocks)) for site in sites)
+        edited = {edit.site for row in rows for edit in row.steer.edits}
+        first = min(entry(site, len(tower.blocks)) for site in {*sites, *edited})
         with torch.no_grad():
             start = self._prefix(served, rows, first).clone()
         seen: dict[str, Tensor] = {}
 
         def keep(site: str, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                change = self._change(served, rows, site, x) if site in edited else None
+            x = x if change is None else x + change
             if site in sites:
                 seen[site] = x if x.requires_grad else x.detach().requires_grad_()
                 return seen[site]

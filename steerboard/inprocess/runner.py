@@ -110,11 +110,13 @@ class LocalRunner:
                 f" earlier site, or one over {PREFIX_TOKEN}",
                 field="dictionary",
             )
+        check_steer_set(served.info, request.steer, "steer")
         head = readout(served, request.classifier)
         head.check(request.targets)
 
         def compute(rows: list[Row]) -> list[tuple[Attribution, ...]]:
-            return explain(served, self._kernel, head, rows, request)
+            steered = [replace(row, steer=request.steer) for row in rows]
+            return explain(served, self._kernel, head, steered, request)
 
         return self._answer(served, request.images, compute, request.dictionary)
 

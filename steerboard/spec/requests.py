@@ -168,7 +168,9 @@ class Steer(Spec):
 class Attribute(Spec):
     """Which features of ``dictionary`` made each target's value, by ``method``?
 
-    The ``top_k`` units by absolute score come back for each image and target.
+    The ``top_k`` units by absolute score come back for each image and target. With a ``steer`` set
+    the question is about the model as those edits leave it: its answer freezes what the targets
+    leave open, activations are those after the edits, and the edits' changes are held as they are.
     """
 
     model: str
@@ -179,6 +181,7 @@ class Attribute(Spec):
     method: Literal["gradient", "activation", "energy"] = "gradient"
     top_k: int = Field(default=32, ge=1, le=MAX_TOP_K)
     maps: bool = False
+    steer: SteerSet = SteerSet()
 
 
 class Encode(Spec):

@@ -133,7 +133,7 @@ class SteerResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[SteerItem, _Mapping]]] = ..., provenance: _Optional[_Union[_types_pb2.Provenance, _Mapping]] = ..., timing: _Optional[_Union[_types_pb2.Timing, _Mapping]] = ...) -> None: ...
 
 class AttributeRequest(_message.Message):
-    __slots__ = ("model", "images", "classifier", "dictionary", "targets", "method", "top_k", "maps")
+    __slots__ = ("model", "images", "classifier", "dictionary", "targets", "method", "top_k", "maps", "steer")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,7 @@ class AttributeRequest(_message.Message):
     METHOD_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MAPS_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
     model: str
     images: _containers.RepeatedCompositeFieldContainer[_types_pb2.ImageRef]
     classifier: _types_pb2.Classifier
@@ -150,7 +151,8 @@ class AttributeRequest(_message.Message):
     method: Method
     top_k: int
     maps: bool
-    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., dictionary: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ..., method: _Optional[_Union[Method, str]] = ..., top_k: _Optional[int] = ..., maps: bool = ...) -> None: ...
+    steer: _types_pb2.SteerSet
+    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., dictionary: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ..., method: _Optional[_Union[Method, str]] = ..., top_k: _Optional[int] = ..., maps: bool = ..., steer: _Optional[_Union[_types_pb2.SteerSet, _Mapping]] = ...) -> None: ...
 
 class Attribution(_message.Message):
     __slots__ = ("target", "value", "features", "scores", "activations", "peaks", "prefix_scores", "rest", "error", "bias", "total", "maps")

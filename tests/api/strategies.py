@@ -112,6 +112,7 @@ requests = st.one_of(
         method=methods,
         top_k=st.integers(1, 4096),
         maps=st.booleans(),
+        steer=steer_sets,
     ),
     st.builds(r.Encode, **asked, dictionary=NAMES),
     st.builds(r.Embed, **asked),

@@ -23,6 +23,7 @@ from steerboard import (
     SteerSet,
     scale,
 )
+from steerboard.spec.answers import Attribution, Prediction
 from steerboard.spec.edits import Add, Direction, Head, Neuron, Remove, Scale
 from steerboard.spec.errors import (
     BadImage,
@@ -37,7 +38,7 @@ from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
 
 PROMPTS = Prompts(prompts=("cat", "dog", "horse", "boat"), template="a {}")
-SITE = "resid_post.1"
+SITE, LAST = "resid_post.1", "resid_post.2"
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,62 @@ def test_predicted_effect_of_scaling_is_m_times_the_score(
     np.testing.assert_allclose(
         steered.predicted[:, 0], -0.5 * attribution.scores, rtol=1e-3, atol=1e-5
     )
+
+
+def test_under_edits_further_down_scores_are_slopes_of_the_steered_model(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    """Route two: turn each feature down a little on top of the edits, and measure."""
+    neurons = [Neuron(index=i) for i in range(8)]
+    earlier = tuple(Edit(site="mlp_post.0", unit=n, op=Scale(m=-1.0)) for n in neurons)
+    (a,) = runner.attribute(explained(tiny_images[0], "middle", SteerSet(edits=earlier))).one()
+    (clean,) = runner.attribute(explained(tiny_images[0], "middle", SteerSet())).one()
+    assert abs(a.value - clean.value) > 1e-3 and a.total != pytest.approx(clean.total, rel=1e-3)
+    step = 0.01
+    moved = [scale(SITE, "middle", step, int(f)).edits for f in a.features]
+    sets = [SteerSet(edits=earlier + edits) for edits in ((), *moved)]
+    said = runner.steer(asked(tiny_images[:1], *sets, targets=(frozen(a),))).one()
+    values = margin(said.clean, a) + said.measured[:, 0]
+    assert a.value == pytest.approx(values[0], abs=1e-5)
+    np.testing.assert_allclose((values[1:] - values[0]) / step, a.scores, rtol=0.1, atol=2e-3)
+
+
+def test_under_edits_of_its_own_site_a_feature_that_is_off_speaks_no_more(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    """One token: score over activation is the slope along the feature, whatever it is read as."""
+    (clean,) = runner.attribute(explained(tiny_images[0], "last", SteerSet())).one()
+    gone, other = (int(f) for f in clean.features[:2])
+    off = scale(LAST, "last", -1.0, gone)
+    (a,) = runner.attribute(explained(tiny_images[0], "last", off)).one()
+    active = dict(zip(a.features.tolist(), a.activations, strict=True))
+    assert abs(active.get(gone, 0.0)) < 0.05 * clean.activations[0]
+    step = 0.01
+    sets = (off, SteerSet(edits=off.edits + scale(LAST, "last", step, other).edits))
+    said = runner.steer(asked(tiny_images[:1], *sets, targets=(frozen(a),))).one()
+    slope = (said.measured[1, 0] - said.measured[0, 0]) / step / clean.activations[1]
+    score = dict(zip(a.features.tolist(), a.scores, strict=True))[other]
+    assert score / active[other] == pytest.approx(slope, rel=0.1)
+
+
+def explained(image: bytes, dictionary: str, steer: SteerSet) -> Attribute:
+    return Attribute(
+        model="tiny",
+        images=(Encoded(data=image),),
+        classifier=PROMPTS,
+        dictionary=dictionary,
+        top_k=6,
+        steer=steer,
+    )
+
+
+def frozen(attribution: Attribution) -> Margin:
+    return Margin(index=attribution.target.index, against=attribution.target.against)
+
+
+def margin(prediction: Prediction, attribution: Attribution) -> float:
+    target = attribution.target
+    return float(prediction.logits[target.index] - prediction.logits[target.against or 0])
 
 
 def test_a_margin_left_open_is_top_against_runner_up(
