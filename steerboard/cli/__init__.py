@@ -8,6 +8,8 @@ import typer
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 catalogues = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
 app.add_typer(catalogues, name="catalogue")
+benches = typer.Typer(no_args_is_help=True, help="Speed, measured beside others.")
+app.add_typer(benches, name="bench")
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 
 
@@ -76,6 +78,19 @@ def serve(part: Annotated[str, typer.Argument(help="inference, jobs, worker or u
     from steerboard.cli.serve import replace_by
 
     replace_by(part)
+
+
+@benches.command(
+    "serving", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def bench_serving(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option(help="ViT-B/32, one peer, few rounds")] = False,
+) -> None:
+    """The engine beside the raw model, plain hooks and other servers; JSON on the last line."""
+    from steerboard.cli.bench import replace_by_serving
+
+    replace_by_serving([*(["--quick"] if quick else []), *context.args])
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What the project claims about speed, measured side by side with others."""

@@ -1,0 +1,104 @@
+"""Models of real architectures with random weights: speed does not depend on what they learned."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
+
+import open_clip  # isort: skip
+
+from steerboard.dictionary.sae import Sae
+from steerboard.inprocess.served import ServedModel, describe_site
+from steerboard.model.edits import Editor, Layout
+from steerboard.model.load import LoadedModel
+from steerboard.model.tower import Tower, site_names
+from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo
+from steerboard.spec.digest import digest
+
+N_BAR = 10.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is built: an open_clip architecture, and one ReLU dictionary behind a block."""
+
+    architecture: str = "ViT-B-32"
+    features: int = 0
+    block: int = 8
+
+
+def load(architecture: str) -> LoadedModel:
+    """The architecture with weights of seed 0."""
+    torch.manual_seed(0)
+    clip, _, transform = open_clip.create_model_and_transforms(architecture)
+    clip = clip.float().eval().requires_grad_(False)
+    return LoadedModel(
+        clip=clip,
+        tower=Tower(clip.visual),
+        tokenizer=open_clip.get_tokenizer(architecture),
+        transform=transform,
+        architecture=architecture,
+        fingerprint=digest("bench", architecture),
+        logit_scale=float(clip.logit_scale.exp()),
+        logit_bias=0.0,
+        size=sum(p.numel() * p.element_size() for p in clip.parameters()),
+    )
+
+
+def dictionary(width: int, features: int) -> Sae:
+    """Random rows; a bias that lets about one in fifty fire."""
+    torch.manual_seed(1)
+    rows = torch.randn(features, width) / width**0.5
+    bias = torch.full((features,), -2.0)
+    return Sae(rows.T.contiguous(), bias, rows, torch.zeros(width))
+
+
+def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
+    """Ready to serve, without calibration: no claim about meaning is made here."""
+    loaded = loaded or load(plan.architecture)
+    tower = loaded.tower
+    sites = site_names(len(tower.blocks))
+    books = {"book": dictionary(tower.width, plan.features)} if plan.features else {}
+    told = tuple(
+        DictionaryInfo(
+            id=name,
+            fingerprint=name,
+            site=f"resid_post.{plan.block}",
+            tokens=sae.tokens,
+            architecture=sae.architecture,
+            size=sae.size,
+        )
+        for name, sae in books.items()
+    )
+    editor = Editor(
+        Layout(tower.prefix, tower.grid), books, dict.fromkeys(sites, N_BAR), tower.heads
+    )
+    info = ModelInfo(
+        id=plan.architecture,
+        fingerprint=loaded.fingerprint,
+        architecture=plan.architecture,
+        image_size=tower.image_size,
+        grid=tower.grid,
+        prefix_tokens=tower.prefix,
+        pooled_from="prefix",
+        embedding_width=tower.embedding_width,
+        logit_scale=loaded.logit_scale,
+        precision="float32",
+        sites=tuple(describe_site(tower, site, N_BAR) for site in sites),
+        dictionaries=told,
+        limits=Limits(
+            max_images=512,
+            max_prompts=4096,
+            max_steer_sets=256,
+            max_image_bytes=2**24,
+            max_image_pixels=2**24,
+        ),
+    )
+    return ServedModel(loaded, editor, books, info)
+
+
+def pictures(count: int, seed: int) -> np.ndarray:
+    """Preprocessed tensors ``[count, 3, 224, 224]``, no two alike."""
+    return np.random.default_rng(seed).standard_normal((count, 3, 224, 224), dtype=np.float32)

@@ -1,0 +1,43 @@
+"""The same model behind LitServe: raw float32 bytes in, raw float32 logits out."""
+
+import os
+
+import litserve
+import numpy as np
+import torch
+from fastapi import Request, Response
+
+ARCHITECTURE = os.environ["BENCH_ARCHITECTURE"]
+THREADS = int(os.environ["BENCH_THREADS"])
+BATCH = int(os.environ["BENCH_BATCH"])
+PORT = int(os.environ["BENCH_PORT"])
+
+
+class Predict(litserve.LitAPI):
+    def setup(self, device):
+        from bench.house import load
+        from bench.raw import Classifier
+
+        torch.set_num_threads(THREADS)
+        self.model = Classifier(load(ARCHITECTURE))
+
+    async def decode_request(self, request: Request):
+        return np.frombuffer(await request.body(), "<f4").reshape(3, 224, 224)
+
+    def batch(self, inputs):
+        return np.stack(inputs)
+
+    def predict(self, x):
+        return self.model(x)
+
+    def unbatch(self, output):
+        return list(output)
+
+    def encode_response(self, output):
+        return Response(np.asarray(output, "<f4").tobytes())
+
+
+if __name__ == "__main__":
+    api = Predict(max_batch_size=BATCH, batch_timeout=0.01)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=60)
+    server.run(port=PORT, generate_client_file=False, log_level="warning")
