@@ -8,7 +8,7 @@ from steerboard.spec.errors import Unavailable
 from steerboard.spec.jobs import Lane
 
 VISIBILITY_S = 10  # longer than the hard limit: a task that runs is never handed out twice
-SOFT_LIMIT_S, HARD_LIMIT_S = 5, 8
+SOFT_LIMIT_S, HARD_LIMIT_S = 6, 8
 CHUNK_TASK = "steerboard.chunk"
 PULSE_TASK = "steerboard.pulse"
 LANES: tuple[Lane, ...] = ("interactive", "bulk")

@@ -2,9 +2,10 @@
 
 import time
 
-from services.attribution.compute import CHUNK, size
+from services.attribution.compute import size
 from services.attribution.dispatch import Dispatcher
 from services.attribution.library import Library
+from services.attribution.picture_set import CHUNK
 from services.attribution.records import Records, unknown
 from services.attribution.results import Results, Rows
 from steerboard.api.convert_jobs import JobResult

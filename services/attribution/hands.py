@@ -9,10 +9,11 @@ from typing import TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
-from services.attribution.compute import BATCH, State, Tools, complete, rows, step, units
+from services.attribution.compute import BATCH, complete, rows, step, units
 from services.attribution.library import Library
 from services.attribution.records import Begun, Deferral, Records
 from services.attribution.results import Results, Rows
+from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity
 from steerboard.spec.errors import (
     Cancelled,
@@ -26,7 +27,7 @@ from steerboard.spec.jobs import JobSpec, Lane
 from steerboard.spec.runner import Runner
 
 BUDGET_S = 1.5  # after which no further step of a chunk is begun
-STEP_S, FIRST_BATCH = 1.0, 4  # what a step should take, and its size while nothing is known
+STEP_S, FIRST_BATCH = 1.0, 8  # what a step should take, and its size while nothing is known
 INSIST_S = 1.5
 MAX_LOSSES = 3
 OVERLOADED_PATIENCE = 10  # times as long as for a service that is away

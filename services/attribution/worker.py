@@ -28,7 +28,7 @@ from steerboard.spec.errors import Overloaded, Unavailable
 from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 
-CALL_S = 3.0  # of one call to the inference service; with a step before it under the soft limit
+CALL_S = 4.0  # of one call to the inference service; with the steps before it under the soft limit
 STOP_S = 10.0
 TOKEN_S = 3600
 _LOG = logging.getLogger(__name__)

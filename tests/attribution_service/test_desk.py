@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.attribution.compute import CHUNK
 from services.attribution.desk import MAX_NAMED, Desk, page
 from services.attribution.dispatch import Reconciler
+from services.attribution.picture_set import CHUNK
 from steerboard.api.tokens import Identity
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import (

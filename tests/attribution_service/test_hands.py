@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.attribution.compute import Tools, complete, rows, size, step
+from services.attribution.compute import complete, rows, size, step
 from services.attribution.desk import Desk
 from services.attribution.hands import BATCH, FIRST_BATCH, MAX_LOSSES, Hands, Pace
 from services.attribution.library import Library
+from services.attribution.tools import Tools
 from steerboard.api.tokens import Identity
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.digest import image_digest
@@ -75,7 +76,7 @@ def hands(desk: Desk, counting: Counting, library: Library) -> Hands:
 def job(tiny_images: list[bytes]) -> AttributeJob:
     image = Digest(sha256=image_digest(tiny_images[0]))
     return AttributeJob(
-        model="tiny", image=image, classifier=PROMPTS, dictionary="middle", verify=7
+        model="tiny", image=image, classifier=PROMPTS, dictionary="middle", verify=12
     )
 
 
@@ -109,8 +110,9 @@ def test_twenty_submits_cost_one_computation(
         opened = desk.submit(job, [], ANN)
     work(desk, hands, opened.id)
     assert all(desk.submit(job, [], ANN).cached for _ in range(10))
-    # Scores, then 7 ablations in batches of 4 and then 3.
+    # Scores, then the ablations in two batches.
     assert [type(r).__name__ for r in counting.asked] == ["Attribute", "Steer", "Steer"]
+    assert sum(len(r.steer_sets) for r in counting.asked[1:]) == 12
     hands.chunk(opened.id, 0)  # a second delivery
     assert counting.calls == 3
 
@@ -130,7 +132,8 @@ def test_the_answer_is_the_runners_ranked_and_verified(
     assert [f.feature for f in found.features] == truth.features.tolist()  # type: ignore[union-attr]
     assert [f.score for f in found.features] == pytest.approx(truth.scores.tolist())  # type: ignore[union-attr]
     measured = [f.measured for f in found.features]  # type: ignore[union-attr]
-    assert all(m is not None for m in measured[:7]) and measured[7:] == [None] * len(measured[7:])
+    assert all(m is not None for m in measured[:12])
+    assert measured[12:] == [None] * len(measured[12:]) and len(measured) > 12
 
 
 def test_a_set_reports_a_bad_picture_in_place_and_counts_the_good_ones(

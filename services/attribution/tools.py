@@ -1,0 +1,28 @@
+"""What the steps of a chunk work with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.attribution.results import Rows
+from steerboard.spec.catalogue import FeatureCard
+from steerboard.spec.runner import Runner
+
+State = dict[str, Any]  # a chunk's half-done work, as JSON
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a step works with.
+
+    Attributes:
+        runner: Who answers.
+        read: Bytes of a picture by digest; raises ImageNotCached.
+        cards: What the catalogue knows of features.
+        finished: Results of chunks of the same job, None where they are not there.
+    """
+
+    runner: Runner
+    read: Callable[[str], bytes]
+    cards: Callable[[str, list[int]], Sequence[FeatureCard]]
+    finished: Callable[[Sequence[int]], list[Rows | None]]
