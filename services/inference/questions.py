@@ -28,13 +28,20 @@ class Question:
         """What the message asks for, before anything of it is decoded."""
         images = len(message.images)
         height, width = info.image_size
-        rows = images * self.rows(message) + len(getattr(message, "texts", ())) // TEXTS_A_ROW
+        rows = images * self.rows(message) + _texts(message) // TEXTS_A_ROW
         return Load(rows=max(1, rows), size=message.ByteSize() + images * 3 * height * width * 4)
 
     def answer(self, runner: Runner, message: Any, ticket: Ticket) -> Any:
         """The response message."""
         answer = getattr(runner, self.name)(self.decode(message))
         return self.encode(ticket.stamp(answer))
+
+
+def _texts(message: Any) -> int:
+    """Sentences that the text tower may have to read."""
+    if hasattr(message, "classifier"):
+        return len(message.classifier.prompts.prompts)
+    return len(getattr(message, "texts", ()))
 
 
 def _one(_message: Any) -> int:
