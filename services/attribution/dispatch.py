@@ -22,11 +22,18 @@ class Dispatcher:
     def hand_out(self) -> None:
         """Send all chunks whose turn has come; raises Unavailable.
 
-        One that could not be sent counts as handed out, and ``recover`` sends it again.
+        What could not be sent goes back, or where Redis is away is found by ``recover`` later.
         """
         for lane in LANES:
-            for job, chunk in self._records.release(lane):
-                send_chunk(self._app, lane, job, chunk)
+            unsent = self._records.release(lane)
+            try:
+                while unsent:
+                    send_chunk(self._app, lane, *unsent[0])
+                    unsent.pop(0)
+            except BaseException:  # of the time limit too, which may strike anywhere
+                for job, chunk in unsent:
+                    self._records.defer(job, chunk, "unsent")
+                raise
 
     def recover(self) -> None:
         """Send again what Celery has lost, and put back what is nowhere; raises Unavailable."""

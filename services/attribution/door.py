@@ -25,7 +25,7 @@ from steerboard.v1.jobs_pb2_grpc import JobServiceServicer
 from steerboard.v1.library_pb2_grpc import LibraryServiceServicer
 
 T = TypeVar("T")
-POLL_S = 0.15
+POLL_S, SLOWEST_POLL_S = 0.03, 0.3  # at first, and where nothing happens
 THREADS = 32
 
 
@@ -69,15 +69,16 @@ class JobDoor(JobServiceServicer):
         self, request: jobs_pb2.WatchRequest, context: Any
     ) -> AsyncIterator[jobs_pb2.WatchResponse]:
         """The state now and at each change."""
-        last, who = None, caller()
+        last, who, pause = None, caller(), POLL_S
         while True:
             status = forward(await self._aside(self._desk.status, request.id, who), last)
             if status != last:
                 yield jobs_pb2.WatchResponse(status=job_status_to_message(status))
-                last = status
+                last, pause = status, POLL_S
             if status.state in ENDED:
                 return
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_S)
 
     async def Result(
         self, request: jobs_pb2.ResultRequest, context: Any

@@ -99,6 +99,9 @@ class Hands:
         slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
         kind: Deferral = "more" if progress.moved else "slow" if slow else "failed"
         waited = insist(lambda: self.records.defer(progress.job, progress.chunk, kind))
+        _LOG.warning(
+            "chunk %d of job %s is put back (%s): %r", progress.chunk, progress.job, kind, error
+        )
         patience = self.patience_s
         if isinstance(error, Overloaded):
             patience *= OVERLOADED_PATIENCE

@@ -198,8 +198,8 @@ return done
 """
 )
 
-# job, chunk, now, kind (more, slow, failed), longest wait. Puts a chunk back for another try:
-# at once where there was progress ("more"), else later and later. Answers since when it has failed.
+# job, chunk, now, kind, longest wait. Puts a chunk back: at once where it was not sent ("unsent") or
+# there was progress ("more"), else ("slow", "failed") later and later. Answers since when it fails.
 DEFER = (
     _SHARED
     + """
@@ -207,6 +207,10 @@ local job, chunk, now, kind = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local member, tries = job .. ':' .. chunk, key('tries', job)
 forget(member)
 if ended(redis.call('HGET', key('job', job), 'state')) then return tostring(now) end
+if kind == 'unsent' then
+  back(member)
+  return tostring(now)
+end
 redis.call('HDEL', tries, chunk .. ':begun')
 if kind == 'more' then
   redis.call('HDEL', tries, chunk .. ':failed', chunk .. ':since')

@@ -34,7 +34,7 @@ LONGEST_WAIT_S = 4.0
 WRITTEN_MS = 1500  # the append-only file is synced every second
 FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
 WORKER = "steerboard:worker"
-Deferral = Literal["more", "slow", "failed"]
+Deferral = Literal["unsent", "more", "slow", "failed"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 from functools import cache, lru_cache
 
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.celery_app import (
     CHUNK_TASK,
@@ -70,8 +71,8 @@ def make_worker(settings: Settings) -> Celery:
         try:
             hands().chunk(job, chunk)
             dispatcher().hand_out()
-        except (Unavailable, Overloaded) as error:
-            _LOG.warning("chunk %d of job %s: %s", chunk, job, error.message)
+        except (Unavailable, Overloaded, SoftTimeLimitExceeded) as error:
+            _LOG.warning("chunk %d of job %s: %r", chunk, job, error)
 
     def one_pulse(worker: str, stamp: float) -> None:
         try:

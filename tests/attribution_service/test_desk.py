@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.desk import MAX_NAMED, Desk, page
 from services.attribution.dispatch import Reconciler
@@ -78,6 +79,20 @@ def test_of_two_hundred_jobs_few_are_in_celerys_hands(desk: Desk, job: Attribute
         desk.records.finish(*message.rsplit(":", 1))
     submit(desk, job)  # whoever comes next hands out what is due
     assert opened.id in {m.split(":")[0] for m in out(desk)}
+
+
+def test_what_was_to_be_sent_when_the_time_ran_out_goes_back(
+    desk: Desk, job: AttributeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*arguments: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch:
+        patch.setattr("services.attribution.dispatch.send_chunk", cut_off)
+        with pytest.raises(SoftTimeLimitExceeded):
+            submit(desk, job)
+    assert out(desk) == []
+    assert submit(desk, job).joined and messages(desk) == 1
 
 
 def out(desk: Desk) -> list[str]:
