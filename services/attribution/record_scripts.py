@@ -198,8 +198,8 @@ return done
 """
 )
 
-# job, chunk, now, kind, longest wait. Puts a chunk back: at once where it was not sent ("unsent") or
-# there was progress ("more"), else ("slow", "failed") later and later. Answers since when it fails.
+# job, chunk, now, kind, longest wait. Puts a chunk back: at once where it was "unsent" or there was
+# progress ("more"), else ("slow", "failed") later and later. Answers since when it fails.
 DEFER = (
     _SHARED
     + """
