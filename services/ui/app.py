@@ -99,11 +99,11 @@ def workbench(data: bytes) -> None:
             return
         names = predict.prompts().names
         wanted = review.choose(clean, names)
-        rows = st.container(key="rows")
+        below = st.container()
     # The answer to a moved slider comes before the rows are drawn again.
     with test:
         steer.show(data, clean, wanted, names)
-    with rows:
+    with below:
         review.show(data, wanted, names)
 
 

@@ -72,11 +72,10 @@ def choose(clean: Prediction, names: tuple[str, ...]) -> Margin:
 
 
 def take(now: Margin, field: str, key: str) -> None:
-    """Write the newly chosen pair down; where both would be one, the rival is chosen anew."""
+    """Write the newly chosen pair down; where both would be one, the two change places."""
     pair = {"index": now.index, "against": now.against, field: st.session_state[key]}
     if pair["index"] == pair["against"]:
-        swapped = {"index": now.against, "against": now.index}
-        pair = swapped
+        pair = {"index": now.against, "against": now.index}
     act(TargetChosen, **pair)
 
 
@@ -98,12 +97,17 @@ def show(data: bytes, wanted: Margin, names: tuple[str, ...]) -> None:
     """The features; while the workers have not answered, how far they are."""
     now = ranking.current(question(wanted))
     ranking.look(now, data, ranking.GLANCE_S)
-    if now.found is not None:
-        rows(now.found, data, names, now.job)
-    elif now.waiting:
-        wait(now, data)
-    else:
-        stand_in(now, data, names)
+    # Two fixed places: rows are drawn where they were, whatever is said above them.
+    line, table = st.container(key="line"), st.container(key="rows")
+    if now.found is None and now.waiting:
+        with line:
+            wait(now, data)
+        return
+    with line:
+        found = now.found or stand_in(now, data)
+    if found is not None:
+        with table:
+            rows(found, data, names, now.job if now.found else "")
 
 
 def wait(now: Ranking, data: bytes) -> None:
@@ -118,27 +122,26 @@ def wait(now: Ranking, data: bytes) -> None:
     st.fragment(follow, run_every=LOOK_S)()
 
 
-def stand_in(now: Ranking, data: bytes, names: tuple[str, ...]) -> None:
-    """Why the workers have not answered, and the runner's own scores in place of theirs."""
-    reason = recovery.clause(ranking.reason(now))
+def stand_in(now: Ranking, data: bytes) -> AttributeResult | None:
+    """The runner's own scores, and why the workers have not ranked; None where it is away too."""
     try:
         found = ranking.own_scores(now, data)
     except SteerboardError as error:
         recovery.explain("The features cannot be ranked.", error, backend().runner.models, "rank")
-        return
+        return None
+    pictured = any(f.references for f in found.features)
+    missing = "the exact check of each feature" + ("" if pictured else " and its reference images")
     with st.container(key="stand-in"):
         st.warning(
-            f"The workers have not ranked these features: {reason} The scores below are the"
-            " model's own; what is missing is the exact check of each feature"
-            f"{'' if any(f.references for f in found.features) else ' and its reference images'}."
+            f"The workers have not ranked these features: {recovery.clause(ranking.reason(now))}"
+            f" The scores below are the model's own; what is missing is {missing}."
         )
         if now.failed or now.refused:
-            st.button(
-                "Ask the workers again", key="ask-again", on_click=ranking.ask_again, args=(now,)
-            )
+            label = "Ask the workers again"
+            st.button(label, key="ask-again", on_click=ranking.ask_again, args=(now,))
         else:
             keep_looking(now, data)
-    rows(found, data, names, "")
+    return found
 
 
 def keep_looking(now: Ranking, data: bytes) -> None:
@@ -241,7 +244,6 @@ def show_slider(row: RankedFeature) -> None:
         1.0,
         value,
         0.05,
-        format="%+.2f",
         key=key,
         label_visibility="collapsed",
         on_change=lambda: move(name, feature, st.session_state[key]),

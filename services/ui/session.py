@@ -4,6 +4,7 @@ While the database does not answer, events are held here in their order and writ
 does: the page goes on, and nothing that a person did is lost while it stays open.
 """
 
+import logging
 from typing import Any, cast
 
 import streamlit as st
@@ -13,6 +14,7 @@ from services.ui.backend import backend
 from steerboard.spec.errors import NotFound, SteerboardError, Unavailable
 from steerboard.store.events import Event, WorkbenchState, after, fold
 
+_LOG = logging.getLogger(__name__)
 KEY = "s"  # the query parameter that holds the session's id
 
 
@@ -79,7 +81,8 @@ def flush() -> None:
     while unsaved():
         try:
             backend().store.append(session(), unsaved()[0])
-        except Unavailable:
+        except Unavailable as error:
+            _LOG.warning("%d steps are held: %s", len(unsaved()), error.message)
             return
         except SteerboardError as error:
             tell(f"This step was not written down: {error.message}.")

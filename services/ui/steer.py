@@ -160,11 +160,9 @@ def pair(target: Margin, names: tuple[str, ...]) -> str:
 
 def changes(predicted: float, measured: float, what: str) -> None:
     """Predicted beside measured."""
-    left, right = st.columns(2, gap="small")
-    with left.container(key="predicted"):
-        st.html(markup.card("predicted", "Predicted change", markup.change(predicted), what))
-    with right.container(key="measured"):
-        st.html(markup.card("measured", "Measured change", markup.change(measured), what))
+    left = markup.card("predicted", "Predicted change", markup.change(predicted), what)
+    right = markup.card("measured", "Measured change", markup.change(measured), what)
+    st.html(markup.versus(left, "", right))
 
 
 def show_moves(moved: list[Move]) -> None:

@@ -34,13 +34,13 @@ def turn_off(row: Locator) -> None:
 
 def changes(page: Page) -> tuple[float, float]:
     """Predicted and measured change of the margin; waits until they are there."""
-    expect(page.locator(".st-key-measured")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".sb-card.measured")).to_be_visible(timeout=PATIENCE_MS)
     return number(page, "predicted"), number(page, "measured")
 
 
 def number(page: Page, key: str) -> float:
     """The number of a card."""
-    return float(page.locator(f".st-key-{key} .sb-card > b").inner_text().replace("−", "-"))
+    return float(page.locator(f".sb-card.{key} > b").inner_text().replace("−", "-"))
 
 
 def idle(page: Page) -> None:

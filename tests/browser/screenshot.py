@@ -27,7 +27,7 @@ def find(page: Page, address: str) -> str:
         wrong = page.locator(".sb-says b").inner_text()
         if wrong == right:
             continue
-        page.locator(".st-key-strongest button").click()
+        page.get_by_role("button", name="strongest off").click()
         hands.changes(page)
         hands.idle(page)
         if page.locator(".st-key-test .sb-card.after b").inner_text() == right:

@@ -56,7 +56,7 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     assert hands.changes(page)[1] == before
     in_sight_when_narrow(page)
     page.locator(".st-key-reset button").click()
-    expect(page.locator(".st-key-measured")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator(".sb-card.measured")).to_have_count(0, timeout=PATIENCE_MS)
     hands.sees_no_traceback(page)
 
 

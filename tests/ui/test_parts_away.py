@@ -1,9 +1,13 @@
 """A part goes away: one clear sentence, the rest goes on, and it comes back by itself."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from steerboard.store.store import Store
 from tests.ui.bad_pictures import pattern, saved
 from tests.ui.person import Person
 from tests.ui.stage import Stage
@@ -56,3 +60,28 @@ def test_an_upload_needs_no_job_door(visit: Visit, services: Stage) -> None:
         assert someone.answer()
         someone.until(lambda: bool(someone.features()))
     someone.until(someone.ranked)
+
+
+def test_a_database_that_is_away_is_one_sentence(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEERBOARD_STORE", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    someone = visit()
+    (sentence,) = someone.warned()
+    assert "session database does not answer" in sentence
+
+
+def test_steps_are_kept_while_the_database_does_not_answer(visit: Visit, tmp_path: Path) -> None:
+    someone = visit()
+    someone.picks()
+    first = someone.features()[0]
+    path = tmp_path / "sessions.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        someone.moves(first, -0.5)
+        before = someone.changes()
+        assert before is not None
+    someone.page.run()
+    kinds = [e.kind for e in Store(f"sqlite:///{path}").events(someone.session())]
+    assert kinds[-2:] == ["move", "tested"]
+    assert visit(someone.session()).changes() == before
