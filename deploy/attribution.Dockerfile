@@ -14,5 +14,5 @@ COPY deploy/health.py ./
 RUN python -m compileall -q .
 USER steerboard
 EXPOSE 50052
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "health.py", "door"]
+HEALTHCHECK --interval=10s --timeout=15s --start-period=60s CMD ["python", "health.py", "door"]
 CMD ["python", "-m", "services.attribution", "door"]

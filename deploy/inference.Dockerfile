@@ -18,5 +18,5 @@ COPY deploy/health.py ./
 RUN python -m compileall -q .
 USER steerboard
 EXPOSE 50051
-HEALTHCHECK --interval=10s --timeout=10s --start-period=180s CMD ["python", "health.py", "inference"]
+HEALTHCHECK --interval=10s --timeout=15s --start-period=600s CMD ["python", "health.py", "inference"]
 CMD ["python", "-m", "services.inference"]

@@ -16,5 +16,5 @@ USER steerboard
 ENV STREAMLIT_SERVER_PORT=8501 STREAMLIT_SERVER_ADDRESS=0.0.0.0 STREAMLIT_SERVER_HEADLESS=true \
     STREAMLIT_SERVER_FILE_WATCHER_TYPE=none STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
 EXPOSE 8501
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "health.py", "ui"]
+HEALTHCHECK --interval=10s --timeout=15s --start-period=60s CMD ["python", "health.py", "ui"]
 CMD ["python", "-m", "streamlit", "run", "services/ui/app.py"]
