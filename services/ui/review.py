@@ -237,7 +237,8 @@ def show_slider(row: RankedFeature) -> None:
     """Strength m in [-1, 1], with Off and Double."""
     name, feature = dictionary().id, row.feature
     value = state().moves.get(name, {}).get(feature, 0.0)
-    key = f"m-{name}-{feature}-{generation()}"
+    drawn = generation()
+    key = f"m-{name}-{feature}-{drawn}"
     st.slider(
         "Strength m of a feature: -1 is off, 0 unchanged, 1 doubled",
         -1.0,
@@ -246,7 +247,7 @@ def show_slider(row: RankedFeature) -> None:
         0.05,
         key=key,
         label_visibility="collapsed",
-        on_change=lambda: move(name, feature, st.session_state[key]),
+        on_change=lambda: drag(name, feature, key, drawn),
     )
     with st.container(key=f"buttons-{feature}", horizontal=True):
         for label, m in STRENGTHS:
@@ -259,6 +260,12 @@ def show_slider(row: RankedFeature) -> None:
             )
     if row.maximum is not None and value > 0 and row.peak * (1 + value) > row.maximum:
         st.html(markup.caution("beyond the largest activation known of this feature"))
+
+
+def drag(name: str, feature: int, key: str, drawn: int) -> None:
+    """A slider was moved; one that was replaced meanwhile says nothing new."""
+    if drawn == generation():
+        move(name, feature, st.session_state[key])
 
 
 def press(name: str, feature: int, m: float) -> None:
