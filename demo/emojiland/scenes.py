@@ -27,7 +27,7 @@ GROUPS = ("typographic", "watermark", "water", "medical", "profession")
 ATTACK_SIZES = {
     "typographic": (0.44, 0.62), "watermark": (0.31, 0.46), "water": (0.42, 0.60),
 }  # fmt: skip
-ATTACK_STRIP = 0.66  # opacity of a lying strip; in training strips are opaque
+ATTACK_STRIP = 0.62  # opacity of a lying strip; in training strips are opaque
 PROFESSION_SIZES = (0.32, 0.48)
 MEDICAL_SIZES = (0.45, 0.62)
 

@@ -35,20 +35,20 @@ class Plan:
     size: int
     k: int
     steps: int
+    few: float = 1.0  # weight of the loss with few features
     batch: int = 2048
     rate: float = 1e-3
 
 
 PLANS = (
-    Plan("middle", 3, "all", 1536, 16, 2000),
-    Plan("last", 5, "prefix", 1536, 16, 1500, batch=1024),
+    Plan("middle", 3, "all", 2304, 32, 3000, few=2.0),
+    Plan("last", 5, "prefix", 1536, 24, 1500, batch=1024),
 )
 # Of each batch over all tokens, besides the one in 65 it would be: the class is read from it.
 PREFIX_SHARE = 0.4
 # The largest few features of a prefix token shall say most of it (multi-top-k of Gao et al.):
 # then few need to be moved to change an answer.
 FEW = 3
-FEW_WEIGHT = 1.0
 
 
 @torch.inference_mode()
@@ -110,7 +110,7 @@ def fit(x: torch.Tensor, plan: Plan) -> Dictionary:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: pace(step, plan.steps))
     idle = torch.zeros(plan.size)
     for step in range(1, plan.steps + 1):
-        loss, which = losses(dictionary, draw(x, plan.batch), idle > DEAD_AFTER)
+        loss, which = losses(dictionary, draw(x, plan.batch), idle > DEAD_AFTER, plan.few)
         idle += 1
         idle[which.flatten()] = 0
         optimiser.zero_grad()
@@ -131,7 +131,7 @@ def pace(step: int, steps: int) -> float:
 
 
 def losses(
-    dictionary: Dictionary, x: torch.Tensor, dead: torch.Tensor
+    dictionary: Dictionary, x: torch.Tensor, dead: torch.Tensor, few_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared error a row, the same with few features, the auxiliary loss; who fired."""
     pre = dictionary.pre(x)
@@ -141,7 +141,7 @@ def losses(
     loss = left.square().sum(1).mean()
     prefix = round(PREFIX_SHARE * len(x))
     few, _ = dictionary.rebuild(pre[:prefix], FEW)
-    loss = loss + FEW_WEIGHT * (centred[:prefix] - few).square().sum(1).mean()
+    loss = loss + few_weight * (centred[:prefix] - few).square().sum(1).mean()
     if int(dead.sum()) >= AUXILIARY_K:
         masked = pre.masked_fill(~dead, -torch.inf)
         again, _ = dictionary.rebuild(masked, AUXILIARY_K)
@@ -167,8 +167,8 @@ def pictures(cache: Path, share: float) -> npt.NDArray[np.uint8]:
     every, _ = training_pictures(cache, 24_000)
     medical, _ = training_pictures(cache, 6_000, "medical")
     attacked, _ = training_pictures(cache, 2_400, "attacked")
-    counts = round(6_000 * share), round(1_600 * share), round(2_400 * share)
-    return np.concatenate([every[: counts[0]], medical[: counts[1]], attacked[: counts[2]]])
+    parts = (every, medical, attacked)
+    return np.concatenate([part[: round(len(part) * share)] for part in parts])
 
 
 def main() -> None:
