@@ -68,7 +68,7 @@ def quality(info: ModelInfo, dictionary: DictionaryInfo) -> Iterator[Figure]:
     for q in dictionary.quality:
         name = f"{dictionary.id}, {q.tokens}"
         variance, each = q.explained_variance, q.per_dimension
-        yield Figure(f"{name}: explained variance", variance, f"{variance:.3f}", at_least=0.90)
+        yield Figure(f"{name}: explained variance", variance, f"{variance:.4f}", at_least=0.90)
         yield Figure(f"{name}: its mean over dimensions", each, f"{each:.3f}", at_least=0.75)
         yield Figure(f"{name}: L0", q.l0, f"{q.l0:.1f}", at_most=32)
 
