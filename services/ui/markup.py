@@ -117,12 +117,13 @@ def scored(title: str, score: float, largest: float, notes: Iterable[str], unit:
     )
 
 
-def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]]) -> str:
+def feature(numbers: str, heat: str, places: str, references: Sequence[tuple[str, str]]) -> str:
     """A row of the review.
 
     Args:
         numbers: What ``scored`` made.
         heat: Address of the heat map.
+        places: What the map leaves unsaid, in a few words.
         references: Address and tooltip of each reference image.
     """
     pictures = "".join(
@@ -135,7 +136,7 @@ def feature(numbers: str, heat: str, references: Sequence[tuple[str, str]]) -> s
     )
     figure = (
         f'<figure><img class="sb-heat" src="{heat}" alt="where the feature adds to the decision">'
-        "<figcaption>where it counts</figcaption></figure>"
+        f"<figcaption>{escape(places)}</figcaption></figure>"
     )
     return f'<div class="sb-row">{numbers}{figure}{shown}</div>'
 

@@ -212,9 +212,17 @@ def show_row(row: RankedFeature, data: bytes, largest: float, pictures: dict[str
         numbers = markup.scored(f"#{row.feature}", row.score, largest, facts(row))
         held = [(r, pictures[r.image]) for r in row.references if r.image in pictures]
         references = [reference(r, bytes_) for r, bytes_ in held]
-        seen.html(markup.feature(numbers, heat_map(data, row.heat, HEAT), references))
+        heat = heat_map(data, row.heat, HEAT)
+        seen.html(markup.feature(numbers, heat, places(row), references))
         with move_it:
             show_slider(row)
+
+
+def places(row: RankedFeature) -> str:
+    """How much of R lies on the picture's patches, which the heat map shows, and how much not."""
+    patches = sum(map(sum, row.heat))
+    rest = markup.change(row.score - patches)
+    return f"patches {markup.change(patches)}, class token {rest}"
 
 
 def facts(row: RankedFeature) -> list[str]:

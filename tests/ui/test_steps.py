@@ -1,6 +1,9 @@
 """The four steps by hand, against real services."""
 
+import re
 from collections.abc import Callable
+
+import pytest
 
 from tests.ui.person import Person
 
@@ -18,6 +21,16 @@ def test_a_picture_is_chosen_and_its_features_are_ranked(visit: Visit) -> None:
     assert text.count('alt="activation') >= 12 * 8
     for term in ("Error term", "Other features", "Bias"):
         assert term in text
+    scores = [number(n) for n in re.findall(r'sb-score \w+">(\S+) <em>R<', text)]
+    parts = re.findall(r"<figcaption>patches ([^<,]+), class token ([^<]+)<", text)
+    assert len(parts) == 12 <= len(scores)
+    for score, (patches, token) in zip(scores, parts, strict=False):
+        assert number(patches) + number(token) == pytest.approx(score, abs=0.011)
+
+
+def number(shown: str) -> float:
+    """As the page writes it, with a true minus."""
+    return float(shown.replace("−", "-"))
 
 
 def test_one_feature_off_is_predicted_and_measured(visit: Visit) -> None:
