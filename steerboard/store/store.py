@@ -176,10 +176,19 @@ def read(row: EventRow) -> Event:
     try:
         return EVENT.validate_python(json.loads(row.body))
     except ValidationError as error:
-        raise InvalidRequest(
-            f"event {row.place} of this session has schema {row.schema_number}, and this version"
-            f" reads up to {SCHEMA}: update Steerboard"
-        ) from error
+        raise InvalidRequest(f"event {row.place} of this session {wrong(row, error)}") from error
+
+
+def wrong(row: EventRow, error: ValidationError) -> str:
+    """Why an event cannot be read, and what to do."""
+    if row.schema_number > SCHEMA:
+        return (
+            f"has schema {row.schema_number}, and this version reads up to {SCHEMA}:"
+            " update Steerboard"
+        )
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"holds what cannot be ({place}: {first['msg']}): begin a new session"
 
 
 def utc(moment: datetime) -> datetime:

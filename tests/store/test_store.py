@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError, Unavailable
-from steerboard.store.events import FeatureMoved, PictureChosen, PromptsSet, Reset, fold
+from steerboard.store.events import SCHEMA, FeatureMoved, PictureChosen, PromptsSet, Reset, fold
 from steerboard.store.schema import revise
 from steerboard.store.store import Store, open_engine
 from steerboard.store.tables import Base, EventRow, SessionRow
@@ -293,21 +293,29 @@ def test_an_upload_stays_with_its_session(url: str) -> None:
     store.close()
 
 
-def test_an_event_of_a_later_version_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "schema", "said"),
+    [
+        ('{"kind": "dream"}', 9, r"event 0 .* schema 9.*update Steerboard"),
+        (
+            '{"kind": "move", "dictionary": "middle", "feature": 3, "m": 1e9}',
+            SCHEMA,
+            r"event 0 .*\bm: .*begin a new session",
+        ),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_named(
+    tmp_path: Path, body: str, schema: int, said: str
+) -> None:
     url = f"sqlite:///{tmp_path / 'later.sqlite'}"
     store = Store(url)
     session = store.open()
     engine = create_engine(url)
+    insert = text("INSERT INTO events VALUES (:s, 0, '2027-01-01', 'any', :body, :schema)")
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO events VALUES (:s, 0, '2027-01-01', 'dream',"
-                """ '{"kind": "dream"}', 9)"""
-            ),
-            {"s": session},
-        )
+        connection.execute(insert, {"s": session, "body": body, "schema": schema})
     engine.dispose()
-    with pytest.raises(InvalidRequest, match=r"event 0 .* schema 9"):
+    with pytest.raises(InvalidRequest, match=said):
         store.events(session)
     store.close()
 
