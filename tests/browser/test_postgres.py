@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from tests.browser import hands
 from tests.browser.postgres import postgres
@@ -36,7 +36,7 @@ def test_a_session_in_postgresql_outlives_the_page(
     hands.ranked(page)
     hands.turn_off(hands.rows(page).first)
     before = hands.changes(page)
-    with create_engine(url).connect() as database:
+    with create_engine(url, poolclass=NullPool).connect() as database:
         kinds = list(database.scalars(text("SELECT kind FROM events ORDER BY place")))
         assert kinds[0] == "upload" and {"reviewed", "move", "tested"} <= set(kinds)
         assert database.scalar(text("SELECT length(data) FROM uploads")) == file.stat().st_size
