@@ -23,7 +23,7 @@ def demo(
         Path | None, typer.Option("--json", help="write the table there too")
     ] = None,
     ui_port: Annotated[int, typer.Option(help="port of the page")] = 8501,
-    port_base: Annotated[int, typer.Option(help="inference there, jobs next; 0: free ports")] = 0,
+    port_base: Annotated[int, typer.Option(help="inference there, jobs next")] = 0,
     browser: Annotated[bool, typer.Option(help="open the page when it is up")] = True,
     folder: Annotated[Path, typer.Option(help="logs, sessions and Redis files")] = Path(
         ".steerboard"

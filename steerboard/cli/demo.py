@@ -21,6 +21,7 @@ from steerboard.cli.redis_servers import Server
 from steerboard.spec.errors import NotFound, SteerboardError
 
 PYTHON = sys.executable
+USUAL_PORT = 50051
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,11 @@ def require(config: Path) -> None:
         )
 
 
+def usual_ports() -> int:
+    """The services' own ports, so that every example works as it stands; 0 where they are taken."""
+    return 0 if listening(USUAL_PORT) or listening(USUAL_PORT + 1) else USUAL_PORT
+
+
 def run_demo(config: Path, folder: Path, ui_port: int, base: int = 0, browser: bool = True) -> int:
     """Start everything, say where the page is, and stay until Ctrl-C or until a part dies."""
     console = Console()
@@ -159,7 +165,7 @@ def run_demo(config: Path, folder: Path, ui_port: int, base: int = 0, browser: b
         )
         return 1
     began = time.monotonic()
-    children, at = plan(config, folder, ui_port, True, base)
+    children, at = plan(config, folder, ui_port, True, base or usual_ports())
     try:
         with House(folder / "logs", console) as house:
             for child in children:

@@ -5,8 +5,9 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +91,10 @@ class House:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with undisturbed():
+            self._stop()
+
+    def _stop(self) -> None:
         for _, process in reversed(self._running):
             send(process, signal.SIGTERM)
         limit = time.monotonic() + STOP_S
@@ -98,6 +103,19 @@ class House:
                 process.wait(max(0.1, limit - time.monotonic()))
             send(process, signal.SIGKILL)
             process.wait()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within: a second Ctrl-C changes nothing, so that no child is left behind."""
+    own = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if own else ()
+    before = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

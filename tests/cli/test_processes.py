@@ -1,4 +1,7 @@
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,34 @@ def test_leaving_stops_every_child(tmp_path: Path) -> None:
         ((_, process),) = house._running
         assert process.poll() is None
     assert process.poll() is not None
+
+
+SLOW_TO_END = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit()))
+open(sys.argv[1], "w").close()
+time.sleep(60)
+"""
+
+
+def test_a_second_ctrl_c_leaves_no_child_behind(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    child = Child("slow", (sys.executable, "-c", SLOW_TO_END, str(ready)), {}, ready.exists)
+    again = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    house = House(tmp_path, Console(quiet=True))
+    try:
+        with house:
+            house.start(child)
+            house.wait()
+            again.start()
+    except KeyboardInterrupt:
+        pytest.fail("stopping was interrupted")
+    finally:
+        again.join()
+        ((_, process),) = house._running
+        left = process.poll() is None
+        process.kill()
+    assert not left
 
 
 def test_an_unknown_service_is_refused() -> None:
