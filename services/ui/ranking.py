@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from services.ui.backend import AWAY, backend
+from steerboard.analysis.review import question, reviewed
 from steerboard.api.jobs_client import JobClient
-from steerboard.spec.answers import Attribution
 from steerboard.spec.catalogue import FeatureCard
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import Internal, SteerboardError
-from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus, RankedFeature
-from steerboard.spec.requests import Attribute, Encoded
+from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus
 
 _LOG = logging.getLogger(__name__)
 GLANCE_S = 0.4  # a ranking that is there already is shown at once
@@ -140,55 +139,16 @@ def own_scores(ranking: Ranking, data: bytes) -> AttributeResult:
     """The runner's scores for the same question, asked once; raises a SteerboardError."""
     if ranking.stand_in is None:
         spec = ranking.spec
-        request = Attribute(
-            model=spec.model,
-            images=(Encoded(data=data),),
-            classifier=spec.classifier,
-            dictionary=spec.dictionary,
-            targets=(spec.target,),
-            method=spec.method,
-            top_k=spec.top_k,
-            maps=True,
-        )
-        (found,) = backend().runner.attribute(request).one()
-        known = known_features(spec.dictionary, found.features.tolist())
-        ranking.stand_in = ranked(found, known, spec.references)
+        answer = backend().runner.attribute(question(spec, data))
+        (found,) = answer.one()
+        cards = known_features(spec.dictionary, found.features.tolist())
+        ranking.stand_in = reviewed(found, cards, spec.references, answer.provenance)
     return ranking.stand_in
 
 
-def known_features(dictionary: str, features: Sequence[int]) -> dict[int, FeatureCard]:
+def known_features(dictionary: str, features: Sequence[int]) -> tuple[FeatureCard, ...]:
     """Cards from the library, which may answer while the workers do not; none where it is away."""
     try:
-        return {c.feature: c for c in backend().library.features(dictionary, features)}
+        return tuple(backend().library.features(dictionary, features))
     except SteerboardError:
-        return {}
-
-
-def ranked(found: Attribution, known: dict[int, FeatureCard], references: int) -> AttributeResult:
-    """An attribution as a job would have answered, without the exact checks."""
-    rows = []
-    for i, feature in enumerate(found.features.tolist()):
-        card = known.get(feature)
-        rows.append(
-            RankedFeature(
-                feature=feature,
-                score=float(found.scores[i]),
-                activation=float(found.activations[i]),
-                peak=float(found.peaks[i]),
-                heat=tuple(map(tuple, found.maps[i].tolist())),
-                firing_rate=card.firing_rate if card else None,
-                maximum=card.maximum if card else None,
-                references=card.references[:references] if card else (),
-            )
-        )
-    return AttributeResult(
-        index=found.target.index,
-        against=found.target.against,
-        value=found.value,
-        features=tuple(rows),
-        rest=found.rest,
-        error=found.error,
-        bias=found.bias,
-        total=found.total,
-        provenance={},
-    )
+        return ()

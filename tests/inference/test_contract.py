@@ -48,7 +48,9 @@ def calls(images):
     return {
         "predict": sb.Predict(**asked, classifier=PROMPTS),
         "steer": steer(images, sb.SteerSet(), OFF, targets=(sb.Margin(), sb.Logit(index=2))),
-        "attribute": sb.Attribute(**asked, classifier=PROMPTS, dictionary="middle", maps=True),
+        "attribute": sb.Attribute(
+            **asked, classifier=PROMPTS, dictionary="middle", maps=True, steer=OFF
+        ),
         "encode": sb.Encode(**asked, dictionary="middle"),
         "embed": sb.Embed(**asked),
     }

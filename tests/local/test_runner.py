@@ -326,6 +326,9 @@ def test_a_steer_set_that_does_not_fit_is_refused(
     with pytest.raises(error) as caught:
         runner.steer(asked(tiny_images[:1], SteerSet(edits=edits)))
     assert type(caught.value) is error and caught.value.field == field  # type: ignore[attr-defined]
+    with pytest.raises(error) as caught:
+        runner.attribute(explained(tiny_images[0], "middle", SteerSet(edits=edits)))
+    assert caught.value.field == field.replace("steer_sets[0]", "steer")  # type: ignore[attr-defined]
 
 
 def test_disjoint_masks_of_one_unit_do_not_overlap(
