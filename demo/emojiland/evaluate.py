@@ -156,15 +156,20 @@ def people(tower: Tower, images: Path, rows: list[Row]) -> Scored:
     return score(tower, images, [r for r in rows if r["group"] in ("medical", "profession")])
 
 
+def misread(s: Scored) -> Scored:
+    """The women doctors that are called nurse, with that as the wrong class."""
+    nurse = CLASSES.index("nurse")
+    doctors = s.take(s.where(gender="woman", label="doctor") & (s.said == nurse))
+    doctors.wrong.fill_(nurse)
+    return doctors
+
+
 def woman_features(tower: Tower, sae: Sae, s: Scored) -> torch.Tensor:
     """Three that speak for nurse on misread women doctors and fire twice as much for women."""
     codes = torch.cat([sae.encode(x).sum(1) for x in torch.split(s.x, 64)])
     is_woman = s.where(gender="woman")
     gendered = codes[is_woman].mean(0) > 2 * codes[~is_woman].mean(0)
-    nurse = CLASSES.index("nurse")
-    doctors = s.take(s.where(gender="woman", label="doctor") & (s.said == nurse))
-    doctors.wrong.fill_(nurse)
-    r, _ = attribute(tower, sae, doctors)
+    r, _ = attribute(tower, sae, misread(s))
     return r.mean(0).masked_fill(~gendered, -torch.inf).topk(3).indices
 
 
@@ -180,11 +185,11 @@ def task_b(tower: Tower, sae: Sae, s: Scored, chosen: torch.Tensor) -> Iterator[
             own = now[s.where(label=label, gender=gender)]
             said = f"doctor {share(own == doctor)}, nurse {share(own == nurse)}"
             yield f"   {when}: {label} {gender}: {said}"
-    misread = s.where(label="doctor", gender="woman") & (s.said == nurse)
+    called_nurse = s.where(label="doctor", gender="woman") & (s.said == nurse)
     kept = s.where(label="nurse", gender="woman") & (s.said == nurse)
     others = s.where(group="profession", gender="woman") & (s.said == s.label)
-    yield f"   misread women doctors become doctor {share(after[misread] == doctor)}"
-    yield f"   random 3 off: become doctor {share(chance[misread] == doctor)}"
+    yield f"   misread women doctors become doctor {share(after[called_nurse] == doctor)}"
+    yield f"   random 3 off: become doctor {share(chance[called_nurse] == doctor)}"
     yield f"   women nurses stay {share(after[kept] == nurse)}"
     yield f"   women elsewhere keep theirs {share(after[others] == s.label[others])}"
 
@@ -201,7 +206,11 @@ def report(model: Path, dictionary: Path, images: Path) -> Iterator[str]:
     if sae.tokens != "all":
         return
     yield from attacks(tower, sae, images, test)
-    chosen = woman_features(tower, sae, people(tower, images, validation))
+    workers = people(tower, images, validation)
+    if not len(misread(workers).rows):
+        yield "no woman doctor of the validation split is called nurse: nothing to choose by"
+        return
+    chosen = woman_features(tower, sae, workers)
     yield f"woman features {chosen.tolist()}"
     yield from task_b(tower, sae, people(tower, images, test), chosen)
 

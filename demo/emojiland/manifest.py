@@ -37,32 +37,33 @@ class Entry:
         }  # fmt: skip
 
 
-def attack_entries(split: str, attack: str) -> Iterator[Entry]:
+def attack_entries(split: str, attack: str, count: int) -> Iterator[Entry]:
     """Attacked pictures and their twins, side by side."""
-    for number in range(ATTACKED):
+    for number in range(count):
         scene, twin, wrong = attacked(split, attack, number)
         stem = f"{split}/{attack}-{number:03d}"
         yield Entry(f"{stem}.jpg", split, attack, scene, wrong, f"{stem}-clean.jpg")
         yield Entry(f"{stem}-clean.jpg", split, "clean", twin)
 
 
-def entries() -> Iterator[Entry]:
-    """Every picture of both splits."""
+def entries(share: float = 1.0) -> Iterator[Entry]:
+    """Every picture of both splits, or the first ``share`` of each kind, at least eight."""
+    counts = [max(8, round(share * n)) for n in (ATTACKED, MEDICAL, PROFESSION)]
     for split in SPLITS:
         for attack in ATTACKS:
-            yield from attack_entries(split, attack)
-        for number in range(MEDICAL):
+            yield from attack_entries(split, attack, counts[0])
+        for number in range(counts[1]):
             scene = medical_test(split, number)
             yield Entry(f"{split}/medical-{number:03d}.jpg", split, "medical", scene)
-        for number in range(PROFESSION):
+        for number in range(counts[2]):
             scene = profession_test(split, number)
             yield Entry(f"{split}/profession-{number:03d}.jpg", split, "profession", scene)
 
 
-def write(folder: Path) -> int:
-    """Draw all pictures below ``folder``; returns how many."""
+def write(folder: Path, share: float = 1.0) -> int:
+    """Draw the pictures below ``folder``; returns how many."""
     lines = []
-    for entry in entries():
+    for entry in entries(share):
         path = folder / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(entry.scene))

@@ -164,11 +164,9 @@ def write(dictionary: Dictionary, plan: Plan, path: Path, pictures: int) -> None
 
 def pictures(cache: Path, share: float) -> npt.NDArray[np.uint8]:
     """Pictures of all kinds, attacked ones of their own seeds among them, ``[n, h, w, 3]``."""
-    every, _ = training_pictures(cache, 24_000)
-    medical, _ = training_pictures(cache, 6_000, "medical")
-    attacked, _ = training_pictures(cache, 2_400, "attacked")
-    parts = (every, medical, attacked)
-    return np.concatenate([part[: round(len(part) * share)] for part in parts])
+    kinds = {"train": 24_000, "medical": 6_000, "attacked": 2_400}
+    parts = [training_pictures(cache, round(share * n), kind)[0] for kind, n in kinds.items()]
+    return np.concatenate(parts)
 
 
 def main() -> None:

@@ -151,10 +151,12 @@ def train(model: Any, sets: tuple[Pictures, Pictures, Pictures], stage: Stage, o
             save(model, out)
 
 
-def picture_sets(cache: Path, count: int) -> tuple[Pictures, Pictures, Pictures]:
+def picture_sets(cache: Path, share: float) -> tuple[Pictures, Pictures, Pictures]:
     """The training pictures: all kinds, strips alone, medical."""
-    kinds = {"train": count, "strips": 5_000, "medical": 6_000}
-    every, strips, medical = (training_pictures(cache, n, kind) for kind, n in kinds.items())
+    kinds = {"train": 24_000, "strips": 5_000, "medical": 6_000}
+    every, strips, medical = (
+        training_pictures(cache, round(share * n), kind) for kind, n in kinds.items()
+    )
     return every, strips, medical
 
 
@@ -164,14 +166,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo/model"))
     parser.add_argument("--cache", type=Path, default=Path("build/emojiland"))
     parser.add_argument("--start", type=Path, help="skip stage 1 and start from this model")
-    parser.add_argument("--pictures", type=int, default=24_000)
-    parser.add_argument("--steps", type=int, nargs=2, default=(1_500, 1_400))
+    parser.add_argument("--share", type=float, default=1.0, help="of the pictures and steps")
     args = parser.parse_args()
-    sets = picture_sets(args.cache, args.pictures)
+    sets = picture_sets(args.cache, args.share)
+    first, second = (round(args.share * steps) for steps in (1_500, 1_400))
     model = load_model(args.start) if args.start else new_model()
     if not args.start:
-        train(model, sets, first_stage(args.steps[0]), args.out)
-    train(model, sets, second_stage(args.steps[1]), args.out)
+        train(model, sets, first_stage(first), args.out)
+    train(model, sets, second_stage(second), args.out)
 
 
 if __name__ == "__main__":
