@@ -258,7 +258,7 @@ def test_whatever_is_batched_together_each_caller_gets_its_own(house, tiny_image
                 shared.append(answer.timing.batch_rows > own)
 
     each_its_own()
-    assert sum(shared) > 10
+    assert any(shared)
 
 
 def test_the_steered_rows_of_one_caller_are_not_those_of_another(house, tiny_images):
