@@ -41,7 +41,7 @@ class Plan:
 
 
 PLANS = (
-    Plan("middle", 3, "all", 2304, 32, 3000, few=2.0),
+    Plan("middle", 3, "all", 2304, 32, 3600, few=2.0),
     Plan("last", 5, "prefix", 1536, 24, 1500, batch=1024),
 )
 # Of each batch over all tokens, besides the one in 65 it would be: the class is read from it.
