@@ -1,38 +1,58 @@
-"""Our own file: safetensors whose metadata holds a JSON header with a schema number."""
+"""Our own file: safetensors whose metadata holds a JSON header with a schema number.
+
+Schema 1 knew relu, jumprelu, topk and batchtopk; schema 2 has the other kinds, the soft cap, the
+groups, how the gate is to judge, and where the dictionary came from. Both are read, 2 is written.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from steerboard.dictionary.sae import Architecture, Normalize, Sae
+from steerboard.dictionary.sae import COMPETING, THRESHOLDED, Architecture, Normalize, Sae
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import DictionaryMisfit, NotFound
 
 KEY = "steerboard.dictionary"
+Fact = str | int | float | bool
+Gate = Literal["explained_variance", "cosine"]
 
 
 class Header(Spec):
-    """What the file says about its tensors."""
+    """What the file says about its tensors.
 
-    schema_: Literal[1] = 1
+    ``gate`` is what the dictionary is judged by when it is loaded: one trained on the direction of
+    activations (cosine) does not rebuild their length. ``source`` names the format that it was
+    read from, ``facts`` hold what that format says beyond the mathematics.
+    """
+
+    schema_: Literal[1, 2] = 2
     architecture: Architecture
     k: int = 0
     signed: bool = False
     subtract_bias: bool = True
     normalize: Normalize = "none"
+    softcap: float = 0.0
+    groups: tuple[int, ...] = ()
     site: str
     tokens: TokenSet
     d_in: int
     d_sae: int
-    training: dict[str, str | int | float] = {}  # noqa: RUF012  (pydantic copies it)
+    gate: Gate = "explained_variance"
+    source: str = "steerboard"
+    facts: dict[str, Fact] = {}  # noqa: RUF012  (pydantic copies it)
+    training: dict[str, str | int | float] = {}  # noqa: RUF012
+
+
+WORDS = ("architecture", "k", "signed", "subtract_bias", "normalize", "softcap", "groups", "tokens")
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,15 @@ class DictionaryFile:
     header: Header
     sae: Sae
     fingerprint: str
+
+
+def is_native(path: Path) -> bool:
+    """Whether a file is one of ours."""
+    try:
+        with safe_open(path, "pt") as file:
+            return KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def read(path: Path) -> DictionaryFile:
@@ -63,31 +92,43 @@ def read(path: Path) -> DictionaryFile:
             f"{path.name} is no dictionary of Steerboard's own format: {error}"
         ) from error
     check_shapes(path.name, header, tensors)
-    sae = Sae(
-        **tensors,
-        architecture=header.architecture,
-        k=header.k,
-        signed=header.signed,
-        subtract_bias=header.subtract_bias,
-        normalize=header.normalize,
-        tokens=header.tokens,
-    )
+    words: dict[str, Any] = {word: getattr(header, word) for word in WORDS}
+    sae = Sae(**tensors, **words)
     return DictionaryFile(header, sae, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def parse_header(text: str) -> Header:
     """The JSON text to a header; ``schema`` is spelled ``schema_`` in Python."""
     record = json.loads(text)
+    if not isinstance(record, dict) or record.get("schema") not in (1, 2):
+        raise ValueError("its header has no schema number that this version reads (1 or 2)")
     record["schema_"] = record.pop("schema")
     return Header.model_validate(record)
 
 
-def check_shapes(name: str, header: Header, tensors: dict[str, torch.Tensor]) -> None:
-    """Every tensor there, of the right shape, and finite."""
+def expected_shapes(header: Header) -> dict[str, tuple[int, ...]]:
+    """The tensors that a header promises."""
     d, f = header.d_in, header.d_sae
-    want = {"W_enc": (d, f), "b_enc": (f,), "W_dec": (f, d), "b_dec": (d,)}
-    if header.architecture in ("jumprelu", "batchtopk"):
+    want: dict[str, tuple[int, ...]] = {
+        "W_enc": (d, f),
+        "b_enc": (f,),
+        "W_dec": (f, d),
+        "b_dec": (d,),
+    }
+    if header.architecture in THRESHOLDED:
         want["threshold"] = (f,)
+    if header.architecture == "gated":
+        want |= {"gain": (f,), "b_mag": (f,)}
+    return want
+
+
+def check_shapes(name: str, header: Header, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Every tensor there, of the right shape, and finite; words that go together.
+
+    Raises:
+        DictionaryMisfit: One sentence that names the file and what is wrong in it.
+    """
+    want = expected_shapes(header)
     if set(tensors) != set(want):
         raise DictionaryMisfit(f"{name} holds tensors {sorted(tensors)}, not {sorted(want)}")
     for key, shape in want.items():
@@ -97,29 +138,57 @@ def check_shapes(name: str, header: Header, tensors: dict[str, torch.Tensor]) ->
             )
         if not torch.isfinite(tensors[key]).all():
             raise DictionaryMisfit(f"{name}: {key} holds NaN or infinity")
-    if header.architecture == "topk" and not 0 < header.k <= f:
-        raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {f}")
+    if header.architecture in COMPETING and not 0 < header.k <= header.d_sae:
+        raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {header.d_sae}")
+    if header.architecture == "groupmax" and header.d_sae % header.k:
+        raise DictionaryMisfit(f"{name}: {header.d_sae} features are not {header.k} equal groups")
+    if header.groups and sum(header.groups) != header.d_sae:
+        raise DictionaryMisfit(
+            f"{name}: groups {header.groups} do not add up to {header.d_sae} features"
+        )
+
+
+def describe(
+    sae: Sae,
+    site: str,
+    *,
+    gate: Gate = "explained_variance",
+    source: str = "steerboard",
+    facts: Mapping[str, Fact] | None = None,
+    training: Mapping[str, str | int | float] | None = None,
+) -> Header:
+    """The header of a dictionary."""
+    words: dict[str, Any] = {word: getattr(sae, word) for word in WORDS}
+    return Header(
+        **words,
+        site=site,
+        d_in=sae.W_enc.shape[0],
+        d_sae=sae.size,
+        gate=gate,
+        source=source,
+        facts=dict(facts or {}),
+        training=dict(training or {}),
+    )
 
 
 def write(
-    path: Path, sae: Sae, site: str, training: dict[str, str | int | float] | None = None
+    path: Path,
+    sae: Sae,
+    site: str,
+    training: Mapping[str, str | int | float] | None = None,
+    *,
+    gate: Gate = "explained_variance",
+    source: str = "steerboard",
+    facts: Mapping[str, Fact] | None = None,
 ) -> None:
     """Save ``sae`` so that ``read`` gives it back."""
-    header = Header(
-        architecture=sae.architecture,
-        k=sae.k,
-        signed=sae.signed,
-        subtract_bias=sae.subtract_bias,
-        normalize=sae.normalize,
-        site=site,
-        tokens=sae.tokens,
-        d_in=sae.W_enc.shape[0],
-        d_sae=sae.size,
-        training=training or {},
-    )
-    record = header.model_dump(mode="json")
+    header = describe(sae, site, gate=gate, source=source, facts=facts, training=training)
+    save(path, header, sae)
+
+
+def save(path: Path, header: Header, sae: Sae) -> None:
+    """Save ``sae`` under a header that is already written."""
+    record = header.model_dump(mode="json") | {"schema_": 2}
     record["schema"] = record.pop("schema_")
-    tensors = {"W_enc": sae.W_enc, "b_enc": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_dec}
-    if sae.threshold is not None:
-        tensors["threshold"] = sae.threshold
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path, {KEY: json.dumps(record)})
+    tensors = {name: tensor.contiguous() for name, tensor in sae.tensors().items()}
+    save_file(tensors, path, {KEY: json.dumps(record)})

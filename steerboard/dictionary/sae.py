@@ -1,21 +1,30 @@
-"""A sparse autoencoder as five tensors and a few words.
+"""A sparse autoencoder as a few tensors and a few words.
 
     x' = n(x);  p = (x' - b_dec) W_enc + b_enc;  z = act(p);  x_hat = n^-1(z W_dec + b_dec)
 
-Shapes: ``x [.., d]``, ``z [.., f]``, ``W_enc [d, f]``, ``W_dec [f, d]``.
+Shapes: ``x [.., d]``, ``z [.., f]``, ``W_enc [d, f]``, ``W_dec [f, d]``. Whatever a file holds
+besides (decoder norms, scaling factors, a fixed mean and scale of the input) is folded into these
+before a dictionary gets here, so that ``W_dec[f]`` is ``d x_hat / d z_f`` in normalised units.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from steerboard.spec.capabilities import TokenSet
 
-Architecture = Literal["relu", "jumprelu", "topk", "batchtopk"]
+Architecture = Literal[
+    "relu", "tanh-relu", "jumprelu", "batchtopk", "gated", "topk", "abstopk", "groupmax"
+]
 Normalize = Literal["none", "layer_norm", "constant_norm_rescale"]
+# Kinds where the other features decide whether one is kept.
+COMPETING = ("topk", "abstopk", "groupmax")
+THRESHOLDED = ("jumprelu", "batchtopk")
 LAYER_NORM_EPS = 1e-5  # added to the standard deviation, as SAELens and Prisma do
+TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "gain", "b_mag")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +32,13 @@ class Sae:
     """A dictionary in memory.
 
     ``threshold [f]`` belongs to jumprelu and batchtopk (trained over a batch, but used with the
-    threshold found in training, so that a token never depends on its neighbours), ``k`` to topk;
-    with ``signed`` the k largest values are kept as they are, without ReLU. ``subtract_bias``
-    says whether b_dec is taken off the input.
+    threshold found in training, so that a token never depends on its neighbours); ``k`` to topk,
+    abstopk (the k largest by magnitude) and groupmax (the largest of each of k equal groups);
+    with ``signed`` what is kept is kept as it is, without ReLU. ``gain [f]`` and ``b_mag [f]``
+    belong to gated, whose gate is ``p > 0`` and whose value is ``relu(gain (p - b_enc) + b_mag)``.
+    ``softcap`` c, where it is not 0, makes ``c tanh(z / c)`` of a code. ``groups`` are the sizes of
+    a Matryoshka dictionary's nested parts, a fact only: it decodes as its last prefix, which is all
+    of it. ``subtract_bias`` says whether b_dec is taken off the input.
     """
 
     W_enc: Tensor
@@ -39,6 +52,10 @@ class Sae:
     subtract_bias: bool = True
     normalize: Normalize = "none"
     tokens: TokenSet = "all"
+    gain: Tensor | None = None
+    b_mag: Tensor | None = None
+    softcap: float = 0.0
+    groups: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -48,7 +65,17 @@ class Sae:
     @property
     def pointwise(self) -> bool:
         """Whether a feature's activation needs its own encoder column only."""
-        return self.architecture != "topk"
+        return self.architecture not in COMPETING
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that this kind has, by name."""
+        held = {name: getattr(self, name) for name in TENSORS}
+        return {name: tensor for name, tensor in held.items() if tensor is not None}
+
+    def to(self, where: torch.device | torch.dtype | str) -> "Sae":
+        """The same dictionary on another device or in another precision."""
+        moved: dict[str, Any] = {name: held.to(where) for name, held in self.tensors().items()}
+        return replace(self, **moved)
 
     def scale(self, x: Tensor) -> Tensor:
         """What one unit of normalised space is at each token, ``[.., 1]``."""
@@ -71,15 +98,25 @@ class Sae:
 
     def encode(self, x: Tensor) -> Tensor:
         """The code ``[.., f]`` of ``x [.., d]``."""
-        if self.architecture == "topk":
+        if not self.pointwise:
             values, which = self.kept(x)
             return x.new_zeros(*x.shape[:-1], self.size).scatter(-1, which, values)
-        return self._activate(self._input(x) @ self.W_enc + self.b_enc, self.threshold)
+        return self._activate(self._input(x) @ self.W_enc + self.b_enc, lambda own: own)
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Values and features ``[.., k]`` that a top-k kind keeps of ``x [.., d]``."""
-        values, which = (self._input(x) @ self.W_enc + self.b_enc).topk(self.k, dim=-1)
-        return (values if self.signed else values.relu()), which
+        """Values and features ``[.., k]`` that a competing kind keeps of ``x [.., d]``."""
+        values, which = self._choose(self._input(x) @ self.W_enc + self.b_enc)
+        return self._capped(values if self.signed else values.relu()), which
+
+    def _choose(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        if self.architecture == "abstopk":
+            which = p.abs().topk(self.k, dim=-1).indices
+            return p.gather(-1, which), which
+        if self.architecture == "groupmax":
+            values, inside = p.unflatten(-1, (self.k, -1)).max(-1)
+            return values, inside + torch.arange(0, self.size, self.size // self.k, device=p.device)
+        values, which = p.topk(self.k, dim=-1)
+        return values, which
 
     def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
         """Activations ``[n, t]`` of one feature a row: ``x [n, t, d]``, ``features [n]``.
@@ -90,14 +127,22 @@ class Sae:
             index = features[:, None, None].expand(-1, x.shape[1], 1)
             return self.encode(x).gather(2, index)[..., 0]
         p = torch.einsum("ntd,dn->nt", self._input(x), self.W_enc[:, features])
-        threshold = None if self.threshold is None else self.threshold[features, None]
-        return self._activate(p + self.b_enc[features, None], threshold)
+        return self._activate(p + self.b_enc[features, None], lambda own: own[features, None])
 
-    def _activate(self, p: Tensor, threshold: Tensor | None) -> Tensor:
-        if self.architecture in ("jumprelu", "batchtopk"):
-            assert threshold is not None
-            return p.relu() * (p > threshold)
-        return p.relu()
+    def _activate(self, p: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Code of pre-activations; ``of`` picks what a vector ``[f]`` holds for the units of p."""
+        z = p.relu()
+        if self.threshold is not None and self.architecture in THRESHOLDED:
+            z = z * (p > of(self.threshold))
+        elif self.architecture == "gated":
+            assert self.gain is not None and self.b_mag is not None
+            z = (p > 0) * (of(self.gain) * (p - of(self.b_enc)) + of(self.b_mag)).relu()
+        elif self.architecture == "tanh-relu":
+            z = z.tanh()
+        return self._capped(z)
+
+    def _capped(self, z: Tensor) -> Tensor:
+        return self.softcap * (z / self.softcap).tanh() if self.softcap else z
 
     def decode(self, z: Tensor, x: Tensor) -> Tensor:
         """``x_hat [.., d]`` in the units of ``x``, whose normalisation it takes."""

@@ -44,6 +44,9 @@ class ReferenceDictionary:
     subtract_bias: bool = True
     normalize: str = "none"
     tokens: str = "all"
+    gain: Array | None = None
+    b_mag: Array | None = None
+    softcap: float = 0.0
 
     def spread(self, x: Array) -> float:
         """What one unit of normalised space is for this token ``[d]``."""
@@ -58,15 +61,34 @@ class ReferenceDictionary:
         centre = x.mean() if self.normalize == "layer_norm" else 0.0
         normal = (x - centre) / self.spread(x)
         p = (normal - self.b_dec * self.subtract_bias) @ self.W_enc + self.b_enc
-        if self.architecture == "topk":
-            kept = np.zeros_like(p)
-            largest = np.argsort(-p, kind="stable")[: self.k]
-            kept[largest] = p[largest] if self.signed else np.maximum(p[largest], 0)
+        z = self.activated(p)
+        return self.softcap * np.tanh(z / self.softcap) if self.softcap else z
+
+    def activated(self, p: Array) -> Array:
+        """The code ``[f]`` of pre-activations ``[f]``, before any soft cap."""
+        if self.architecture in ("topk", "abstopk", "groupmax"):
+            kept, which = np.zeros_like(p), self.chosen(p)
+            kept[which] = p[which] if self.signed else np.maximum(p[which], 0)
             return kept
         if self.architecture in ("jumprelu", "batchtopk"):
             assert self.threshold is not None
             return np.where(p > self.threshold, np.maximum(p, 0), 0)
-        return np.maximum(p, 0)
+        if self.architecture == "gated":
+            assert self.gain is not None and self.b_mag is not None
+            value = self.gain * (p - self.b_enc) + self.b_mag
+            return np.where(p > 0, np.maximum(value, 0), 0)
+        positive = np.maximum(p, 0)
+        return np.tanh(positive) if self.architecture == "tanh-relu" else positive
+
+    def chosen(self, p: Array) -> npt.NDArray[np.int64]:
+        """Which features ``[k]`` a kind that compares them keeps."""
+        if self.architecture == "groupmax":
+            size = len(p) // self.k
+            return np.array(
+                [g * size + p[g * size : (g + 1) * size].argmax() for g in range(self.k)]
+            )
+        size_of = np.abs(p) if self.architecture == "abstopk" else p
+        return np.argsort(-size_of, kind="stable")[: self.k]
 
 
 @dataclass(frozen=True)

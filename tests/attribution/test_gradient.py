@@ -12,6 +12,15 @@ KINDS = [
     {"normalize": "layer_norm"},
     {"normalize": "constant_norm_rescale"},
     {"architecture": "topk", "k": 5, "signed": True},
+    {"architecture": "abstopk", "k": 5, "signed": True, "normalize": "layer_norm"},
+    {"architecture": "groupmax", "k": 4},
+    {"architecture": "tanh-relu"},
+    {"architecture": "topk", "k": 5, "softcap": 1.5},
+    {
+        "architecture": "gated",
+        "gain": torch.linspace(0.5, 2, 20, dtype=torch.float64),
+        "b_mag": torch.linspace(-0.5, 0.5, 20, dtype=torch.float64),
+    },
 ]
 
 

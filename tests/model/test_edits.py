@@ -49,8 +49,25 @@ KINDS = {
     "batch": {"architecture": "batchtopk", "threshold": np.full(SIZE, 1.1)},
     "layer_norm": {"architecture": "relu", "normalize": "layer_norm"},
     "rescale": {"architecture": "topk", "k": 8, "normalize": "constant_norm_rescale"},
+    "tanh": {"architecture": "tanh-relu"},
+    "gated": {
+        "architecture": "gated",
+        "gain": np.linspace(0.5, 2, SIZE),
+        "b_mag": np.linspace(-0.5, 0.5, SIZE),
+    },
+    "abstopk": {"architecture": "abstopk", "k": 6, "signed": True, "normalize": "layer_norm"},
+    "groupmax": {"architecture": "groupmax", "k": 5},
+    "capped": {"architecture": "topk", "k": 9, "softcap": 1.5},
+    "matryoshka": {
+        "architecture": "batchtopk",
+        "threshold": np.full(SIZE, 0.9),
+        "groups": (10, SIZE - 10),
+    },
 }
-REFERENCE = {n: ReferenceDictionary(**arrays(i), **k) for i, (n, k) in enumerate(KINDS.items())}
+REFERENCE = {
+    n: ReferenceDictionary(**arrays(i), **{w: v for w, v in kind.items() if w != "groups"})
+    for i, (n, kind) in enumerate(KINDS.items())
+}
 BOOKS = {
     n: Sae(
         **{k: torch.from_numpy(v) for k, v in arrays(i).items()},
