@@ -13,7 +13,7 @@ from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.served import ServedModel, describe_site
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.load import LoadedModel
-from steerboard.model.tower import Tower, site_names
+from steerboard.model.towers import read_tower
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo
 from steerboard.spec.digest import digest
 
@@ -36,7 +36,7 @@ def load(architecture: str) -> LoadedModel:
     clip = clip.float().eval().requires_grad_(False)
     return LoadedModel(
         clip=clip,
-        tower=Tower(clip.visual),
+        tower=read_tower(clip.visual),
         tokenizer=open_clip.get_tokenizer(architecture),
         transform=transform,
         architecture=architecture,
@@ -59,7 +59,7 @@ def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
     """Ready to serve, without calibration: no claim about meaning is made here."""
     loaded = loaded or load(plan.architecture)
     tower = loaded.tower
-    sites = site_names(len(tower.blocks))
+    sites = [site.name for site in tower.sites]
     books = {"book": dictionary(tower.width, plan.features)} if plan.features else {}
     told = tuple(
         DictionaryInfo(

@@ -17,6 +17,7 @@ import open_clip  # isort: skip
 
 from steerboard.model.images import decode
 from steerboard.model.tower import Tower
+from steerboard.model.towers import read_tower
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import InvalidRequest, NotFound
 
@@ -77,23 +78,16 @@ def load(folder: Path) -> LoadedModel:
     clip, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     clip = clip.float().eval().requires_grad_(False)
     config = json.loads(files[0].read_text())
-    tower = Tower(clip.visual)
+    tower = read_tower(clip.visual)
     bias = getattr(clip, "logit_bias", None)
     return LoadedModel(
         clip=clip,
         tower=tower,
         tokenizer=open_clip.get_tokenizer(f"local-dir:{folder}"),
         transform=transform,
-        architecture=describe(tower),
+        architecture=tower.summary,
         fingerprint=digest(config, hashlib.sha256(files[1].read_bytes()).hexdigest(), PRECISION),
         logit_scale=float(clip.logit_scale.exp()),
         logit_bias=0.0 if bias is None else float(bias),
         size=sum(p.numel() * p.element_size() for p in clip.parameters()),
     )
-
-
-def describe(tower: Tower) -> str:
-    """Such as ``ViT 192x6, patch 12, 96 x 96``."""
-    height, width = tower.image_size
-    patch = tower.visual.patch_size[0]
-    return f"ViT {tower.width}x{len(tower.blocks)}, patch {patch}, {height} x {width}"

@@ -1,22 +1,25 @@
-"""The image tower of open_clip as an explicit pass that can stop, start and be read anywhere.
+"""An image tower as an explicit pass that can stop, start and be read anywhere.
 
 No hooks: the pass calls ``visit(site, x)`` at each site, from the input upward, and goes on with
-what comes back. Any suffix behind a block can be run alone. Shapes: ``x [b, t, d]``.
+what comes back. Any suffix behind a block can be run alone. Shapes: ``x [b, t, d]``; tokens are
+the prefix (class token and registers, or none) and then the patches, row by row. One file a family
+in ``towers/``; ``towers.read_tower`` finds the right one.
 """
 
-from collections.abc import Callable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
-from torch.nn import MultiheadAttention, functional
 
-from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
-
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer  # isort: skip
-
+from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import InvalidRequest
 
 Visit = Callable[[str, Tensor], Tensor]
+KINDS = ("resid_pre", "head_out", "mlp_post", "resid_post")
 
 
 def unvisited(_site: str, x: Tensor) -> Tensor:
@@ -24,31 +27,89 @@ def unvisited(_site: str, x: Tensor) -> Tensor:
     return x
 
 
-class Tower:
-    """One ``open_clip.transformer.VisionTransformer``, read from the outside.
+@dataclass(frozen=True)
+class SiteShape:
+    """What a tower says of one of its sites.
 
-    Args:
-        visual: The image tower; its parameters are used, never changed.
+    ``grid`` is that of its patches; it is ``(0, 0)`` at the embedding, whose one token counts as
+    a prefix. A site that is not of heads has none.
     """
 
-    def __init__(self, visual: Any) -> None:
-        check_tower(visual)
-        self.visual = visual
-        self.blocks = list(visual.transformer.resblocks)
-        self.width: int = visual.conv1.out_channels
-        self.heads: int = self.blocks[0].attn.num_heads
-        self.mlp_width: int = self.blocks[0].mlp.c_fc.out_features
-        self.grid: tuple[int, int] = tuple(visual.grid_size)
-        self.image_size: tuple[int, int] = tuple(visual.image_size)
-        self.prefix = 1
-        self.tokens = self.prefix + self.grid[0] * self.grid[1]
-        self.embedding_width: int = visual.output_dim
-        self.pooled_from = "prefix" if visual.pool_type == "tok" else "patches"
+    name: str
+    width: int
+    prefix: int
+    grid: tuple[int, int]
+    heads: int
+    prefix_read: bool
+    patches_read: bool
 
+    @property
+    def tokens(self) -> int:
+        """Prefix tokens and patches."""
+        return self.prefix + self.grid[0] * self.grid[1]
+
+
+class Tower(ABC):
+    """One image tower, read from the outside; its parameters are used, never changed.
+
+    Args:
+        visual: open_clip's module, in eval mode.
+        blocks: The modules between ``start`` and ``finish``, in order.
+        image_size: (height, width) in pixels.
+        grid: Patches as (rows, columns) behind the last block.
+        prefix: Prefix tokens.
+        pools: Which tokens the embedding is read from: prefix, patches or all.
+
+    Attributes:
+        width: Of the residual stream behind the last block.
+        heads: Attention heads a block, 0 where there are none.
+        mlp_width: Hidden neurons of the last block's MLP, 0 where it is not a site.
+        embedding_width: Of the image embedding.
+    """
+
+    family: ClassVar[str]
+    width: int
+    heads: int = 0
+    mlp_width: int = 0
+
+    def __init__(
+        self,
+        visual: Any,
+        blocks: Sequence[Any],
+        image_size: tuple[int, int],
+        grid: tuple[int, int],
+        prefix: int,
+        pools: TokenSet,
+    ) -> None:
+        self.visual = visual
+        self.blocks = list(blocks)
+        self.image_size = image_size
+        self.grid = grid
+        self.prefix = prefix
+        self.tokens = prefix + grid[0] * grid[1]
+        self.pools = pools
+        self.pooled_from = "prefix" if pools == "prefix" else "patches"
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """Such as ``ViT 192x6, patch 12, 96 x 96``."""
+
+    @abstractmethod
     def start(self, pixels: Tensor) -> Tensor:
         """Pixels ``[b, 3, h, w]`` to the input of block 0."""
-        x: Tensor = self.visual._embeds(pixels)
-        return x
+
+    @abstractmethod
+    def block(self, x: Tensor, index: int, visit: Visit = unvisited) -> Tensor:
+        """One block with its sites."""
+
+    @abstractmethod
+    def pool(self, x: Tensor) -> Tensor:
+        """From the output of the last block to the image embedding ``[b, e]``."""
+
+    @abstractmethod
+    def block_shapes(self, index: int) -> list[tuple[str, int, tuple[int, int]]]:
+        """(kind, width, grid) of each site of a block, in the order in which they are met."""
 
     def run(self, x: Tensor, first: int, visit: Visit = unvisited) -> Tensor:
         """From the input of block ``first`` to the image embedding ``[b, e]``, not normalised."""
@@ -58,47 +119,70 @@ class Tower:
 
     def finish(self, x: Tensor, visit: Visit = unvisited) -> Tensor:
         """From the output of the last block to the image embedding ``[b, e]``."""
-        pooled, _ = self.visual._pool(x)
-        if self.visual.proj is not None:
-            pooled = pooled @ self.visual.proj
-        return visit("embedding", pooled[:, None])[:, 0]
+        return visit("embedding", self.pool(x)[:, None])[:, 0]
 
-    def block(self, x: Tensor, index: int, visit: Visit = unvisited) -> Tensor:
-        """One block with its four sites."""
-        block = self.blocks[index]
-        x = visit(f"resid_pre.{index}", x)
-        heads = visit(f"head_out.{index}", self._heads(block.attn, block.ln_1(x)))
-        x = x + block.ls_1(block.attn.out_proj(heads))
-        hidden = visit(f"mlp_post.{index}", block.mlp.gelu(block.mlp.c_fc(block.ln_2(x))))
-        x = x + block.ls_2(block.mlp.c_proj(hidden))
-        return visit(f"resid_post.{index}", x)
+    @cached_property
+    def sites(self) -> tuple[SiteShape, ...]:
+        """All sites, from the input upward."""
+        found = [
+            self._shape(f"{kind}.{index}", width, self.prefix, grid)
+            for index in range(len(self.blocks))
+            for kind, width, grid in self.block_shapes(index)
+        ]
+        return (*found, self._shape("embedding", self.embedding_width, 1, (0, 0)))
 
-    def _heads(self, attention: Any, x: Tensor) -> Tensor:
-        """What the heads put out, side by side ``[b, t, d]``, before the output projection."""
-        batch, tokens, width = x.shape
-        mixed = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-        query, key, value = mixed.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        out = functional.scaled_dot_product_attention(query, key, value)
-        return out.transpose(1, 2).reshape(batch, tokens, width)
+    def site(self, name: str) -> SiteShape:
+        """The site called ``name``; raises KeyError where this tower has none."""
+        return self._by_name[name]
 
+    @cached_property
+    def _by_name(self) -> dict[str, SiteShape]:
+        return {site.name: site for site in self.sites}
 
-def check_tower(visual: Any) -> None:
-    """Refuse a tower whose pass is another than the one written here; raises InvalidRequest."""
-    if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None:
-        raise InvalidRequest(
-            f"image tower {type(visual).__name__} is not a VisionTransformer without attention pool"
+    @property
+    def embedding_width(self) -> int:
+        """Numbers in an image embedding."""
+        return self._embedding_width
+
+    def prefix_read(self, site: str) -> bool:
+        """Whether anything behind ``site`` reads prefix tokens."""
+        return site == "embedding" or self._read(site, "prefix")
+
+    def patches_read(self, site: str) -> bool:
+        """Whether anything behind ``site`` reads patch tokens."""
+        return site != "embedding" and self._read(site, "patches")
+
+    def _read(self, site: str, tokens: TokenSet) -> bool:
+        # In the last block keys and values are formed before head_out: only resid_pre reaches them.
+        last = block_of(site, len(self.blocks)) == len(self.blocks) - 1
+        return self.pools in ("all", tokens) or not last or site.startswith("resid_pre")
+
+    def _shape(self, name: str, width: int, prefix: int, grid: tuple[int, int]) -> SiteShape:
+        return SiteShape(
+            name=name,
+            width=width,
+            prefix=prefix,
+            grid=grid,
+            heads=self.heads if name.startswith("head_out") else 0,
+            prefix_read=prefix > 0 and self.prefix_read(name),
+            patches_read=self.patches_read(name),
         )
-    if visual.pool_type not in ("tok", "avg"):
-        raise InvalidRequest(
-            f"image tower pools {visual.pool_type!r}, this version knows 'tok' and 'avg'"
-        )
-    for block in visual.transformer.resblocks:
-        if not isinstance(block, ResidualAttentionBlock) or not isinstance(
-            block.attn, MultiheadAttention
-        ):
+
+    def measure(self) -> None:
+        """Learn the width of the embedding; families call this when they are complete.
+
+        Raises:
+            InvalidRequest: The tower does not end in one embedding a picture.
+        """
+        like = next(self.visual.parameters())
+        with torch.no_grad():
+            shape = self.pool(like.new_zeros(1, self.tokens, self.width)).shape
+        if len(shape) != 2:
             raise InvalidRequest(
-                f"image tower has blocks {type(block).__name__}, not residual attention blocks"
+                f"the image tower ends in a tensor {tuple(shape)} and not in one embedding a"
+                " picture: choose a model that pools its tokens (pool_type 'tok' or 'avg')"
             )
+        self._embedding_width = shape[1]
 
 
 def block_of(site: str, blocks: int) -> int:
@@ -107,6 +191,5 @@ def block_of(site: str, blocks: int) -> int:
 
 
 def site_names(blocks: int) -> list[str]:
-    """All sites, from the input upward."""
-    kinds = ("resid_pre", "head_out", "mlp_post", "resid_post")
-    return [f"{kind}.{i}" for i in range(blocks) for kind in kinds] + ["embedding"]
+    """The sites of a plain vision transformer, from the input upward."""
+    return [f"{kind}.{i}" for i in range(blocks) for kind in KINDS] + ["embedding"]

@@ -15,7 +15,7 @@ from steerboard.inprocess.served import serve
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.load import load
 from steerboard.model.reference import ReferenceDictionary, ReferenceSite, apply
-from steerboard.model.tower import Tower
+from steerboard.model.towers import read_tower
 from steerboard.spec.capabilities import DictionaryInfo
 
 WIDTH, SIZE = 24, 40
@@ -85,7 +85,7 @@ class Reference:
 
     def __init__(self, served):
         self.served = served
-        self.tower = Tower(copy.deepcopy(served.loaded.clip.visual).double())
+        self.tower = read_tower(copy.deepcopy(served.loaded.clip.visual).double())
         self.books = {name: plain(sae) for name, sae in served.books.items()}
 
     def site(self, name):
