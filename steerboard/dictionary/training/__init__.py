@@ -1,0 +1,1 @@
+"""Training a dictionary: harvest activations to disk, fit, keep checkpoints, report."""
