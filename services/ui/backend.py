@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from services.ui.deck import Deck
 from services.ui.settings import read_settings
 from steerboard.api.client import connect, missing_digests
 from steerboard.api.convert_library import ImageSet
@@ -41,7 +42,9 @@ class Backend:
     store: Store
     known: "Known"
     album: "Album"
+    deck: Deck
     threads: ThreadPoolExecutor
+    probes: ThreadPoolExecutor
 
 
 class Known:
@@ -132,7 +135,9 @@ def backend() -> Backend:
         Store(settings.store),
         Known(lambda: first(runner)),
         Album(library),
+        Deck(library),
         ThreadPoolExecutor(8, "asking"),
+        ThreadPoolExecutor(8, "probing"),
     )
 
 

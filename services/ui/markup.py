@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from steerboard.analysis.intervals import Rate
+
 STYLE = Path(__file__).with_name("style.css").read_text()
 LONG = 14  # characters, from which a card's text is set smaller
 STEPS = (
@@ -87,6 +89,33 @@ def card(kind: str, title: str, value: str, note: str) -> str:
 def versus(left: str, between: str, right: str) -> str:
     """Two cards side by side."""
     return f'<div class="sb-versus">{left}<i>{between}</i>{right}</div>'
+
+
+def aside(title: str, note: str) -> str:
+    """A small heading inside a step."""
+    return f'<div class="sb-aside"><b>{escape(title)}</b><span>{escape(note)}</span></div>'
+
+
+def groups(rows: Iterable[tuple[str, Rate, Rate]]) -> str:
+    """A line a group: its name, fixed of wrong, broken of right."""
+    cells = "".join(
+        f"<span>{escape(name.capitalize())}</span><span>{fixed.hits} of {fixed.n}</span>"
+        f"<span>{broken.hits} of {broken.n}</span>"
+        for name, fixed, broken in rows
+    )
+    head_ = "<b>Group</b><b>Fixed of wrong</b><b>Broken of right</b>"
+    return f'<div class="sb-groups">{head_}{cells}</div>'
+
+
+def changed(title: str, pictures: Sequence[tuple[str, str]], count: int) -> str:
+    """Some of the pictures whose answer changed: (address, caption) each."""
+    cells = "".join(
+        f'<figure><img src="{src}" alt="{escape(text)}" title="{escape(text)}">'
+        f"<figcaption>{escape(text)}</figcaption></figure>"
+        for src, text in pictures
+    )
+    more = f"{title}, the first {len(pictures)} of {count}" if len(pictures) < count else title
+    return f'<div class="sb-changed"><small>{escape(more)}</small><div>{cells}</div></div>'
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from services.ui import markup, predict, recovery
+from services.ui import elsewhere, markup, predict, recovery
 from services.ui.backend import backend, model
 from services.ui.session import act, record, redraw, state
 from steerboard.spec.answers import Prediction, Steered
@@ -89,6 +89,7 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
     """Before beside after, predicted beside measured."""
     moved = moves()
     edits = steer_set(moved)
+    answer = None
     if not edits.edits:
         idle(clean, names)
     else:
@@ -104,6 +105,9 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
         else:
             outcome(answer, edits, target, names)
     show_moves(moved)
+    elsewhere.show(edits, names)
+    if answer is not None:
+        probabilities(answer, names)
 
 
 def idle(clean: Prediction, names: tuple[str, ...]) -> None:
@@ -119,7 +123,7 @@ def idle(clean: Prediction, names: tuple[str, ...]) -> None:
 
 
 def outcome(answer: Steered, edits: SteerSet, target: Margin, names: tuple[str, ...]) -> None:
-    """The two answers, the two changes of the margin, and all probabilities."""
+    """The two answers and the two changes of the margin."""
     (after,) = answer.steered
     before = answer.clean
     names_now = names[before.top], names[after.top]
@@ -136,12 +140,19 @@ def outcome(answer: Steered, edits: SteerSet, target: Margin, names: tuple[str, 
     st.html(markup.verdict(sentence(before, after, names), names_now[0] != names_now[1]))
     predicted, measured = float(answer.predicted[0, 0]), float(answer.measured[0, 0])
     changes(predicted, measured, pair(target, names))
-    st.html(markup.legend((("var(--before)", "before"), ("var(--after)", "after"))))
-    st.html(markup.bars(predict.rows(before, names, after)))
     seen(
         Tested(before=names_now[0], after=names_now[1], predicted=predicted, measured=measured),
         edits,
     )
+
+
+def probabilities(answer: Steered, names: tuple[str, ...]) -> None:
+    """The most probable prompts, before and after."""
+    st.html(
+        markup.aside("This picture, all answers", "")
+        + markup.legend((("var(--before)", "before"), ("var(--after)", "after")))
+    )
+    st.html(markup.bars(predict.rows(answer.clean, names, answer.steered[0])))
 
 
 def sentence(before: Prediction, after: Prediction, names: tuple[str, ...]) -> str:

@@ -1,10 +1,14 @@
 """Whoever answers questions about models: in this process, or over gRPC."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
 from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
+
+Question = Predict | Steer | Attribute | Encode | Embed
 
 
 @runtime_checkable
@@ -36,6 +40,14 @@ class Runner(Protocol):
 
     def embed(self, request: Embed) -> Answer[Embedding]:
         """The embedding of each image or text."""
+
+    def stream(
+        self, questions: Iterable[Question]
+    ) -> Iterator[tuple[int, Answer[Any] | SteerboardError]]:
+        """Number (from 0) and answer of each question, as they are done: the way for whole sets.
+
+        A question that fails as a whole gives its error; closing the iterator takes the rest back.
+        """
 
     def close(self) -> None:
         """Give back connections and threads; the runner is of no use afterwards."""

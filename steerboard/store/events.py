@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from steerboard.spec.base import Spec
 
-SCHEMA = 2  # 1: without uploads
+SCHEMA = 3  # 1: without uploads; 2: without probings
 
 
 class PictureChosen(Spec):
@@ -90,6 +90,16 @@ class Tested(Spec):
     measured: float
 
 
+class Probed(Spec):
+    """What the moved features do to other pictures was seen."""
+
+    kind: Literal["probed"] = "probed"
+    pictures: int = Field(ge=0, description="that were answered")
+    wrong: int = Field(ge=0, description="that were wrong before")
+    fixed: int = Field(ge=0)
+    broken: int = Field(ge=0)
+
+
 Event = Annotated[
     PictureChosen
     | PictureUploaded
@@ -100,7 +110,8 @@ Event = Annotated[
     | FeatureMoved
     | Reset
     | Reviewed
-    | Tested,
+    | Tested
+    | Probed,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -147,7 +158,7 @@ def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
             return {"moves": moved(state.moves, event)}
         case Reset():
             return {"moves": {}}
-        case Reviewed() | Tested():
+        case Reviewed() | Tested() | Probed():
             return {}
     assert_never(event)
 
