@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.inference.engine.admission import Load
+from services.inference.engine.batching import TEXTS_A_ROW
 from services.inference.engine.ticket import Ticket
 from steerboard.api import convert_answers as answers
 from steerboard.api import convert_requests as requests
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.runner import Runner
-
-# Texts are short beside pictures.
-TEXTS_A_ROW = 16
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 from steerboard.dictionary.gate import CLEARLY, FLOOR, gate
 from steerboard.dictionary.native import DictionaryFile
 from steerboard.model.load import LoadedModel
+from steerboard.model.placement import before, full
 from steerboard.model.tower import Tower
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import Quality
@@ -106,13 +107,13 @@ def read_sites(
     kept: dict[str, list[Tensor]] = {}
 
     def visit(site: str, x: Tensor) -> Tensor:
-        norms.setdefault(site, []).append(x.norm(dim=-1).flatten())
+        norms.setdefault(site, []).append(full(x).norm(dim=-1).flatten())
         if site in wanted:
-            kept.setdefault(site, []).append(x)
+            kept.setdefault(site, []).append(full(x))
         return x
 
     for start in range(0, len(pixels), 64):
-        tower.run(tower.start(torch.stack(pixels[start : start + 64])), 0, visit)
+        tower.run(tower.start(before(tower, pixels[start : start + 64])), 0, visit)
     n_bar = {site: float(torch.cat(parts).median()) for site, parts in norms.items()}
     return n_bar, {site: torch.cat(parts) for site, parts in kept.items()}
 

@@ -11,6 +11,7 @@ from steerboard.inprocess.kernel import Kernel, Row
 from steerboard.inprocess.readout import Readout
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.check import dictionary_of
+from steerboard.model.grid import cell_sums, patches_of
 from steerboard.spec.answers import Attribution, Floats, Prediction, ResolvedTarget
 from steerboard.spec.edits import SteerSet
 from steerboard.spec.requests import Attribute, Logit, Target
@@ -44,7 +45,7 @@ def explain(
     directions = torch.cat([head.directions(own) for own in targets])
     sensed = kernel.sense(served, repeated, [site], directions)[site]
     sae = served.books[request.dictionary]
-    alive = served.editor.layout.lives(sae.tokens, sensed.x.shape[1])
+    alive = served.editor.layout.lives(sae.tokens, sensed.x.shape[1]).to(sensed.x.device)
     pairs = zip(sensed.x, sensed.gradient, strict=True)
     out = []
     for prediction, own in zip(before, targets, strict=True):
@@ -79,7 +80,7 @@ def predict_effects(
             x, gradient = sensed[site].x[own.start], sensed[site].gradient[own]
             change = served.editor.change(site, x.expand(len(sets), *x.shape), sets)
             if change is not None:
-                total += np.einsum("ktd,ntd->kn", change.numpy(), gradient.numpy())
+                total += np.einsum("ktd,ntd->kn", change.cpu().numpy(), gradient.cpu().numpy())
     return out
 
 
@@ -91,23 +92,26 @@ def ranked(
     active = (scores.code != 0).any(0).nonzero()[:, 0]
     order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
     top = active[order]
-    code, tokens = scores.code[:, top], scores.token_scores[:, top]
+    code, tokens = scores.code[:, top].cpu(), scores.token_scores[:, top].cpu()
+    rest = float(per_unit.sum() - per_unit[top].sum())
+    chosen, top = per_unit[top].float().cpu(), top.cpu()
     prefix, grid = served.info.prefix_tokens, served.info.grid
     strongest = (
         code.abs().argmax(0, keepdim=True) if len(top) else torch.zeros(1, 0, dtype=torch.long)
     )
     maps = np.zeros((0, *grid), np.float32)
     if request.maps:
-        maps = tokens[prefix:].T.reshape(len(top), *grid).numpy().copy()
+        patches = patches_of(len(tokens), prefix)
+        maps = cell_sums(tokens[len(tokens) - patches :].T.numpy(), grid)
     return Attribution(
         target=target,
         value=value,
         features=top.numpy(),
-        scores=per_unit[top].float().numpy(),
+        scores=chosen.numpy(),
         activations=code.sum(0).numpy(),
         peaks=code.gather(0, strongest)[0].numpy(),
-        prefix_scores=tokens[:prefix].sum(0).numpy(),
-        rest=float(per_unit.sum() - per_unit[top].sum()),
+        prefix_scores=tokens[: len(tokens) - patches_of(len(tokens), prefix)].sum(0).numpy(),
+        rest=rest,
         error=scores.error,
         bias=scores.bias,
         total=scores.total,

@@ -6,6 +6,9 @@ computes at once; the inference service puts a queue in front that merges rows o
 What lies before an edited site does not change when a slider moves, so what was computed of a
 picture is kept, bounded in bytes: the input of the block behind the site, its code, its clean
 embedding, its gradients. A slider that moves runs the blocks behind the site, for that row alone.
+
+All of it lies on the model's device. Embeddings come back to this machine's memory; activations and
+gradients, which attributions go on with, stay there, in float32 whatever the tower computes in.
 """
 
 import threading
@@ -22,15 +25,17 @@ from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.prefixes import Prefixes
 from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
 from steerboard.inprocess.served import ServedModel
+from steerboard.model.placement import full
 from steerboard.model.tower import Tower, Visit
 
 __all__ = ["DirectKernel", "Kernel", "Row", "Sensed", "unique_rows"]
 CACHE_BYTES = 512 * 2**20
+TEXTS = 256  # that the text tower reads at once
 
 
 @dataclass(frozen=True)
 class Sensed:
-    """Activations and gradients ``[n, t, d]`` at one site."""
+    """Activations and gradients ``[n, t, d]`` at one site, float32 on the model's device."""
 
     x: Tensor
     gradient: Tensor
@@ -40,10 +45,13 @@ class Kernel(Protocol):
     """Thread-safe; every answer has one entry a row, in order."""
 
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
-        """Unit-length image embeddings ``[n, e]`` under each row's steer set."""
+        """Unit-length image embeddings ``[n, e]`` under each row's steer set; on the CPU."""
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
-        """Clean activations ``[n, t, d]`` at ``site``."""
+        """Clean activations ``[n, t, d]`` at ``site``, float32 on the model's device."""
+
+    def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
+        """Unit-length text embeddings ``[n, e]`` of tokenised texts ``[n, l]``; on the CPU."""
 
     def sense(
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
@@ -51,7 +59,7 @@ class Kernel(Protocol):
         """Activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``.
 
         Under each row's steer set: activations after the edits of their site, whose changes are
-        held as they are.
+        held as they are. ``readouts`` lie on the CPU.
         """
 
 
@@ -83,7 +91,7 @@ class DirectKernel:
         with self._lock, torch.inference_mode():
             self.hits = set()
             parts = [self._embed_part(served, part) for part in pieces(unique, self.batch)]
-        return torch.cat(parts)[where]
+            return torch.cat(parts).cpu()[where]
 
     def _embed_part(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """Clean rows from the cache, the others from the block behind their first edit."""
@@ -99,7 +107,7 @@ class DirectKernel:
         order = [i for first in sorted(entering) for i in entering[first]]
         if order:
             out = self._climb(served, rows, entering)
-            found.update(zip(order, functional.normalize(out, dim=-1), strict=True))
+            found.update(zip(order, functional.normalize(full(out), dim=-1), strict=True))
         for i in order:
             if not rows[i].steer.edits:
                 self._keep(_clean(served, rows[i]), found[i])
@@ -149,12 +157,13 @@ class DirectKernel:
 
     def _edited(self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor) -> Tensor:
         change = self._change(served, rows, site, x)
-        return x if change is None else x + change
+        return x if change is None else (x + change).to(x.dtype)
 
     def _change(
         self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor
     ) -> Tensor | None:
         sets = [row.steer for row in rows]
+        x = full(x)
         return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))
 
     def _prefix(self, served: ServedModel, rows: Sequence[Row], first: int) -> Tensor:
@@ -166,8 +175,8 @@ class DirectKernel:
         """See ``Kernel``."""
         with self._lock, torch.inference_mode():
             self.hits = set()
-            parts = [self._read_part(served, part, site) for part in pieces(rows, self.batch)]
-        return torch.cat(parts)
+            parts = [full(self._read_part(served, p, site)) for p in pieces(rows, self.batch)]
+            return torch.cat(parts)
 
     def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         tower = served.loaded.tower
@@ -187,6 +196,14 @@ class DirectKernel:
         else:
             tower.block(x, first, keep)
         return found[0]
+
+    def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
+        """See ``Kernel``."""
+        clip, device = served.loaded.clip, served.placement.device
+        with self._lock, torch.inference_mode():
+            self.hits = set()
+            parts = [clip.encode_text(part.to(device)) for part in tokens.split(TEXTS)]
+            return functional.normalize(full(torch.cat(parts)), dim=-1).cpu()
 
     def sense(
         self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
@@ -242,17 +259,18 @@ class DirectKernel:
         def keep(site: str, x: Tensor) -> Tensor:
             with torch.no_grad():
                 change = self._change(served, rows, site, x) if site in edited else None
-            x = x if change is None else x + change
+            x = x if change is None else (x + change).to(x.dtype)
             if site in sites:
                 seen[site] = x if x.requires_grad else x.detach().requires_grad_()
                 return seen[site]
             return x
 
         with torch.enable_grad():
-            embedding = functional.normalize(suffix(tower, start, first, keep), dim=-1)
-            gradients = torch.autograd.grad((embedding * readouts).sum(), [seen[s] for s in sites])
+            embedding = functional.normalize(full(suffix(tower, start, first, keep)), dim=-1)
+            value = (embedding * readouts.to(embedding.device)).sum()
+            gradients = torch.autograd.grad(value, [seen[s] for s in sites])
         pairs = zip(sites, gradients, strict=True)
-        return [tensor for site, gradient in pairs for tensor in (seen[site].detach(), gradient)]
+        return [full(x) for site, slope in pairs for x in (seen[site].detach(), slope)]
 
     def _keep(self, key: tuple[object, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
         """Remember copies: a view would hold its whole batch."""

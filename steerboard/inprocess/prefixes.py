@@ -44,7 +44,7 @@ class Prefixes:
     ) -> Tensor:
         """From the input of block ``at``, or from pixels, to that of block ``first``."""
         tower = served.loaded.tower
-        x = torch.stack(begin) if at else tower.start(torch.stack(begin))
+        x = torch.stack(begin) if at else tower.start(served.placement.pixels(begin))
         for index in range(at, first):
             x = tower.block(x, index)
         if first:

@@ -1,17 +1,21 @@
-"""Classifiers as linear read-outs of the unit-length image embedding."""
+"""Classifiers as linear read-outs of the unit-length image embedding, on the CPU in float32."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from steerboard.inprocess.kernel import Kernel
+from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.served import ServedModel
 from steerboard.spec.answers import Prediction, ResolvedTarget
 from steerboard.spec.errors import InvalidRequest
-from steerboard.spec.requests import Classifier, Margin, Prompts, Target
+from steerboard.spec.requests import Classifier, Margin, Probe, Prompts, Target
+
+TEXTS_KEPT = 64 * 2**20
+HEADS_KEPT = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +59,46 @@ class Readout:
                     )
 
 
-def readout(served: ServedModel, classifier: Classifier) -> Readout:
-    """The read-out of a classifier; text embeddings are remembered by (model, texts)."""
-    if isinstance(classifier, Prompts):
-        return _zero_shot(served, tuple(classifier.texts()))
+class Heads:
+    """Read-outs of classifiers; each text is read by its model once, and remembered.
+
+    Args:
+        kernel: Who reads texts.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._texts: ByteLru[Tensor] = ByteLru(TEXTS_KEPT)
+        self._heads: ByteLru[Readout] = ByteLru(HEADS_KEPT)
+
+    def of(self, served: ServedModel, classifier: Classifier) -> Readout:
+        """The read-out of a classifier; raises InvalidRequest for a probe of another width."""
+        if not isinstance(classifier, Prompts):
+            return probe(served, classifier)
+        texts = tuple(classifier.texts())
+        key = (served.info.fingerprint, texts)
+        head = self._heads.get(key)
+        if head is None:
+            weight = served.loaded.logit_scale * self.texts(served, texts)
+            head = Readout(weight, torch.full((len(texts),), served.loaded.logit_bias))
+            self._heads.put(key, head, weight.numel() * weight.element_size())
+        return head
+
+    def texts(self, served: ServedModel, texts: Sequence[str]) -> Tensor:
+        """Unit-length embeddings ``[c, e]``."""
+        name = served.info.fingerprint
+        found = {text: self._texts.get((name, text)) for text in dict.fromkeys(texts)}
+        missing = [text for text, held in found.items() if held is None]
+        if missing:
+            fresh = self._kernel.texts(served, served.loaded.tokenizer(missing))
+            for text, row in zip(missing, fresh, strict=True):
+                found[text] = row = row.clone()  # a view would hold its whole batch
+                self._texts.put((name, text), row, row.numel() * row.element_size() + len(text))
+        return torch.stack([row for text in texts if (row := found[text]) is not None])
+
+
+def probe(served: ServedModel, classifier: Probe) -> Readout:
+    """The read-out of a linear probe."""
     weight = torch.from_numpy(classifier.weight.numpy().astype(np.float32))
     if weight.shape[1] != served.info.embedding_width:
         raise InvalidRequest(
@@ -67,11 +107,3 @@ def readout(served: ServedModel, classifier: Classifier) -> Readout:
             field="classifier.weight",
         )
     return Readout(weight, torch.from_numpy(classifier.bias.numpy().astype(np.float32)))
-
-
-@lru_cache(maxsize=64)
-def _zero_shot(served: ServedModel, texts: tuple[str, ...]) -> Readout:
-    text = served.loaded.text(list(texts))
-    return Readout(
-        served.loaded.logit_scale * text, torch.full((len(texts),), served.loaded.logit_bias)
-    )

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.explain import explain, predict_effects, resolve
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
 from steerboard.inprocess.pictures import Pictures
-from steerboard.inprocess.readout import Readout, readout
+from steerboard.inprocess.readout import Heads, Readout
 from steerboard.inprocess.served import ServedModel, serve
 from steerboard.model.check import check_steer_set, dictionary_of
+from steerboard.model.placement import choose
 from steerboard.spec.answers import (
     Answer,
     Attribution,
@@ -58,6 +60,7 @@ class LocalRunner:
         self._kernel = kernel or DirectKernel()
         self._version = version
         self._pictures = pictures or Pictures()
+        self._heads = Heads(self._kernel)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All models."""
@@ -70,7 +73,7 @@ class LocalRunner:
     def predict(self, request: Predict) -> Answer[Prediction]:
         """Logits and probabilities of each image."""
         served = self._find(request.model)
-        head = readout(served, request.classifier)
+        head = self._heads.of(served, request.classifier)
 
         def compute(rows: list[Row]) -> list[Prediction]:
             return [head.prediction(e) for e in self._kernel.embed(served, rows)]
@@ -82,7 +85,7 @@ class LocalRunner:
         served = self._find(request.model)
         for k, steer_set in enumerate(request.steer_sets):
             check_steer_set(served.info, steer_set, f"steer_sets[{k}]")
-        head = readout(served, request.classifier)
+        head = self._heads.of(served, request.classifier)
         head.check(request.targets)
         sets = (SteerSet(), *request.steer_sets)
 
@@ -111,7 +114,7 @@ class LocalRunner:
                 field="dictionary",
             )
         check_steer_set(served.info, request.steer, "steer")
-        head = readout(served, request.classifier)
+        head = self._heads.of(served, request.classifier)
         head.check(request.targets)
 
         def compute(rows: list[Row]) -> list[tuple[Attribution, ...]]:
@@ -128,8 +131,8 @@ class LocalRunner:
 
         def compute(rows: list[Row]) -> list[Code]:
             x = self._kernel.read(served, rows, dictionary.site)
-            alive = served.editor.layout.lives(sae.tokens, x.shape[1])
-            return [sparse((sae.encode(row) * alive[:, None]).numpy()) for row in x]
+            alive = served.editor.layout.lives(sae.tokens, x.shape[1]).to(x.device)
+            return [sparse(sae.encode(row) * alive[:, None]) for row in x]
 
         return self._answer(served, request.images, compute, request.dictionary)
 
@@ -138,7 +141,7 @@ class LocalRunner:
         served = self._find(request.model)
         if request.texts:
             start = time.perf_counter()
-            values = served.loaded.text(list(request.texts))
+            values = self._heads.texts(served, request.texts)
             items = tuple(Embedding(v.numpy()) for v in values)
             return Answer(items, self._provenance(served), elapsed(start, len(items)))
 
@@ -224,15 +227,21 @@ def elapsed(start: float, rows: int) -> Timing:
     return Timing(computed_ms=1000 * (time.perf_counter() - start), batch_rows=rows)
 
 
-def sparse(code: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Code:
-    """A dense code ``[t, f]`` as the list of what is not zero."""
-    tokens, features = np.nonzero(code)
-    return Code((code.shape[0], code.shape[1]), tokens, features, code[tokens, features])
+def sparse(code: Tensor) -> Code:
+    """A dense code ``[t, f]``, wherever it lies, as the list of what is not zero."""
+    tokens, features = code.nonzero(as_tuple=True)
+    values = code[tokens, features].cpu().numpy()
+    shape = (code.shape[0], code.shape[1])
+    return Code(shape, tokens.cpu().numpy(), features.cpu().numpy(), values)
 
 
-def open_local(path: str | Path, version: str) -> LocalRunner:
-    """Load everything that a ``steerboard.yaml`` names."""
+def open_local(
+    path: str | Path, version: str, device: str = "auto", precision: str = "float32"
+) -> LocalRunner:
+    """Load everything that a ``steerboard.yaml`` names; see ``steerboard.local``."""
     config, base = read_config(Path(path))
+    placement = choose(device, precision)
     return LocalRunner(
-        {n: serve(n, c, base, version) for n, c in config.models.items()}, version=version
+        {n: serve(n, c, base, version, placement) for n, c in config.models.items()},
+        version=version,
     )

@@ -1,7 +1,7 @@
 """A model ready to answer: weights, measured sites, and the dictionaries that passed their gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steerboard.dictionary.native import DictionaryFile, read
@@ -10,9 +10,11 @@ from steerboard.inprocess.calibration import calibrate
 from steerboard.inprocess.config import ModelConfig, calibration_files, read_prompts
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
-from steerboard.model.load import PRECISION, LoadedModel, load
-from steerboard.model.tower import Tower, block_of, site_names
+from steerboard.model.load import LoadedModel, load
+from steerboard.model.placement import HOST, Placement
+from steerboard.model.tower import Tower
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, Quality, SiteInfo
+from steerboard.spec.digest import digest
 from steerboard.spec.requests import MAX_IMAGES, MAX_PROMPTS, MAX_STEER_SETS
 
 
@@ -24,12 +26,18 @@ class ServedModel:
     editor: Editor
     books: Mapping[str, Sae]
     info: ModelInfo
+    placement: Placement = HOST
 
 
-def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedModel:
-    """Load a model, measure its sites on the calibration pictures, try its dictionaries."""
-    loaded = load(base / config.path)
-    files = {d: read(base / c.path) for d, c in config.dictionaries.items()}
+def serve(
+    name: str, config: ModelConfig, base: Path, version: str, placement: Placement = HOST
+) -> ServedModel:
+    """Load a model, measure its sites on the calibration pictures, try its dictionaries.
+
+    All is measured where, and in the precision in which, it will be served.
+    """
+    loaded = placed(load(base / config.path), placement)
+    files = {d: on_device(read(base / c.path), placement) for d, c in config.dictionaries.items()}
     found = calibrate(loaded, files, calibration_files(config.calibration, base))
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
     books = {d: f.sae for d, f in files.items()}
@@ -46,10 +54,9 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
         pooled_from="prefix" if loaded.tower.pooled_from == "prefix" else "patches",
         embedding_width=loaded.tower.embedding_width,
         logit_scale=loaded.logit_scale,
-        precision=PRECISION,
+        precision=placement.precision,
         sites=tuple(
-            describe_site(loaded.tower, s, found.n_bar[s])
-            for s in site_names(len(loaded.tower.blocks))
+            describe_site(loaded.tower, s.name, found.n_bar[s.name]) for s in loaded.tower.sites
         ),
         dictionaries=tuple(describe_dictionary(d, f, found.quality[d]) for d, f in files.items()),
         prompts=prompts,
@@ -64,24 +71,38 @@ def serve(name: str, config: ModelConfig, base: Path, version: str) -> ServedMod
         bytes=loaded.size,
         server_version=version,
     )
-    return ServedModel(loaded, editor, books, info)
+    return ServedModel(loaded, editor, books, info, placement)
+
+
+def placed(loaded: LoadedModel, placement: Placement) -> LoadedModel:
+    """The model on its device, its image tower in its precision, which is part of its name."""
+    loaded.clip.to(placement.device)
+    loaded.tower.visual.to(placement.dtype)
+    if placement.precision == HOST.precision:
+        return loaded
+    return replace(
+        loaded,
+        fingerprint=digest(loaded.fingerprint, placement.precision),
+        size=sum(p.numel() * p.element_size() for p in loaded.clip.parameters()),
+    )
+
+
+def on_device(file: DictionaryFile, placement: Placement) -> DictionaryFile:
+    """The same dictionary where its model is, in float32."""
+    return replace(file, sae=file.sae.to(placement.device))
 
 
 def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
     """Width, tokens and units of a site."""
-    kind = name.partition(".")[0]
-    last = block_of(name, len(tower.blocks)) >= len(tower.blocks) - 1
-    # In the last block keys and values are formed before head_out: only resid_pre reaches them.
-    read_by_prefix = kind == "resid_pre" or not last
-    widths = {"mlp_post": tower.mlp_width, "embedding": tower.embedding_width}
+    site = tower.site(name)
     return SiteInfo(
         name=name,
-        width=widths.get(kind, tower.width),
-        tokens=1 if kind == "embedding" else tower.tokens,
-        units=("feature", "neuron", "direction", *(("head",) if kind == "head_out" else ())),
-        heads=tower.heads if kind == "head_out" else 0,
+        width=site.width,
+        tokens=site.tokens,
+        units=("feature", "neuron", "direction", *(("head",) if site.heads else ())),
+        heads=site.heads,
         n_bar=n_bar,
-        patches_read=kind != "embedding" and (tower.pooled_from == "patches" or read_by_prefix),
+        patches_read=site.patches_read,
     )
 
 

@@ -5,13 +5,14 @@ next batches, in the order of ``scheduler``. Where memory does not suffice a bat
 halves, and the size is remembered. How much may wait at all is decided before, in ``admission``.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ from steerboard.spec.errors import Overloaded, SteerboardError, Unavailable
 
 # Arrays with one entry a row.
 Arrays = tuple[Tensor, ...]
-Compute = Callable[[list[Row], Tensor], Arrays]
+Compute = Callable[[list[Any], Tensor], Arrays]
+# Texts are short beside pictures: so many cost what one picture does.
+TEXTS_A_ROW = 16
 
 
 class CountingKernel(Kernel, Protocol):
@@ -36,13 +39,26 @@ class CountingKernel(Kernel, Protocol):
         """Pictures of the last call that needed no full pass."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """One kind of work: ``a_row`` items of it cost as much as one picture."""
+
+    key: Hashable
+    compute: Compute
+    a_row: int = 1
+
+    def cost(self, items: int) -> int:
+        """In rows."""
+        return math.ceil(items / self.a_row)
+
+
 @dataclass(eq=False, kw_only=True)
 class Task(Turn):
     """Rows of one caller; tasks of equal ``key`` may share a batch. ``readouts`` may be empty."""
 
-    rows: Sequence[Row]
+    work: Work
+    rows: Sequence[Any]
     readouts: Tensor
-    compute: Compute
     ticket: Ticket
     future: "Future[Arrays]" = field(default_factory=Future)
     arrived: float = field(default_factory=time.monotonic)
@@ -77,7 +93,7 @@ class BatchingKernel:
             return (self._inner.embed(served, rows),)
 
         unique, where = unique_rows(rows)
-        (found,) = self._ask(("embed", served.info.fingerprint), unique, compute)
+        (found,) = self._ask(Work(("embed", served.info.fingerprint), compute), unique)
         return found[where]
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
@@ -86,7 +102,17 @@ class BatchingKernel:
         def compute(rows: list[Row], _: Tensor) -> Arrays:
             return (self._inner.read(served, rows, site),)
 
-        (found,) = self._ask(("read", served.info.fingerprint, site), rows, compute)
+        (found,) = self._ask(Work(("read", served.info.fingerprint, site), compute), rows)
+        return found
+
+    def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
+        """See ``Kernel``."""
+
+        def compute(rows: list[Tensor], _: Tensor) -> Arrays:
+            return (self._inner.texts(served, torch.stack(rows)),)
+
+        work = Work(("texts", served.info.fingerprint), compute, TEXTS_A_ROW)
+        (found,) = self._ask(work, list(tokens))
         return found
 
     def sense(
@@ -99,7 +125,7 @@ class BatchingKernel:
             return tuple(t for site in sites for t in (found[site].x, found[site].gradient))
 
         key = ("sense", served.info.fingerprint, tuple(sites))
-        found = self._ask(key, rows, compute, readouts)
+        found = self._ask(Work(key, compute), rows, readouts)
         pairs = zip(found[::2], found[1::2], strict=True)
         return {site: Sensed(*pair) for site, pair in zip(sites, pairs, strict=True)}
 
@@ -128,9 +154,7 @@ class BatchingKernel:
             self._change.notify_all()
         self._thread.join()
 
-    def _ask(
-        self, key: Hashable, rows: Sequence[Row], compute: Compute, readouts: Tensor | None = None
-    ) -> Arrays:
+    def _ask(self, work: Work, rows: Sequence[Any], readouts: Tensor | None = None) -> Arrays:
         """Let the rows wait in turns, one after the other, and join what comes out.
 
         So one large question lets others in between.
@@ -138,24 +162,22 @@ class BatchingKernel:
         readouts = torch.empty(len(rows), 0) if readouts is None else readouts
         parts, start = [], 0
         while start < len(rows):
-            turn = slice(start, start + self.pace.limit(key))
-            parts.append(self._submit(key, rows[turn], compute, readouts[turn]))
+            turn = slice(start, start + self.pace.limit(work.key) * work.a_row)
+            parts.append(self._submit(work, rows[turn], readouts[turn]))
             start = turn.stop
         return joined(parts)
 
-    def _submit(
-        self, key: Hashable, rows: Sequence[Row], compute: Compute, readouts: Tensor
-    ) -> Arrays:
+    def _submit(self, work: Work, rows: Sequence[Any], readouts: Tensor) -> Arrays:
         ticket = current()
         task = Task(
-            key=key,
-            cost=len(rows),
+            key=work.key,
+            work=work,
+            cost=work.cost(len(rows)),
             caller=ticket.caller,
             weight=ticket.weight,
             lane=ticket.lane,
             rows=rows,
             readouts=readouts,
-            compute=compute,
             ticket=ticket,
         )
         ticket.check()
@@ -196,42 +218,39 @@ class BatchingKernel:
                 self._run([task])
 
     def _compute(self, tasks: list[Task]) -> None:
-        key, begun = tasks[0].key, time.monotonic()
+        work, begun = tasks[0].work, time.monotonic()
         rows = [row for task in tasks for row in task.rows]
         readouts = torch.cat([task.readouts for task in tasks])
-        found, hits = self._fitting(key, tasks[0].compute, rows, readouts)
+        found, hits = self._fitting(work, rows, readouts)
         spent = time.monotonic() - begun
-        self.pace.took(key, len(rows), spent)
+        cost = work.cost(len(rows))
+        self.pace.took(work.key, cost, spent)
         stop = 0
         for task in tasks:
             start, stop = stop, stop + len(task.rows)
-            images = {row.image for row in task.rows}
-            task.ticket.served(begun - task.arrived, spent, len(rows), images, hits)
+            images = {row.image for row in task.rows if isinstance(row, Row)}
+            task.ticket.served(begun - task.arrived, spent, cost, images, hits)
             task.future.set_result(tuple(array[start:stop] for array in found))
 
-    def _fitting(
-        self, key: Hashable, compute: Compute, rows: list[Row], readouts: Tensor
-    ) -> tuple[Arrays, set[str]]:
+    def _fitting(self, work: Work, rows: list[Any], readouts: Tensor) -> tuple[Arrays, set[str]]:
         """All rows in pieces that memory is known to hold, and the pictures that were cached."""
-        size = self.pace.memory_limit(key)
+        size = self.pace.memory_limit(work.key) * work.a_row
         parts, hits = [], set[str]()
         for start in range(0, len(rows), size):
             piece = slice(start, start + size)
-            found, known = self._halving(key, compute, rows[piece], readouts[piece])
+            found, known = self._halving(work, rows[piece], readouts[piece])
             parts.append(found)
             hits |= known
         return joined(parts), hits
 
-    def _halving(
-        self, key: Hashable, compute: Compute, rows: list[Row], readouts: Tensor
-    ) -> tuple[Arrays, set[str]]:
+    def _halving(self, work: Work, rows: list[Any], readouts: Tensor) -> tuple[Arrays, set[str]]:
         """The rows at once, or in halves where memory does not suffice.
 
         A size is remembered only when it worked: one row that is too large by itself says nothing
         about the others.
         """
         try:
-            return compute(rows, readouts), set(self._inner.hits)
+            return work.compute(rows, readouts), set(self._inner.hits)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -245,15 +264,17 @@ class BatchingKernel:
             torch.cuda.empty_cache()
         half = (len(rows) + 1) // 2
         (one, here), (two, there) = (
-            self._halving(key, compute, rows[piece], readouts[piece])
+            self._halving(work, rows[piece], readouts[piece])
             for piece in (slice(half), slice(half, None))
         )
-        self.pace.only(key, half)
+        self.pace.only(work.key, work.cost(half))
         return joined([one, two]), here | there
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
     """The arrays of several pieces, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
     return tuple(torch.cat(arrays) for arrays in zip(*parts, strict=True))
 
 
