@@ -50,7 +50,7 @@ class Deck:
                 found.id, split=split, group=group, page_token=token, page_size=PAGE
             )
             cases += [
-                Case(card.sha256, truth[card.label.casefold()], group)
+                Case(card.sha256, truth[card.label.casefold()], group, f"{found.id}/{card.path}")
                 for card in page.items
                 if card.label.casefold() in truth
             ]

@@ -6,7 +6,7 @@ from services.ui import markup, predict, probing, recovery
 from services.ui.backend import AWAY, backend, model
 from services.ui.pictures import thumbnail
 from services.ui.probing import Probing, Question
-from services.ui.session import record, state
+from services.ui.session import link, record, state
 from steerboard.analysis.intervals import Rate
 from steerboard.analysis.side_effects import Outcome
 from steerboard.spec.edits import SteerSet
@@ -90,14 +90,18 @@ def of(kind: str, rate: Rate) -> str:
     return f"of {rate.n} {kind}: {rate.value:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
-def pictures(outcomes: tuple[Outcome, ...], names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Address and caption of each; those whose picture is not at hand are left out."""
+def pictures(outcomes: tuple[Outcome, ...], names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Thumbnail, link and caption of each; those whose picture is not at hand are left out."""
     try:
         held = backend().album.get(o.case.key for o in outcomes)
     except SteerboardError:
         return []
     return [
-        (thumbnail(held[o.case.key], SIDE), f"{names[o.before]} → {names[o.after]}")
+        (
+            thumbnail(held[o.case.key], SIDE),
+            link(o.case.key, o.case.name),
+            f"{names[o.before]} → {names[o.after]}",
+        )
         for o in outcomes
         if o.case.key in held
     ]

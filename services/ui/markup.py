@@ -107,12 +107,13 @@ def groups(rows: Iterable[tuple[str, Rate, Rate]]) -> str:
     return f'<div class="sb-groups">{head_}{cells}</div>'
 
 
-def changed(title: str, pictures: Sequence[tuple[str, str]], count: int) -> str:
-    """Some of the pictures whose answer changed: (address, caption) each."""
+def changed(title: str, pictures: Sequence[tuple[str, str, str]], count: int) -> str:
+    """Some of the pictures whose answer changed: (thumbnail, link, caption) each."""
     cells = "".join(
-        f'<figure><img src="{src}" alt="{escape(text)}" title="{escape(text)}">'
-        f"<figcaption>{escape(text)}</figcaption></figure>"
-        for src, text in pictures
+        f'<a href="{escape(href)}" target="_self" title="{escape(text)}: open this picture">'
+        f'<figure><img src="{src}" alt="{escape(text)}">'
+        f"<figcaption>{escape(text)}</figcaption></figure></a>"
+        for src, href, text in pictures
     )
     more = f"{title}, the first {len(pictures)} of {count}" if len(pictures) < count else title
     return f'<div class="sb-changed"><small>{escape(more)}</small><div>{cells}</div></div>'

@@ -6,16 +6,18 @@ does: the page goes on, and nothing that a person did is lost while it stays ope
 
 import logging
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import streamlit as st
 from pydantic import ValidationError
 
 from services.ui.backend import backend
 from steerboard.spec.errors import NotFound, SteerboardError, Unavailable
-from steerboard.store.events import Event, WorkbenchState, after, fold
+from steerboard.store.events import Event, PictureChosen, WorkbenchState, after, fold
 
 _LOG = logging.getLogger(__name__)
-KEY = "s"  # the query parameter that holds the session's id
+# Query parameters: the session's id, and a picture to open in it.
+KEY, PICTURE, ORIGIN = "s", "picture", "from"
 
 
 def named() -> str:
@@ -41,6 +43,22 @@ def begin() -> None:
     st.session_state["state"] = found
     st.session_state["unsaved"] = []
     st.query_params[KEY] = session()
+    follow()
+
+
+def link(picture: str, origin: str) -> str:
+    """An address that opens a picture of an image set in this session."""
+    return "?" + urlencode({KEY: session(), PICTURE: picture, ORIGIN: origin})
+
+
+def follow() -> None:
+    """Open the picture that the address asks for, once."""
+    wanted, origin = st.query_params.get(PICTURE, ""), st.query_params.get(ORIGIN, "")
+    for name in (PICTURE, ORIGIN):
+        if name in st.query_params:
+            del st.query_params[name]
+    if wanted and wanted != state().picture:
+        act(PictureChosen, sha256=wanted, origin=origin)
 
 
 def session() -> str:

@@ -20,11 +20,12 @@ CHUNK = 16  # pictures a question
 
 @dataclass(frozen=True)
 class Case:
-    """One picture of the probe set: its key, the index of its true class, and its group."""
+    """One picture of the probe set: its key, the index of its true class, its group and name."""
 
     key: str
     truth: int
     group: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

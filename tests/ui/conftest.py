@@ -27,10 +27,11 @@ def visit(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("STEERBOARD_STORE", f"sqlite:///{tmp_path / 'sessions.sqlite'}")
 
-    def open_page(session: str = "") -> Person:
+    def open_page(s: str = "", **parameters: str) -> Person:
         page = AppTest.from_file(str(ROOT / "services" / "ui" / "app.py"), default_timeout=120)
-        if session:
-            page.query_params["s"] = session
+        for name, value in {"s": s, **parameters}.items():
+            if value:
+                page.query_params[name] = value
         return Person(page.run())
 
     forget()

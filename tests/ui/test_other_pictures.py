@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from html import unescape
+from urllib.parse import parse_qsl
 
 import steerboard as sb
 from services.ui.deck import PICTURES
@@ -93,3 +95,29 @@ def test_without_a_label_among_the_prompts_nothing_can_be_counted(visit: Visit) 
     someone.until(someone.ranked)
     someone.presses(f"Off-{someone.features()[0]}")
     someone.until(lambda: "none of the image set has a label among the prompts" in someone.reads())
+
+
+def test_a_picture_that_broke_is_opened_by_its_link(visit: Visit) -> None:
+    someone = visit()
+    someone.picks()
+    someone.presses("strongest")
+    someone.until(lambda: counted(someone))
+    links = re.findall(r'<a href="\?([^"]+)" target="_self" title="([^"]+): open', someone.markup())
+    address, caption = links[0]
+    asked = dict(parse_qsl(unescape(address)))
+    moved = {f for f in someone.features() if someone.strength(f) == -1.0}
+    later = visit(**asked)
+    later.until(later.ranked)
+    assert later.session() == someone.session()
+    assert asked["from"] in later.reads().replace("\\", "")
+    assert later.answer() == unescape(caption).split(" → ")[0]
+    assert {b.key for b in later.page.button} >= {f"back-middle-{f}" for f in moved}
+    assert set(later.page.query_params) == {"s"}
+    again = visit(**asked)
+    again.until(again.ranked)
+    assert again.answer() == later.answer()
+
+
+def test_a_link_to_an_unknown_picture_says_so(visit: Visit) -> None:
+    someone = visit(picture="f" * 64)
+    assert "no longer held" in " ".join(someone.warned())
