@@ -6,17 +6,17 @@ content address of everything it depends on. A refusal is never kept.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from steerboard.dictionary.gate import CLEARLY, FLOOR, gate
+from steerboard.dictionary import gate
+from steerboard.dictionary.gate import GateReport, examine
 from steerboard.dictionary.native import DictionaryFile
+from steerboard.inprocess.probing import Activations, agreement, read_sites
 from steerboard.model.load import LoadedModel
-from steerboard.model.placement import before, full
 from steerboard.model.tower import Tower
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import Quality
@@ -24,20 +24,44 @@ from steerboard.spec.digest import digest, image_digest
 from steerboard.spec.errors import DictionaryMisfit
 
 # Raised whenever measuring or the gate changes: older files are then not found.
-SCHEMA = 1
+SCHEMA = 2
+BOUNDS = [
+    gate.FLOOR,
+    gate.COSINE_FLOOR,
+    gate.SCORE_FLOOR,
+    gate.CLEARLY,
+    gate.OTHER_TOKENS,
+    gate.DENSER,
+    gate.ROWS,
+    gate.TRIED,
+]
 
 
 class Calibration(Spec):
-    """Median token norm by site, and the quality of each dictionary by its name."""
+    """Median token norm by site, and what the gate found of each dictionary by its name."""
 
     n_bar: dict[str, float]
-    quality: dict[str, tuple[Quality, ...]]
+    reports: dict[str, GateReport]
+
+    @property
+    def quality(self) -> dict[str, tuple[Quality, ...]]:
+        """How well each dictionary rebuilds its token types."""
+        return {name: report.quality for name, report in self.reports.items()}
 
 
 def calibrate(
-    loaded: LoadedModel, files: Mapping[str, DictionaryFile], pictures: list[Path]
+    loaded: LoadedModel,
+    files: Mapping[str, DictionaryFile],
+    pictures: list[Path],
+    texts: Sequence[str] = (),
 ) -> Calibration:
     """Measured now, or as it was measured before from the same weights, dictionaries and pictures.
+
+    Args:
+        loaded: The model.
+        files: Dictionaries by name.
+        pictures: Calibration pictures.
+        texts: Prompts, for the agreement of answers; none, and it is not measured.
 
     Raises:
         DictionaryMisfit: A dictionary does not belong to this model.
@@ -45,10 +69,11 @@ def calibrate(
     encoded = [p.read_bytes() for p in pictures]
     key = digest(
         SCHEMA,
-        [FLOOR, CLEARLY],
+        BOUNDS,
         loaded.fingerprint,
         {name: file.fingerprint for name, file in files.items()},
         [image_digest(data) for data in encoded],
+        list(texts),
     )
     kept = cache_folder() / f"{key}.json"
     known = _read(kept)
@@ -56,7 +81,8 @@ def calibrate(
         pixels = [
             loaded.pixels(data, path.name) for data, path in zip(encoded, pictures, strict=True)
         ]
-        known = measure(loaded.tower, pixels, files)
+        found = loaded.text(list(texts)).cpu() if texts else None
+        known = measure(loaded.tower, pixels, files, found)
         _write(kept, known)
     return known
 
@@ -86,57 +112,63 @@ def _write(path: Path, found: Calibration) -> None:
         return
 
 
-def measure(tower: Tower, pixels: list[Tensor], files: Mapping[str, DictionaryFile]) -> Calibration:
-    """One pass over the pictures ``[3, h, w]``, then every dictionary at its gate."""
-    wanted = {
-        site
-        for file in files.values()
-        for site in (file.header.site, *neighbours(file.header.site))
-    }
-    n_bar, activations = read_sites(tower, pixels, wanted)
-    quality = {name: passed(name, file, activations, tower.prefix) for name, file in files.items()}
-    return Calibration(n_bar=n_bar, quality=quality)
+def measure(
+    tower: Tower,
+    pixels: list[Tensor],
+    files: Mapping[str, DictionaryFile],
+    texts: Tensor | None = None,
+) -> Calibration:
+    """One pass over the pictures ``[3, h, w]``, then every dictionary at its gate.
+
+    Args:
+        tower: The image tower.
+        pixels: Preprocessed pictures.
+        files: Dictionaries by name.
+        texts: Text embeddings ``[c, e]`` of unit length.
+
+    Raises:
+        DictionaryMisfit: The first that does not pass.
+    """
+    found = read_sites(tower, pixels, {file.header.site for file in files.values()})
+    reports = {}
+    for name, file in files.items():
+        reports[name] = examined(name, file, tower, pixels, found, texts)
+        reports[name].check()
+    return Calibration(n_bar=found.n_bar, reports=reports)
 
 
-@torch.inference_mode()
-def read_sites(
-    tower: Tower, pixels: list[Tensor], wanted: set[str]
-) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Median token norm of every site, and the activations ``[n, t, d]`` of the wanted ones."""
-    norms: dict[str, list[Tensor]] = {}
-    kept: dict[str, list[Tensor]] = {}
+def examined(
+    name: str,
+    file: DictionaryFile,
+    tower: Tower,
+    pixels: list[Tensor],
+    found: Activations,
+    texts: Tensor | None = None,
+    backbones: Mapping[str, Activations] | None = None,
+) -> GateReport:
+    """The gate's report on one dictionary, with the answers under its reconstruction.
 
-    def visit(site: str, x: Tensor) -> Tensor:
-        norms.setdefault(site, []).append(full(x).norm(dim=-1).flatten())
-        if site in wanted:
-            kept.setdefault(site, []).append(full(x))
-        return x
-
-    for start in range(0, len(pixels), 64):
-        tower.run(tower.start(before(tower, pixels[start : start + 64])), 0, visit)
-    n_bar = {site: float(torch.cat(parts).median()) for site, parts in norms.items()}
-    return n_bar, {site: torch.cat(parts) for site, parts in kept.items()}
-
-
-def neighbours(site: str) -> list[str]:
-    """The block outputs beside a block output; other sites have none."""
-    kind, _, number = site.partition(".")
-    return [f"{kind}.{int(number) + step}" for step in (-1, 1)] if kind == "resid_post" else []
-
-
-def passed(
-    name: str, file: DictionaryFile, activations: Mapping[str, Tensor], prefix: int
-) -> tuple[Quality, ...]:
-    """The gate of one dictionary over its own site and the neighbouring block outputs."""
+    Raises:
+        DictionaryMisfit: The site is none of this model, or of another width.
+    """
     site = file.header.site
-    if site not in activations:
+    if site not in found.n_bar:
         raise DictionaryMisfit(
             f"dictionary {name} belongs to {site}, a site that this model does not have"
         )
-    return gate(
+    report = examine(
         name,
         file.sae,
         site,
-        {s: activations[s] for s in [site, *neighbours(site)] if s in activations},
-        prefix,
+        found.rows[site],
+        {other: rows for other, rows in found.rows.items() if alike(site, other)},
+        {n: a.rows[site] for n, a in (backbones or {}).items() if site in a.rows},
+        file.header.gate,
     )
+    same, near = agreement(tower, pixels, file, texts)
+    return report.model_copy(update={"agreement": same, "embedding_cosine": near})
+
+
+def alike(site: str, other: str) -> bool:
+    """Whether ``other`` is a site of the same kind elsewhere."""
+    return other != site and other.partition(".")[0] == site.partition(".")[0]

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from steerboard.dictionary.gate import gate
 from steerboard.dictionary.native import KEY, read, write
 from steerboard.dictionary.sae import Sae
 from steerboard.spec.errors import DictionaryMisfit, NotFound
@@ -88,24 +87,3 @@ def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
     save_file({"W_enc": torch.ones(2, 2)}, path, {KEY: json.dumps(header)})
     with pytest.raises(DictionaryMisfit, match="holds tensors"):
         read(path)
-
-
-def test_a_better_neighbour_refuses() -> None:
-    basis = torch.eye(6)
-    book = Sae(
-        torch.cat([basis, -basis], 1),
-        torch.zeros(12),
-        torch.cat([basis, -basis]),
-        torch.zeros(6),
-        "topk",
-        2,
-    )
-    torch.manual_seed(0)
-    spread = torch.randn(50, 3, 6)
-    sparse = torch.zeros(50, 3, 6).scatter_(-1, torch.randint(6, (50, 3, 2)), torch.randn(50, 3, 2))
-    with pytest.raises(DictionaryMisfit, match=r"resid_post.1.*resid_post.2 1.000"):
-        gate("d", book, "resid_post.1", {"resid_post.1": spread, "resid_post.2": sparse}, 1)
-    assert all(
-        q.explained_variance > 0.99
-        for q in gate("d", book, "resid_post.2", {"resid_post.2": sparse}, 1)
-    )

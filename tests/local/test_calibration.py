@@ -37,7 +37,7 @@ def test_a_changed_dictionary_is_measured_anew_and_refused_with_numbers(house: P
     write(house / "middle.safetensors", random_sae(), "resid_post.1")
     for _ in range(2):
         with pytest.raises(
-            DictionaryMisfit, match=r"explained variance -?\d+\.\d+ there \(floor 0.5\)"
+            DictionaryMisfit, match=r"explained variance -?\d+\.\d+ on prefix \(floor 0.5\)"
         ):
             steerboard.local(house)
 
