@@ -29,20 +29,31 @@ def serve(settings: Settings) -> None:
     """Import what is heavy, and serve."""
     import torch
 
+    from services.inference.engine.admission import Load
     from services.inference.engine.batching import BatchingKernel
-    from services.inference.loading import load_runner, warm
+    from services.inference.loading import Hosting, load_runner, warm
     from services.inference.server import run
+    from steerboard.model.placement import choose
     from steerboard.spec.runner import Runner
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
 
+    hosting = Hosting(
+        placement=choose(settings.device, settings.precision),
+        device_bytes=settings.device_bytes,
+        cache_bytes=settings.cache_bytes,
+        lazy=settings.load == "lazy",
+    )
+
     def load() -> tuple[Runner, BatchingKernel]:
-        runner, engine = load_runner(settings.config)
-        warm(runner)
+        runner, engine = load_runner(settings.config, hosting)
+        if not hosting.lazy:
+            warm(runner)
         return runner, engine
 
-    asyncio.run(run(settings.listen, settings.token_secret, load))
+    limits = Load(settings.queue_rows, settings.queue_bytes, settings.queue_calls)
+    asyncio.run(run(settings.listen, settings.token_secret, load, limits))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From a ``steerboard.yaml`` to a Runner behind the batching engine, warmed."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import steerboard
 from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.ticket import current
 from steerboard.inprocess.config import read_config
-from steerboard.inprocess.kernel import DirectKernel
+from steerboard.inprocess.kernel import CACHE_BYTES, DirectKernel
 from steerboard.inprocess.pictures import Pictures
+from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel, serve
+from steerboard.model.placement import HOST, Placement
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.requests import Attribute, Pixels, Predict, Prompts
 from steerboard.spec.runner import Runner
@@ -21,21 +24,47 @@ from steerboard.spec.tensor import Tensor
 _LOG = logging.getLogger(__name__)
 
 
-def load_runner(config: Path) -> tuple[LocalRunner, BatchingKernel]:
+@dataclass(frozen=True)
+class Hosting:
+    """Where and how models are kept.
+
+    ``device_bytes`` bounds the weights on the device, None does not; ``cache_bytes`` what was
+    computed of pictures. ``lazy`` models go to the device when they are first asked for.
+    """
+
+    placement: Placement = HOST
+    device_bytes: int | None = None
+    cache_bytes: int = CACHE_BYTES
+    lazy: bool = False
+
+
+SIMPLE = Hosting()
+
+
+def load_runner(config: Path, hosting: Hosting = SIMPLE) -> tuple[LocalRunner, BatchingKernel]:
     """All models of the file, checked and loaded, and the engine that serves them."""
     found, base = read_config(config)
-    version = steerboard.__version__
-    served = {name: serve(name, one, base, version) for name, one in found.models.items()}
-    return behind_engine(served, version)
+    version, placement = steerboard.__version__, hosting.placement
+    residence = Residence(hosting.device_bytes, lambda: current().check())
+    served: dict[str, ServedModel] = {}
+    for name, one in found.models.items():
+        served[name] = serve(name, one, base, version, placement, residence)
+        if hosting.lazy and (weights := served[name].weights):
+            residence.release(weights)
+    _LOG.info("computing on %s in %s", placement.device, placement.precision)
+    return behind_engine(served, version, residence, hosting.cache_bytes)
 
 
 def behind_engine(
-    served: dict[str, ServedModel], version: str
+    served: dict[str, ServedModel],
+    version: str,
+    residence: Residence | None = None,
+    cache_bytes: int = CACHE_BYTES,
 ) -> tuple[LocalRunner, BatchingKernel]:
     """A Runner whose rows wait in the engine's queue, and whose pictures are each tenant's own."""
-    kernel = BatchingKernel(DirectKernel())
+    kernel = BatchingKernel(DirectKernel(cache_bytes))
     pictures = Pictures(lambda: current().tenant, lambda: current().check())
-    return LocalRunner(served, kernel, version, pictures), kernel
+    return LocalRunner(served, kernel, version, pictures, residence), kernel
 
 
 def warm(runner: Runner) -> None:

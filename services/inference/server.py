@@ -10,6 +10,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.inference.desk import Desk
+from services.inference.engine.admission import LIMITS, Admission
+from services.inference.engine.admission import Load as Bounds
 from services.inference.engine.batching import BatchingKernel
 from services.inference.servicer import Servicer
 from steerboard.api.channel import SHARED_OPTIONS
@@ -29,8 +31,8 @@ Load = Callable[[], tuple[Runner, BatchingKernel]]
 class InferenceServer:
     """One server on one address; ``start``, ``load``, ``stop`` within one event loop."""
 
-    def __init__(self, listen: str, token_secret: str | None) -> None:
-        self._desk = Desk()
+    def __init__(self, listen: str, token_secret: str | None, limits: Bounds = LIMITS) -> None:
+        self._desk = Desk(Admission(limits))
         self._engine: BatchingKernel | None = None
         self._servicer = Servicer(self._desk)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -74,9 +76,9 @@ def _options() -> list[tuple[str, object]]:
     ]
 
 
-async def run(listen: str, token_secret: str | None, load: Load) -> None:
+async def run(listen: str, token_secret: str | None, load: Load, limits: Bounds = LIMITS) -> None:
     """Serve until SIGTERM or SIGINT; a model that does not load ends the process."""
-    server = InferenceServer(listen, token_secret)
+    server = InferenceServer(listen, token_secret, limits)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

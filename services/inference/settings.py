@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -16,6 +17,22 @@ class Settings(Spec):
     listen: str = Field(default="127.0.0.1:50051", pattern=r"^.+:\d{1,5}$|^unix:.+")
     token_secret: str | None = Field(default=None, repr=False)
     threads: int | None = Field(default=None, ge=1, le=1024, description="of torch")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        default="float32", description="of the image towers"
+    )
+    load: Literal["start", "lazy"] = Field(
+        default="start", description="when models go to the device"
+    )
+    device_bytes: int | None = Field(
+        default=None, gt=0, description="of weights on the device; others wait in memory"
+    )
+    cache_bytes: int = Field(
+        default=512 * 2**20, ge=0, description="of what was computed of pictures, on the device"
+    )
+    queue_calls: int = Field(default=512, ge=2, le=8192, description="in hand at once")
+    queue_rows: int = Field(default=16_384, ge=2, description="waiting, of pictures and steer sets")
+    queue_bytes: int = Field(default=2 * 2**30, ge=2**20, description="held by waiting calls")
 
     @field_validator("config")
     @classmethod
@@ -46,6 +63,14 @@ TABLE = {
     "STEERBOARD_INFERENCE_LISTEN": "listen",
     "STEERBOARD_TOKEN_SECRET": "token_secret",
     "STEERBOARD_THREADS": "threads",
+    "STEERBOARD_DEVICE": "device",
+    "STEERBOARD_PRECISION": "precision",
+    "STEERBOARD_LOAD": "load",
+    "STEERBOARD_DEVICE_BYTES": "device_bytes",
+    "STEERBOARD_CACHE_BYTES": "cache_bytes",
+    "STEERBOARD_QUEUE_CALLS": "queue_calls",
+    "STEERBOARD_QUEUE_ROWS": "queue_rows",
+    "STEERBOARD_QUEUE_BYTES": "queue_bytes",
 }
 
 

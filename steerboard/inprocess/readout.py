@@ -9,6 +9,7 @@ from torch import Tensor
 
 from steerboard.inprocess.kernel import Kernel
 from steerboard.inprocess.lru import ByteLru
+from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.served import ServedModel
 from steerboard.spec.answers import Prediction, ResolvedTarget
 from steerboard.spec.errors import InvalidRequest
@@ -64,10 +65,12 @@ class Heads:
 
     Args:
         kernel: Who reads texts.
+        residence: Brings the model that reads them to the device.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, residence: Residence) -> None:
         self._kernel = kernel
+        self._residence = residence
         self._texts: ByteLru[Tensor] = ByteLru(TEXTS_KEPT)
         self._heads: ByteLru[Readout] = ByteLru(HEADS_KEPT)
 
@@ -90,7 +93,9 @@ class Heads:
         found = {text: self._texts.get((name, text)) for text in dict.fromkeys(texts)}
         missing = [text for text, held in found.items() if held is None]
         if missing:
-            fresh = self._kernel.texts(served, served.loaded.tokenizer(missing))
+            tokens = served.loaded.tokenizer(missing)
+            with self._residence.using(served.weights):
+                fresh = self._kernel.texts(served, tokens)
             for text, row in zip(missing, fresh, strict=True):
                 found[text] = row = row.clone()  # a view would hold its whole batch
                 self._texts.put((name, text), row, row.numel() * row.element_size() + len(text))

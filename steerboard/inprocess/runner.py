@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from steerboard.inprocess.config import read_config
@@ -14,6 +15,7 @@ from steerboard.inprocess.explain import explain, predict_effects, resolve
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
 from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.readout import Heads, Readout
+from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.served import ServedModel, serve
 from steerboard.model.check import check_steer_set, dictionary_of
 from steerboard.model.placement import choose
@@ -31,7 +33,7 @@ from steerboard.spec.answers import (
 )
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.edits import SteerSet
-from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
+from steerboard.spec.errors import InvalidRequest, NotFound, Overloaded, SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Predict, Steer
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class LocalRunner:
         kernel: Who computes; by default at once, in the calling thread.
         version: Told in every answer's provenance.
         pictures: Where pictures are decoded and remembered.
+        residence: Which models are on the device; by default all of them stay.
     """
 
     def __init__(
@@ -55,20 +58,25 @@ class LocalRunner:
         kernel: Kernel | None = None,
         version: str = "",
         pictures: Pictures | None = None,
+        residence: Residence | None = None,
     ) -> None:
         self._served = served
         self._kernel = kernel or DirectKernel()
         self._version = version
         self._pictures = pictures or Pictures()
-        self._heads = Heads(self._kernel)
+        self._residence = residence or Residence()
+        self._heads = Heads(self._kernel, self._residence)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All models."""
-        return tuple(s.info for s in self._served.values())
+        return tuple(self.model(name) for name in self._served)
 
     def model(self, name: str) -> ModelInfo:
         """One model; raises NotFound."""
-        return self._find(name).info
+        served = self._find(name)
+        here = self._residence.here(served.weights)
+        info = served.info
+        return info if info.loaded == here else info.model_copy(update={"loaded": here})
 
     def predict(self, request: Predict) -> Answer[Prediction]:
         """Logits and probabilities of each image."""
@@ -193,9 +201,22 @@ class LocalRunner:
         start = time.perf_counter()
         rows = self._pictures.rows(served, images)
         good = [row for row in rows if isinstance(row, Row)]
-        results = iter(compute(good)) if good else iter(())
+        results = iter(self._computed(served, compute, good) if good else ())
         items = tuple(row if isinstance(row, SteerboardError) else next(results) for row in rows)
         return Answer(items, self._provenance(served, dictionary), elapsed(start, len(good)))
+
+    def _computed(
+        self, served: ServedModel, compute: Callable[[list[Row]], list[T]], rows: list[Row]
+    ) -> list[T]:
+        """Compute while the model is on the device; the kernel has its own way out of memory."""
+        try:
+            with self._residence.using(served.weights):
+                return compute(rows)
+        except torch.OutOfMemoryError as error:
+            raise Overloaded(
+                "there is no memory for this question now: ask for fewer pictures, or later",
+                retry_after_s=5.0,
+            ) from error
 
     def _provenance(self, served: ServedModel, dictionary: str = "") -> Provenance:
         info = served.info
@@ -241,7 +262,9 @@ def open_local(
     """Load everything that a ``steerboard.yaml`` names; see ``steerboard.local``."""
     config, base = read_config(Path(path))
     placement = choose(device, precision)
-    return LocalRunner(
-        {n: serve(n, c, base, version, placement) for n, c in config.models.items()},
-        version=version,
-    )
+    residence = Residence()
+    served = {
+        name: serve(name, one, base, version, placement, residence)
+        for name, one in config.models.items()
+    }
+    return LocalRunner(served, version=version, residence=residence)

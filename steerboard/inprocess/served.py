@@ -1,6 +1,6 @@
 """A model ready to answer: weights, measured sites, and the dictionaries that passed their gate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from steerboard.dictionary.native import DictionaryFile, read
 from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.calibration import calibrate
 from steerboard.inprocess.config import ModelConfig, calibration_files, read_prompts
+from steerboard.inprocess.residence import Residence, Weights
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
 from steerboard.model.load import LoadedModel, load
@@ -27,19 +28,28 @@ class ServedModel:
     books: Mapping[str, Sae]
     info: ModelInfo
     placement: Placement = HOST
+    weights: Weights | None = None
 
 
 def serve(
-    name: str, config: ModelConfig, base: Path, version: str, placement: Placement = HOST
+    name: str,
+    config: ModelConfig,
+    base: Path,
+    version: str,
+    placement: Placement = HOST,
+    residence: Residence | None = None,
 ) -> ServedModel:
     """Load a model, measure its sites on the calibration pictures, try its dictionaries.
 
     All is measured where, and in the precision in which, it will be served.
     """
-    loaded = placed(load(base / config.path), placement)
-    files = {d: on_device(read(base / c.path), placement) for d, c in config.dictionaries.items()}
-    found = calibrate(loaded, files, calibration_files(config.calibration, base))
+    loaded = precise(load(base / config.path), placement)
+    files = {d: read(base / c.path) for d, c in config.dictionaries.items()}
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
+    weights = weights_of(loaded, (f.sae for f in files.values()), placement)
+    with (residence or Residence()).using(weights):
+        texts = [template.replace("{}", prompt) for prompt in prompts]
+        found = calibrate(loaded, files, calibration_files(config.calibration, base), texts)
     books = {d: f.sae for d, f in files.items()}
     editor = Editor(
         Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads
@@ -68,15 +78,14 @@ def serve(
             max_image_bytes=MAX_BYTES,
             max_image_pixels=MAX_PIXELS,
         ),
-        bytes=loaded.size,
+        bytes=weights.size,
         server_version=version,
     )
-    return ServedModel(loaded, editor, books, info, placement)
+    return ServedModel(loaded, editor, books, info, placement, weights)
 
 
-def placed(loaded: LoadedModel, placement: Placement) -> LoadedModel:
-    """The model on its device, its image tower in its precision, which is part of its name."""
-    loaded.clip.to(placement.device)
+def precise(loaded: LoadedModel, placement: Placement) -> LoadedModel:
+    """The model with its image tower in its precision, which is part of the fingerprint."""
     loaded.tower.visual.to(placement.dtype)
     if placement.precision == HOST.precision:
         return loaded
@@ -87,9 +96,11 @@ def placed(loaded: LoadedModel, placement: Placement) -> LoadedModel:
     )
 
 
-def on_device(file: DictionaryFile, placement: Placement) -> DictionaryFile:
-    """The same dictionary where its model is, in float32."""
-    return replace(file, sae=file.sae.to(placement.device))
+def weights_of(loaded: LoadedModel, books: Iterable[Sae], placement: Placement) -> Weights:
+    """All that must be on the device for a question about this model."""
+    own = [*loaded.clip.parameters(), *loaded.clip.buffers()]
+    tensors = [t for sae in books for t in sae.tensors().values()]
+    return Weights([*own, *tensors], placement.device)
 
 
 def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
