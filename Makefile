@@ -23,8 +23,9 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Two processes: one makes clean environments with pip, the other runs everything else.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 demo: install
 	$(BIN)/steerboard demo

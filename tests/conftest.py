@@ -46,6 +46,14 @@ TINY = {
 CLASSES = ["cat", "dog", "horse", "boat"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for pip runs beside everything else, where there are two processes."""
+    for item in items:
+        slow = item.get_closest_marker("installs") is not None
+        item.add_marker(pytest.mark.xdist_group("installs" if slow else "services"))
+
+
 def tiny_model(folder: Path) -> None:
     torch.manual_seed(0)
     model = open_clip.CLIP(**TINY["model_cfg"])
