@@ -1,7 +1,6 @@
-"""Load an open_clip model from a ``local-dir:`` folder, in float32 and for reading only."""
+"""Load an open_clip model from wherever its weights are, in float32 and for reading only."""
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
-
-import open_clip  # isort: skip
-
+from steerboard.model.find import find
 from steerboard.model.images import decode
+from steerboard.model.sources import Source
 from steerboard.model.tower import Tower
 from steerboard.model.towers import read_tower
 from steerboard.spec.digest import digest
-from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.errors import InvalidRequest
 
 PRECISION = "float32"
 
@@ -38,6 +35,12 @@ class LoadedModel:
     logit_bias: float
     size: int
 
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """How pictures are brought to the tower: size, mean, std, interpolation, way to resize."""
+        told: Mapping[str, Any] = self.clip.visual.preprocess_cfg
+        return told
+
     def pixels(self, data: bytes, name: str = "the picture") -> Tensor:
         """Encoded picture to the tensor ``[3, h, w]`` that the tower reads; raises BadImage."""
         tensor: Tensor = self.transform(decode(data, name))
@@ -45,9 +48,14 @@ class LoadedModel:
 
     @torch.inference_mode()
     def text(self, texts: list[str]) -> Tensor:
-        """Unit-length text embeddings ``[c, e]``, in pieces of 256."""
+        """Unit-length text embeddings ``[c, e]``, in pieces of 256, where the weights are.
+
+        Raises:
+            InvalidRequest: The model's texts cannot be read here; the sentence says what lacks.
+        """
+        device = self.clip.logit_scale.device
         parts = [
-            self.clip.encode_text(self.tokenizer(texts[i : i + 256]))
+            self.clip.encode_text(self.tokenizer(texts[i : i + 256]).to(device))
             for i in range(0, len(texts), 256)
         ]
         return functional.normalize(torch.cat(parts), dim=-1)
@@ -63,31 +71,42 @@ class LoadedModel:
         return torch.from_numpy(values.astype(np.float32))
 
 
-def load(folder: Path) -> LoadedModel:
-    """Load the folder's model.
+def load(where: Path | str, architecture: str = "") -> LoadedModel:
+    """Load a model.
+
+    Args:
+        where: A folder of open_clip (``open_clip_config.json`` and weights), a CLIPModel folder of
+            Hugging Face, a file of weights, or a tag (``hf-hub:OWNER/NAME``, ``ARCHITECTURE/TAG``).
+        architecture: open_clip's name of what a lone file of weights belongs to.
 
     Raises:
-        NotFound: The folder lacks the two files of open_clip's own layout.
+        NotFound: Nothing is there.
+        Unavailable: A tag whose weights are not on this machine and cannot be fetched.
+        InvalidRequest: The weights do not fit, or are in a form that is not read.
     """
-    files = [folder / "open_clip_config.json", folder / "open_clip_model.safetensors"]
-    for file in files:
-        if not file.is_file():
-            raise NotFound(
-                f"{file} is missing: a model folder holds {files[0].name} and {files[1].name}"
-            )
-    clip, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    source = find(where, architecture)
+    clip, transform = source.build()
     clip = clip.float().eval().requires_grad_(False)
-    config = json.loads(files[0].read_text())
     tower = read_tower(clip.visual)
-    bias = getattr(clip, "logit_bias", None)
     return LoadedModel(
         clip=clip,
         tower=tower,
-        tokenizer=open_clip.get_tokenizer(f"local-dir:{folder}"),
+        tokenizer=source.tokenizer(),
         transform=transform,
         architecture=tower.summary,
-        fingerprint=digest(config, hashlib.sha256(files[1].read_bytes()).hexdigest(), PRECISION),
+        fingerprint=fingerprint(source, clip),
         logit_scale=float(clip.logit_scale.exp()),
-        logit_bias=0.0 if bias is None else float(bias),
+        logit_bias=bias_of(clip),
         size=sum(p.numel() * p.element_size() for p in clip.parameters()),
     )
+
+
+def bias_of(clip: Any) -> float:
+    """What is added to every logit: SigLIP's bias, else 0."""
+    bias = getattr(clip, "logit_bias", None)
+    return 0.0 if bias is None else float(bias)
+
+
+def fingerprint(source: Source, clip: Any) -> str:
+    """Digest of architecture, preprocessing, weights and precision."""
+    return digest(source.config(clip), source.weights_digest(clip), PRECISION)
