@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
@@ -27,7 +26,7 @@ from open_clip.factory import set_model_preprocess_cfg
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from steerboard.model import huggingface
-from steerboard.spec.errors import InvalidRequest, Unavailable
+from steerboard.spec.errors import InvalidRequest, SteerboardError, Unavailable
 
 CONFIG = "open_clip_config.json"
 HUB = "hf-hub:"
@@ -239,7 +238,9 @@ def told(name: str) -> Iterator[None]:
             f"{name} holds more than tensors, and nothing else is unpickled: save the state_dict"
             f" as safetensors ({first_line(error)})"
         ) from error
-    except (SafetensorError, RuntimeError, ValueError, KeyError, OSError, ImportError) as error:
+    except SteerboardError:
+        raise
+    except Exception as error:  # whatever a library says of a stranger's file
         if "download" in str(error) or "locate the file on the Hub" in str(error):
             raise Unavailable(
                 f"the weights of {name} are not on this machine and cannot be fetched: connect to"
