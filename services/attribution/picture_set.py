@@ -9,7 +9,7 @@ from services.attribution.tools import State, Tools
 from steerboard.spec.answers import Attribution
 from steerboard.spec.errors import BadImage, ImageNotCached, NotFound, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
-from steerboard.spec.requests import Attribute, Encoded, Target
+from steerboard.spec.requests import Attribute, ClassTarget, Encoded
 from steerboard.spec.runner import Runner
 
 CHUNK = 16  # pictures
@@ -30,7 +30,7 @@ def images_of(spec: AttributeSetJob, chunk: int) -> list[str]:
     return [i.sha256 for i in spec.images[chunk * CHUNK : (chunk + 1) * CHUNK]]
 
 
-def targets_of(spec: AttributeSetJob, chunk: int) -> list[Target]:
+def targets_of(spec: AttributeSetJob, chunk: int) -> list[ClassTarget]:
     """A target for each picture of a chunk."""
     if len(spec.targets) == 1:
         return [*spec.targets] * len(images_of(spec, chunk))
@@ -72,12 +72,12 @@ def fetched(tools: Tools, sha256: str) -> bytes | SteerboardError:
 def ask(
     spec: AttributeSetJob,
     items: list[bytes | SteerboardError],
-    targets: Sequence[Target],
+    targets: Sequence[ClassTarget],
     runner: Runner,
 ) -> list[Item]:
     """An attribution for each picture, in one call for each target."""
     found: dict[int, Item] = {}
-    groups: dict[Target, list[int]] = {}
+    groups: dict[ClassTarget, list[int]] = {}
     for i, item in enumerate(items):
         if isinstance(item, SteerboardError):
             found[i] = item

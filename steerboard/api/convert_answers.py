@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from steerboard.api.convert_enums import optional
+from steerboard.api.convert_enums import UNSAID, enum_value, enum_word, optional
 from steerboard.api.convert_tensors import (
     array_to_message,
     floats_from_message,
@@ -96,11 +96,14 @@ def predictions_from_message(message: pb.PredictResponse) -> Answer[Prediction]:
 
 
 def _target_to_message(target: ResolvedTarget) -> pb.ResolvedTarget:
-    return pb.ResolvedTarget(index=target.index, against=target.against)
+    kind = enum_value(pb.TargetKind, "TARGET_KIND", target.kind)
+    return pb.ResolvedTarget(index=target.index, against=target.against, kind=kind)
 
 
 def _target_from_message(message: pb.ResolvedTarget) -> ResolvedTarget:
-    return ResolvedTarget(message.index, optional(message, "against"))
+    kind: Any = enum_word(pb.TargetKind, "TARGET_KIND", message.kind)
+    kind = "logit" if kind == UNSAID else kind
+    return ResolvedTarget(message.index, optional(message, "against"), kind)
 
 
 def _steered_to_message(steered: Steered) -> pb.Steered:
@@ -143,6 +146,7 @@ def _attribution_to_message(found: Attribution) -> pb.Attribution:
     return pb.Attribution(
         target=_target_to_message(found.target),
         features=indices_to_message(found.features),
+        baseline=found.baseline,
         **scalars,
         **arrays,
     )
@@ -154,6 +158,7 @@ def _attribution_from_message(message: pb.Attribution) -> Attribution:
     return Attribution(
         target=_target_from_message(message.target),
         features=ints_from_message(message.features),
+        baseline=optional(message, "baseline"),
         **scalars,
         **arrays,
     )

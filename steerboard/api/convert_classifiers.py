@@ -3,19 +3,24 @@
 from collections.abc import Iterable
 from typing import Any, assert_never
 
+from steerboard.api.convert_edits import unit_plain, unit_to_message
 from steerboard.api.convert_enums import optional
 from steerboard.api.convert_tensors import tensor_plain, tensor_to_message
 from steerboard.spec.requests import (
     Classifier,
+    Cosine,
     Digest,
     Encoded,
     ImageRef,
     Logit,
+    LogProb,
     Margin,
     Pixels,
     Probe,
+    ProbeOutput,
     Prompts,
     Target,
+    UnitActivation,
 )
 from steerboard.v1 import types_pb2 as pb
 
@@ -89,6 +94,16 @@ def target_to_message(target: Target) -> pb.Target:
             return pb.Target(logit=pb.Logit(index=target.index))
         case Margin():
             return pb.Target(margin=pb.Margin(index=target.index, against=target.against))
+        case Cosine():
+            return pb.Target(cosine=pb.Cosine(index=target.index))
+        case LogProb():
+            return pb.Target(log_prob=pb.LogProb(index=target.index))
+        case ProbeOutput():
+            weight = tensor_to_message(target.weight)
+            return pb.Target(probe=pb.ProbeOutput(weight=weight, bias=target.bias))
+        case UnitActivation():
+            unit = unit_to_message(target.unit)
+            return pb.Target(unit=pb.UnitActivation(site=target.site, unit=unit))
         case _:
             assert_never(target)
 
@@ -96,11 +111,17 @@ def target_to_message(target: Target) -> pb.Target:
 def target_plain(message: pb.Target) -> dict[str, Any]:
     """Fields of a target."""
     match message.WhichOneof("kind"):
-        case "logit":
-            return {"kind": "logit", "index": optional(message.logit, "index")}
+        case "logit" | "cosine" | "log_prob" as kind:
+            return {"kind": kind, "index": optional(getattr(message, kind), "index")}
         case "margin":
             index, against = (optional(message.margin, name) for name in ("index", "against"))
             return {"kind": "margin", "index": index, "against": against}
+        case "probe":
+            weight = tensor_plain(message.probe.weight)
+            return {"kind": "probe", "weight": weight, "bias": message.probe.bias}
+        case "unit":
+            unit = unit_plain(message.unit.unit)
+            return {"kind": "unit", "site": message.unit.site, "unit": unit}
         case _:
             return {}
 

@@ -18,6 +18,7 @@ from steerboard.spec.edits import (
     Mask,
     Neuron,
     Op,
+    Part,
     Remove,
     Scale,
     Set,
@@ -38,6 +39,9 @@ def unit_to_message(unit: Unit) -> pb.Unit:
             return pb.Unit(head=pb.Head(index=unit.index))
         case Direction():
             return pb.Unit(direction=pb.Direction(values=tensor_to_message(unit.values)))
+        case Part():
+            of = enum_value(pb.PartKind, "PART_KIND", unit.of)
+            return pb.Unit(part=pb.Part(of=of, dictionary=unit.dictionary))
         case _:
             assert_never(unit)
 
@@ -54,6 +58,9 @@ def unit_plain(message: pb.Unit) -> dict[str, Any]:
             return {"kind": "head", "index": message.head.index}
         case "direction":
             return {"kind": "direction", "values": tensor_plain(message.direction.values)}
+        case "part":
+            of = enum_word(pb.PartKind, "PART_KIND", message.part.of)
+            return {"kind": "part", "of": of, "dictionary": message.part.dictionary}
         case _:
             return {}
 
@@ -89,12 +96,14 @@ def op_plain(message: pb.Op) -> dict[str, Any]:
             return {}
 
 
-def _mask_to_message(mask: Mask) -> pb.Mask:
+def mask_to_message(mask: Mask) -> pb.Mask:
+    """A mask as a message."""
     cells = [pb.Cell(row=row, column=column) for row, column in mask.cells]
     return pb.Mask(kind=enum_value(pb.MaskKind, "MASK_KIND", mask.kind), cells=cells)
 
 
-def _mask_plain(message: pb.Mask) -> dict[str, Any]:
+def mask_plain(message: pb.Mask) -> dict[str, Any]:
+    """Fields of a mask."""
     kind = enum_word(pb.MaskKind, "MASK_KIND", message.kind)
     return said(kind=kind, cells=tuple((cell.row, cell.column) for cell in message.cells))
 
@@ -123,7 +132,7 @@ def edit_to_message(edit: Edit) -> pb.Edit:
         site=edit.site,
         unit=unit_to_message(edit.unit),
         op=op_to_message(edit.op),
-        mask=_mask_to_message(edit.mask),
+        mask=mask_to_message(edit.mask),
         condition=None if edit.condition is None else _condition_to_message(edit.condition),
     )
 
@@ -133,7 +142,7 @@ def _edit_plain(message: pb.Edit) -> dict[str, Any]:
         site=message.site,
         unit=unit_plain(message.unit),
         op=op_plain(message.op),
-        mask=_mask_plain(message.mask) if message.HasField("mask") else None,
+        mask=mask_plain(message.mask) if message.HasField("mask") else None,
         condition=_condition_plain(message.condition) if message.HasField("condition") else None,
     )
 

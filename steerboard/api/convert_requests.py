@@ -8,8 +8,14 @@ from steerboard.api.convert_classifiers import (
     target_to_message,
     targets_plain,
 )
-from steerboard.api.convert_edits import steer_set_plain, steer_set_to_message
+from steerboard.api.convert_edits import (
+    mask_plain,
+    mask_to_message,
+    steer_set_plain,
+    steer_set_to_message,
+)
 from steerboard.api.convert_enums import enum_value, enum_word, optional, said
+from steerboard.api.convert_tensors import tensor_plain, tensor_to_message
 from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
 from steerboard.v1 import steering_pb2 as pb
 
@@ -52,6 +58,22 @@ def steer_from_message(message: pb.SteerRequest) -> Steer:
     return Steer.model_validate(plain)
 
 
+# Methods that have a number on the wire; all others travel by name.
+NUMBERED = ("gradient", "activation", "energy")
+
+
+def method_value(method: str) -> pb.Method:
+    """The number of a method, or the one that says that it is named."""
+    found: pb.Method = enum_value(pb.Method, "METHOD", method if method in NUMBERED else "named")
+    return found
+
+
+def method_word(message: pb.AttributeRequest) -> str:
+    """The name of the method that a message asks for."""
+    word = enum_word(pb.Method, "METHOD", message.method)
+    return message.method_name if word == "named" else word
+
+
 def attribute_to_message(request: Attribute) -> pb.AttributeRequest:
     """As a message."""
     return pb.AttributeRequest(
@@ -60,10 +82,16 @@ def attribute_to_message(request: Attribute) -> pb.AttributeRequest:
         classifier=classifier_to_message(request.classifier),
         dictionary=request.dictionary,
         targets=[target_to_message(target) for target in request.targets],
-        method=enum_value(pb.Method, "METHOD", request.method),
+        method=method_value(request.method),
+        method_name="" if request.method in NUMBERED else request.method,
         top_k=request.top_k,
         maps=request.maps,
         steer=steer_set_to_message(request.steer) if request.steer.edits else None,
+        site=request.site or "",
+        units=enum_value(pb.UnitKind, "UNIT_KIND", request.units),
+        directions=tensor_to_message(request.directions) if request.directions else None,
+        tokens=mask_to_message(request.tokens),
+        steps=request.steps,
     )
 
 
@@ -75,10 +103,15 @@ def attribute_from_message(message: pb.AttributeRequest) -> Attribute:
         classifier=classifier_plain(message.classifier),
         dictionary=message.dictionary,
         targets=targets_plain(message.targets),
-        method=enum_word(pb.Method, "METHOD", message.method),
+        method=method_word(message),
         top_k=optional(message, "top_k"),
         maps=message.maps,
         steer=steer_set_plain(message.steer) if message.HasField("steer") else None,
+        site=message.site or None,
+        units=enum_word(pb.UnitKind, "UNIT_KIND", message.units),
+        directions=tensor_plain(message.directions) if message.HasField("directions") else None,
+        tokens=mask_plain(message.tokens) if message.HasField("tokens") else None,
+        steps=optional(message, "steps"),
     )
     return Attribute.model_validate(plain)
 

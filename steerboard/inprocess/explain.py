@@ -1,119 +1,136 @@
-"""Attributions of a batch of images: gradients from the kernel, scores, the top units."""
+"""Attributions of a batch of pictures: a scene for each picture and target, and its method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from steerboard.attribution.gradient import Scores, score
-from steerboard.inprocess.kernel import Kernel, Row
+from steerboard.attribution.registry import METHODS
+from steerboard.attribution.scene import Climb, Scene
+from steerboard.attribution.units import Features, Units
+from steerboard.inprocess.check_attribute import place_of, whole
+from steerboard.inprocess.goals import EmbeddingGoal, Goal, UnitGoal, units_of
+from steerboard.inprocess.kernel import Kernel, Row, Sensed
+from steerboard.inprocess.lens import lens
+from steerboard.inprocess.ranking import ranked
 from steerboard.inprocess.readout import Readout
 from steerboard.inprocess.served import ServedModel
-from steerboard.model.check import dictionary_of
-from steerboard.model.grid import cell_sums, patches_of
-from steerboard.spec.answers import Attribution, Floats, Prediction, ResolvedTarget
-from steerboard.spec.edits import SteerSet
-from steerboard.spec.requests import Attribute, Logit, Target
-
-
-def resolve(target: Target, clean: Prediction) -> ResolvedTarget:
-    """Freeze what a target left open: the top class, and the strongest competitor."""
-    index = clean.top if target.index is None else target.index
-    if isinstance(target, Logit):
-        return ResolvedTarget(index)
-    if target.against is not None:
-        # Only ``against`` was named: the strongest other class stands against it.
-        others = clean.logits.copy()
-        others[target.against] = -np.inf
-        return ResolvedTarget(
-            int(others.argmax()) if target.index is None else index, target.against
-        )
-    others = clean.logits.copy()
-    others[index] = -np.inf
-    return ResolvedTarget(index, int(others.argmax()))
+from steerboard.inprocess.targets import Aim, aims
+from steerboard.spec.answers import Attribution
+from steerboard.spec.edits import Direction, Edit, Scale, SteerSet
+from steerboard.spec.requests import Attribute, UnitActivation
+from steerboard.spec.tensor import Tensor as Array
 
 
 def explain(
     served: ServedModel, kernel: Kernel, head: Readout, rows: Sequence[Row], request: Attribute
 ) -> list[tuple[Attribution, ...]]:
     """One attribution a target for each row, each under its own steer set."""
-    site = dictionary_of(served.info, request.dictionary).site
-    before = [head.prediction(e) for e in kernel.embed(served, rows)]
-    targets = [tuple(resolve(t, p) for t in request.targets) for p in before]
-    repeated = [row for row, own in zip(rows, targets, strict=True) for _ in own]
-    directions = torch.cat([head.directions(own) for own in targets])
-    sensed = kernel.sense(served, repeated, [site], directions)[site]
-    sae = served.books[request.dictionary]
-    alive = served.editor.layout.lives(sae.tokens, sensed.x.shape[1]).to(sensed.x.device)
-    pairs = zip(sensed.x, sensed.gradient, strict=True)
-    out = []
-    for prediction, own in zip(before, targets, strict=True):
-        found = []
-        for target in own:
-            x, gradient = next(pairs)
-            scores = score(sae, x, gradient, alive, request.method)
-            found.append(ranked(served, scores, target, head.value(prediction, target), request))
-        out.append(tuple(found))
-    return out
+    embeddings = kernel.embed(served, rows)
+    frozen = aims(head, request.targets, [head.prediction(e) for e in embeddings])
+    each = Explainer(served, kernel, request, place_of(served.info, request).name)
+    columns = [
+        each.column(rows, embeddings, [own[i] for own in frozen])
+        for i in range(len(request.targets))
+    ]
+    return list(zip(*columns, strict=True))
 
 
-def predict_effects(
-    served: ServedModel,
-    kernel: Kernel,
-    directions: Callable[[Sequence[ResolvedTarget]], Tensor],
-    rows: Sequence[Row],
-    targets: Sequence[Sequence[ResolvedTarget]],
-    sets: Sequence[SteerSet],
-) -> list[Floats]:
-    """``sum over sites and tokens of dy/dx . change`` on the clean pass, ``[k, target]`` a row."""
-    count = len(targets[0])
-    out = [np.zeros((len(sets), count), np.float32) for _ in rows]
-    sites = sorted({e.site for s in sets for e in s.edits})
-    if not count or not sites:
-        return out
-    readouts = torch.cat([directions(own) for own in targets])
-    sensed = kernel.sense(served, [row for row in rows for _ in range(count)], sites, readouts)
-    for site in sites:
-        for i, total in enumerate(out):
-            own = slice(i * count, (i + 1) * count)
-            x, gradient = sensed[site].x[own.start], sensed[site].gradient[own]
-            change = served.editor.change(site, x.expand(len(sets), *x.shape), sets)
-            if change is not None:
-                total += np.einsum("ktd,ntd->kn", change.cpu().numpy(), gradient.cpu().numpy())
-    return out
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """One question about units of ``site``."""
 
+    served: ServedModel
+    kernel: Kernel
+    request: Attribute
+    site: str
 
-def ranked(
-    served: ServedModel, scores: Scores, target: ResolvedTarget, value: float, request: Attribute
-) -> Attribution:
-    """The ``top_k`` active units by absolute score."""
-    per_unit = scores.token_scores.sum(0, dtype=torch.float64)
-    active = (scores.code != 0).any(0).nonzero()[:, 0]
-    order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
-    top = active[order]
-    code, tokens = scores.code[:, top].cpu(), scores.token_scores[:, top].cpu()
-    rest = float(per_unit.sum() - per_unit[top].sum())
-    chosen, top = per_unit[top].float().cpu(), top.cpu()
-    prefix, grid = served.info.prefix_tokens, served.info.grid
-    strongest = (
-        code.abs().argmax(0, keepdim=True) if len(top) else torch.zeros(1, 0, dtype=torch.long)
-    )
-    maps = np.zeros((0, *grid), np.float32)
-    if request.maps:
-        patches = patches_of(len(tokens), prefix)
-        maps = cell_sums(tokens[len(tokens) - patches :].T.numpy(), grid)
-    return Attribution(
-        target=target,
-        value=value,
-        features=top.numpy(),
-        scores=chosen.numpy(),
-        activations=code.sum(0).numpy(),
-        peaks=code.gather(0, strongest)[0].numpy(),
-        prefix_scores=tokens[: len(tokens) - patches_of(len(tokens), prefix)].sum(0).numpy(),
-        rest=rest,
-        error=scores.error,
-        bias=scores.bias,
-        total=scores.total,
-        maps=maps,
-    )
+    def column(
+        self, rows: Sequence[Row], embeddings: Tensor, own: Sequence[Aim]
+    ) -> list[Attribution]:
+        """One target of every row: the gradients of all in one batch."""
+        unit = own[0].asked
+        if isinstance(unit, UnitActivation):
+            goal = UnitGoal(self.served, self.kernel, unit)
+            values, readouts, until = goal.values(rows), goal.readouts(rows), goal.until
+        else:
+            pairs = list(zip(own, embeddings, strict=True))
+            values = [aim.value(e) for aim, e in pairs]
+            readouts, until = torch.stack([aim.direction(e) for aim, e in pairs]), ""
+        sensed = self.sense(rows, readouts, until)
+        return [
+            self.one(row, aim, value, Sensed(x, slope))
+            for row, aim, value, x, slope in zip(
+                rows, own, values, sensed.x, sensed.gradient, strict=True
+            )
+        ]
+
+    def one(self, row: Row, aim: Aim, value: float, sensed: Sensed) -> Attribution:
+        """One picture and target; ``sensed`` holds ``[t, d]``."""
+        scores = METHODS[self.request.method](self.scene(row, aim, value, sensed))
+        return ranked(self.served, scores, aim.resolved, value, self.request)
+
+    def goal(self, aim: Aim) -> Goal:
+        """What a target reads."""
+        if isinstance(aim.asked, UnitActivation):
+            return UnitGoal(self.served, self.kernel, aim.asked)
+        return EmbeddingGoal(self.served, self.kernel, aim)
+
+    def scene(self, row: Row, aim: Aim, value: float, sensed: Sensed) -> Scene:
+        """What the method sees."""
+        x = sensed.x
+        units = self.units(x)
+        return Scene(
+            units=units,
+            x=x,
+            gradient=sensed.gradient,
+            mask=self.mask(x, units),
+            value=value,
+            climb=self.climb(row, self.goal(aim)),
+            lens=lambda: lens(self.served, units, self.site, aim).to(x),
+            steps=self.request.steps,
+        )
+
+    def units(self, x: Tensor) -> Units:
+        """What the activations are taken apart into."""
+        given, asked = self.request.directions, self.request
+        rows = None if given is None else torch.from_numpy(given.numpy().astype("float32"))
+        return units_of(self.served, asked.units, asked.dictionary, rows, x)
+
+    def mask(self, x: Tensor, units: Units) -> Tensor:
+        """1 at the tokens that count, where the units live ``[t, 1]``."""
+        layout = self.served.editor.layout
+        counted = layout.mask(self.request.tokens, len(x))
+        if isinstance(units, Features):
+            counted = counted & layout.lives(units.sae.tokens, len(x))
+        return counted[:, None].to(x)
+
+    def climb(self, row: Row, goal: Goal) -> Climb:
+        """The path from no code to the code of the pass, as steer sets."""
+
+        def at(alpha: float) -> Row:
+            edits = row.steer.edits + self.lowered(alpha - 1.0)
+            return replace(row, steer=SteerSet(edits=edits))
+
+        def value(alpha: float) -> float:
+            return goal.values([at(alpha)])[0]
+
+        def gradients(alphas: Sequence[float]) -> Tensor:
+            rows = [at(alpha) for alpha in alphas]
+            return self.sense(rows, goal.readouts(rows), goal.until).gradient
+
+        return Climb(value, gradients)
+
+    def lowered(self, m: float) -> tuple[Edit, ...]:
+        """Edits that scale all units together by ``m``."""
+        given, mask, op = self.request.directions, self.request.tokens, Scale(m=m)
+        if given is None:
+            return (Edit(site=self.site, unit=whole(self.request), op=op, mask=mask),)
+        rows = [Direction(values=Array.of(row)) for row in given.numpy()]
+        return tuple(Edit(site=self.site, unit=row, op=op, mask=mask) for row in rows)
+
+    def sense(self, rows: Sequence[Row], readouts: Tensor, until: str) -> Sensed:
+        """Activations and gradients at the site."""
+        found = self.kernel.sense(self.served, rows, [self.site], readouts, until)
+        return found[self.site]

@@ -54,12 +54,18 @@ class Kernel(Protocol):
         """Unit-length text embeddings ``[n, e]`` of tokenised texts ``[n, l]``; on the CPU."""
 
     def sense(
-        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        readouts: Tensor,
+        until: str = "",
     ) -> dict[str, Sensed]:
         """Activations and the gradients of ``readouts [n, e] . embedding`` at ``sites``.
 
         Under each row's steer set: activations after the edits of their site, whose changes are
-        held as they are. ``readouts`` lie on the CPU.
+        held as they are. ``readouts`` lie on the CPU. With ``until``, a site behind all others,
+        ``readouts [n, t, d] . activations`` there are what is differentiated.
         """
 
 
@@ -206,14 +212,19 @@ class DirectKernel:
             return functional.normalize(full(torch.cat(parts)), dim=-1).cpu()
 
     def sense(
-        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        readouts: Tensor,
+        until: str = "",
     ) -> dict[str, Sensed]:
         """See ``Kernel``."""
         with self._lock:
             self.hits = set()
             parts = [
                 self._sense_part(
-                    served, rows[i : i + self.batch], sites, readouts[i : i + self.batch]
+                    served, rows[i : i + self.batch], sites, readouts[i : i + self.batch], until
                 )
                 for i in range(0, len(rows), self.batch)
             ]
@@ -222,7 +233,12 @@ class DirectKernel:
         return {site: Sensed(*pair) for site, pair in zip(sites, pairs, strict=True)}
 
     def _sense_part(
-        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        readouts: Tensor,
+        until: str,
     ) -> list[Tensor]:
         """Activation and gradient of each site in turn; what was asked before is remembered."""
         keys = [
@@ -232,6 +248,7 @@ class DirectKernel:
                 "sense",
                 effective(row.steer),
                 *sites,
+                until,
                 readout.numpy().tobytes(),
             )
             for row, readout in zip(rows, readouts, strict=True)
@@ -241,13 +258,19 @@ class DirectKernel:
         missing = {key: i for i, key in enumerate(keys) if key not in held}
         if missing:
             which = list(missing.values())
-            out = self._differentiate(served, [rows[i] for i in which], sites, readouts[which])
+            some = [rows[i] for i in which]
+            out = self._differentiate(served, some, sites, readouts[which], until)
             for key, found in zip(missing, zip(*out, strict=True), strict=True):
                 held[key] = self._keep(key, *found)
         return [torch.stack(tensors) for tensors in zip(*(held[key] for key in keys), strict=True)]
 
     def _differentiate(
-        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        readouts: Tensor,
+        until: str,
     ) -> list[Tensor]:
         tower = served.loaded.tower
         edited = {edit.site for row in rows for edit in row.steer.edits}
@@ -260,6 +283,8 @@ class DirectKernel:
             with torch.no_grad():
                 change = self._change(served, rows, site, x) if site in edited else None
             x = x if change is None else (x + change).to(x.dtype)
+            if site == until:
+                seen[site] = x
             if site in sites:
                 seen[site] = x if x.requires_grad else x.detach().requires_grad_()
                 return seen[site]
@@ -267,7 +292,8 @@ class DirectKernel:
 
         with torch.enable_grad():
             embedding = functional.normalize(full(suffix(tower, start, first, keep)), dim=-1)
-            value = (embedding * readouts.to(embedding.device)).sum()
+            end = full(seen[until]) if until else embedding
+            value = (end * readouts.to(end.device)).sum()
             gradients = torch.autograd.grad(value, [seen[s] for s in sites])
         pairs = zip(sites, gradients, strict=True)
         return [full(x) for site, slope in pairs for x in (seen[site].detach(), slope)]

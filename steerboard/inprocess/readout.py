@@ -11,9 +11,9 @@ from steerboard.inprocess.kernel import Kernel
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.served import ServedModel
-from steerboard.spec.answers import Prediction, ResolvedTarget
+from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import InvalidRequest
-from steerboard.spec.requests import Classifier, Margin, Probe, Prompts, Target
+from steerboard.spec.requests import Classifier, Probe, Prompts
 
 TEXTS_KEPT = 64 * 2**20
 HEADS_KEPT = 64 * 2**20
@@ -30,34 +30,6 @@ class Readout:
         """Logits and softmax probabilities of one embedding ``[e]``."""
         logits = self.weight @ embedding + self.bias
         return Prediction(logits.numpy().copy(), logits.softmax(0).numpy().copy())
-
-    def value(self, prediction: Prediction, target: ResolvedTarget) -> float:
-        """The target's value under a prediction."""
-        logits = prediction.logits.astype(np.float64)
-        return float(
-            logits[target.index] - (logits[target.against] if target.against is not None else 0.0)
-        )
-
-    def directions(self, targets: Sequence[ResolvedTarget]) -> Tensor:
-        """``[n, e]``: what each target reads from the embedding."""
-        return torch.stack(
-            [
-                self.weight[t.index] - (self.weight[t.against] if t.against is not None else 0)
-                for t in targets
-            ]
-        )
-
-    def check(self, targets: Sequence[Target]) -> None:
-        """Every class that a target names is there."""
-        count = len(self.bias)
-        for i, target in enumerate(targets):
-            named = [target.index, target.against] if isinstance(target, Margin) else [target.index]
-            for index in named:
-                if index is not None and index >= count:
-                    raise InvalidRequest(
-                        f"target {i + 1} names class {index}, the classes are 0 to {count - 1}",
-                        field=f"targets[{i}]",
-                    )
 
 
 class Heads:

@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from steerboard.inprocess.check_attribute import check_attribute
 from steerboard.inprocess.config import read_config
-from steerboard.inprocess.explain import explain, predict_effects, resolve
+from steerboard.inprocess.effects import measured_effects, predict_effects
+from steerboard.inprocess.explain import explain
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
 from steerboard.inprocess.pictures import Pictures
-from steerboard.inprocess.readout import Heads, Readout
+from steerboard.inprocess.readout import Heads
 from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.served import ServedModel, serve
+from steerboard.inprocess.targets import Aim, aims, check_measurable, check_targets
 from steerboard.model.check import check_steer_set, dictionary_of
 from steerboard.model.placement import choose
 from steerboard.spec.answers import (
@@ -27,18 +29,16 @@ from steerboard.spec.answers import (
     Floats,
     Prediction,
     Provenance,
-    ResolvedTarget,
     Steered,
     Timing,
 )
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.edits import SteerSet
-from steerboard.spec.errors import InvalidRequest, NotFound, Overloaded, SteerboardError
+from steerboard.spec.errors import NotFound, Overloaded, SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Predict, Steer
 
 T = TypeVar("T")
 Question = Predict | Steer | Attribute | Encode | Embed
-PREFIX_TOKEN = "the prefix token"
 
 
 class LocalRunner:
@@ -94,36 +94,28 @@ class LocalRunner:
         for k, steer_set in enumerate(request.steer_sets):
             check_steer_set(served.info, steer_set, f"steer_sets[{k}]")
         head = self._heads.of(served, request.classifier)
-        head.check(request.targets)
+        check_targets(head, request.targets)
+        check_measurable(request.targets)
         sets = (SteerSet(), *request.steer_sets)
 
         def compute(rows: list[Row]) -> list[Steered]:
             out = self._kernel.embed(served, [replace(row, steer=s) for row in rows for s in sets])
-            said = [
-                [head.prediction(e) for e in part] for part in out.view(len(rows), len(sets), -1)
-            ]
-            targets = [tuple(resolve(t, clean) for t in request.targets) for clean, *_ in said]
+            out = out.view(len(rows), len(sets), -1)
+            said = [[head.prediction(e) for e in part] for part in out]
+            frozen = aims(head, request.targets, [clean for clean, *_ in said])
             predicted = predict_effects(
-                served, self._kernel, head.directions, rows, targets, request.steer_sets
+                served, self._kernel, rows, frozen, out[:, 0], request.steer_sets
             )
-            return [steered(head, *each) for each in zip(said, targets, predicted, strict=True)]
+            return [steered(*each) for each in zip(out, said, frozen, predicted, strict=True)]
 
         return self._answer(served, request.images, compute)
 
     def attribute(self, request: Attribute) -> Answer[tuple[Attribution, ...]]:
         """For each image one attribution a target."""
         served = self._find(request.model)
-        dictionary = dictionary_of(served.info, request.dictionary)
-        site = served.info.site(dictionary.site)
-        if dictionary.tokens == "patches" and site is not None and not site.patches_read:
-            raise InvalidRequest(
-                f"no gradient reaches the patches at {dictionary.site}: choose a dictionary of an"
-                f" earlier site, or one over {PREFIX_TOKEN}",
-                field="dictionary",
-            )
-        check_steer_set(served.info, request.steer, "steer")
+        check_attribute(served, request)
         head = self._heads.of(served, request.classifier)
-        head.check(request.targets)
+        check_targets(head, request.targets)
 
         def compute(rows: list[Row]) -> list[tuple[Attribution, ...]]:
             steered = [replace(row, steer=request.steer) for row in rows]
@@ -177,6 +169,12 @@ class LocalRunner:
             return asks[type(question)](question)
         except SteerboardError as error:
             return error
+
+    def directions(self, model: str, dictionary: str) -> Floats:
+        """Decoder rows ``[f, d]`` of a dictionary, in its normalised units; raises NotFound."""
+        served = self._find(model)
+        rows: Floats = served.books[dictionary_of(served.info, dictionary).id].W_dec.cpu().numpy()
+        return rows
 
     def close(self) -> None:
         """End the threads that decode."""
@@ -232,15 +230,12 @@ class LocalRunner:
 
 
 def steered(
-    head: Readout, said: list[Prediction], targets: tuple[ResolvedTarget, ...], predicted: Floats
+    embeddings: Tensor, said: list[Prediction], aims: Sequence[Aim], predicted: Floats
 ) -> Steered:
-    """One image's answer from its predictions, the clean one first; predicted beside measured."""
+    """One image's answer from its embeddings ``[1 + k, e]``, the clean one first."""
     clean, *moved = said
-    measured = [[head.value(p, t) - head.value(clean, t) for t in targets] for p in moved]
-    shape = len(moved), len(targets)
-    return Steered(
-        clean, tuple(moved), targets, predicted, np.asarray(measured, np.float32).reshape(shape)
-    )
+    targets = tuple(aim.resolved for aim in aims)
+    return Steered(clean, tuple(moved), targets, predicted, measured_effects(aims, embeddings))
 
 
 def elapsed(start: float, rows: int) -> Timing:

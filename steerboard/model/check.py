@@ -2,8 +2,19 @@
 
 from itertools import combinations
 
+from steerboard.model.grid import patches_of, under
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo, SiteInfo
-from steerboard.spec.edits import Direction, Edit, Feature, Head, Mask, Neuron, SteerSet, Unit
+from steerboard.spec.edits import (
+    Direction,
+    Edit,
+    Feature,
+    Head,
+    Mask,
+    Neuron,
+    Part,
+    SteerSet,
+    Unit,
+)
 from steerboard.spec.errors import EmptyMask, InvalidRequest, NotFound, OverlappingEdits
 
 
@@ -40,11 +51,10 @@ def check_unit(model: ModelInfo, site: SiteInfo, unit: Unit, field: str) -> None
     if isinstance(unit, Feature):
         dictionary = dictionary_of(model, unit.dictionary, f"{field}.dictionary")
         check_index(unit.index, dictionary.size, f"dictionary {dictionary.id}", field)
-        if dictionary.site != site.name:
-            raise InvalidRequest(
-                f"dictionary {dictionary.id} belongs to {dictionary.site}, not to {site.name}",
-                field=field,
-            )
+        check_place(dictionary, site, field)
+    elif isinstance(unit, Part):
+        if unit.dictionary:
+            check_place(dictionary_of(model, unit.dictionary, f"{field}.dictionary"), site, field)
     elif isinstance(unit, Head):
         check_index(unit.index, site.heads, site.name, field)
     elif isinstance(unit, Neuron):
@@ -52,6 +62,15 @@ def check_unit(model: ModelInfo, site: SiteInfo, unit: Unit, field: str) -> None
     elif unit.values.shape[0] != site.width:
         raise InvalidRequest(
             f"a direction at {site.name} has {site.width} numbers, not {unit.values.shape[0]}",
+            field=field,
+        )
+
+
+def check_place(dictionary: DictionaryInfo, site: SiteInfo, field: str) -> None:
+    """The dictionary stands at the site."""
+    if dictionary.site != site.name:
+        raise InvalidRequest(
+            f"dictionary {dictionary.id} belongs to {dictionary.site}, not to {site.name}",
             field=field,
         )
 
@@ -86,7 +105,8 @@ def check_mask(model: ModelInfo, site: SiteInfo, edit: Edit, field: str) -> None
             " mark at least one patch, or choose all tokens",
             field=field,
         )
-    if not site.patches_read and min(covered) >= model.prefix_tokens:
+    prefix = masked(model, site.name, Mask(kind="prefix"))
+    if not site.patches_read and not covered & prefix:
         raise EmptyMask(
             f"behind {site.name} no patch is read, so this edit could change nothing:"
             " choose an earlier site, or the prefix token",
@@ -97,7 +117,8 @@ def check_mask(model: ModelInfo, site: SiteInfo, edit: Edit, field: str) -> None
 def tokens(model: ModelInfo, edit: Edit) -> frozenset[int]:
     """The tokens that an edit covers: its mask, where its unit lives."""
     covered = masked(model, edit.site, edit.mask)
-    if isinstance(edit.unit, Feature) and (dictionary := model.dictionary(edit.unit.dictionary)):
+    name = edit.unit.dictionary if isinstance(edit.unit, Feature | Part) else ""
+    if dictionary := model.dictionary(name):
         covered &= masked(model, edit.site, Mask(kind=dictionary.tokens))
     return covered
 
@@ -106,16 +127,19 @@ def masked(model: ModelInfo, site: str, mask: Mask) -> frozenset[int]:
     """The tokens under a mask; a site with one token has only a prefix."""
     info = model.site(site)
     count = info.tokens if info else 0
+    patches = patches_of(count, model.prefix_tokens)
+    prefix = count - patches
     if mask.kind == "prefix":
-        return frozenset(range(min(model.prefix_tokens, count)))
+        return frozenset(range(prefix))
     if mask.kind == "all":
         return frozenset(range(count))
-    cells = {model.prefix_tokens + r * model.grid[1] + c for r, c in mask.cells}
-    return frozenset((cells or set(range(model.prefix_tokens, count))) & set(range(count)))
+    return frozenset(prefix + p for p in under(mask.cells, model.grid, patches))
 
 
 def describe(unit: Unit) -> str:
     """Such as ``feature 12 of middle``."""
     if isinstance(unit, Feature):
         return f"feature {unit.index} of {unit.dictionary}"
+    if isinstance(unit, Part):
+        return f"the {unit.of} of {unit.dictionary}" if unit.dictionary else "the whole site"
     return "the direction" if isinstance(unit, Direction) else f"{unit.kind} {unit.index}"

@@ -4,8 +4,9 @@ At each site all activations are read before that site's edits; then
 
     x' = x + sum over edits e of mask_e * condition_e * change_e
 
-so the error term stays. Rows without edits at a site are not touched. The slow twin of this file
-is ``reference.py``. Letters: ``b`` row of the batch, ``n`` edit, ``t`` token, ``d`` width.
+so the error term stays. Changes are computed in float32 where ``x`` is in half precision. Rows
+without edits at a site are not touched. The slow twin of this file is ``reference.py``.
+Letters: ``b`` row of the batch, ``n`` edit, ``t`` token, ``d`` width.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from steerboard.model.grid import patches_of, under
+from steerboard.model.placement import full
 from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.edits import (
     Add,
@@ -24,6 +27,7 @@ from steerboard.spec.edits import (
     Head,
     Mask,
     Neuron,
+    Part,
     Remove,
     Scale,
     Set,
@@ -50,6 +54,12 @@ class Codebook(Protocol):
     def tokens(self) -> TokenSet:
         """Where the dictionary encodes."""
 
+    def encode(self, x: Tensor) -> Tensor:
+        """The code ``[.., f]`` of ``x [.., d]``."""
+
+    def decode(self, z: Tensor, x: Tensor) -> Tensor:
+        """``x_hat [.., d]`` in the units of ``x``."""
+
     def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
         """Activations ``[n, t]`` of one feature a row of ``x [n, t, d]``."""
 
@@ -70,15 +80,11 @@ class Layout:
         if mask.kind == "all":
             covered[:] = True
         elif mask.kind == "prefix":
-            covered[: self.prefix] = True
+            covered[: tokens - patches_of(tokens, self.prefix)] = True
         else:
-            for row, column in mask.cells or self.cells():
-                covered[self.prefix + row * self.grid[1] + column] = True
+            patches = patches_of(tokens, self.prefix)
+            covered[[self.prefix + p for p in under(mask.cells, self.grid, patches)]] = True
         return covered
-
-    def cells(self) -> list[tuple[int, int]]:
-        """All patches as (row, column)."""
-        return [(r, c) for r in range(self.grid[0]) for c in range(self.grid[1])]
 
     def lives(self, tokens: TokenSet, count: int) -> Tensor:
         """Where a dictionary of this token set has codes, bool ``[t]``."""
@@ -115,25 +121,28 @@ class Editor:
     ) -> Tensor:
         """``x [b, t, d]`` after the edits of one steer set a row."""
         change = self.change(site, x, steer_sets, known)
-        return x if change is None else x + change
+        return x if change is None else (x + change).to(x.dtype)
 
     def change(
         self, site: str, x: Tensor, steer_sets: Sequence[SteerSet], known: Known = nothing_known
     ) -> Tensor | None:
-        """The change ``[b, t, d]`` at ``site``, or None where no row edits it.
+        """The change ``[b, t, d]`` at ``site``, on its device, or None where no row edits it.
 
         ``known`` spares the encoding of rows whose code is at hand.
         """
         moves = [(b, e) for b, s in enumerate(steer_sets) for e in s.edits if e.site == site]
         if not moves:
             return None
+        x = full(x)
         total = torch.zeros_like(x)
         plain = [
-            m for m in moves if not isinstance(m[1].unit, Head) and not isinstance(m[1].op, Remove)
+            m
+            for m in moves
+            if not isinstance(m[1].unit, Head | Part) and not isinstance(m[1].op, Remove)
         ]
-        heads = [m for m in moves if isinstance(m[1].unit, Head)]
+        vectors = [m for m in moves if isinstance(m[1].unit, Head | Part)]
         removals = [m for m in moves if isinstance(m[1].op, Remove)]
-        for part, how in ((plain, self._rank_one), (heads, self._scaled_heads)):
+        for part, how in ((plain, self._rank_one), (vectors, self._scaled_vectors)):
             if part:
                 rows = [b for b, _ in part]
                 edits = [e for _, e in part]
@@ -176,15 +185,26 @@ class Editor:
                 out[i] = self.books[edit.unit.dictionary].scale(x[i])[..., 0]
         return out
 
-    def _scaled_heads(self, _site: str, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
-        """Changes ``[n, t, d]`` of head edits: m times the head's own slice."""
-        size = x.shape[-1] // self.heads
+    def _scaled_vectors(self, _site: str, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
+        """Changes ``[n, t, d]`` of heads and parts: m times the vector itself."""
         out = torch.zeros_like(x)
         for i, edit in enumerate(edits):
-            assert isinstance(edit.op, Scale) and isinstance(edit.unit, Head)
-            part = slice(edit.unit.index * size, (edit.unit.index + 1) * size)
-            out[i, :, part] = edit.op.m * x[i, :, part]
+            assert isinstance(edit.op, Scale) and isinstance(edit.unit, Head | Part)
+            out[i] = edit.op.m * self._vector(x[i], edit.unit)
         return out * self._gates(x, edits, known)[..., None]
+
+    def _vector(self, x: Tensor, unit: Head | Part) -> Tensor:
+        """A head's slice, the features' sum, the error term or the whole of ``x [t, d]``."""
+        if isinstance(unit, Head):
+            size = x.shape[-1] // self.heads
+            own = torch.arange(x.shape[-1], device=x.device) // size == unit.index
+            return x * own
+        if unit.of == "site":
+            return x
+        book = self.books[unit.dictionary]
+        code = book.encode(x)
+        rebuilt = book.decode(code, x)
+        return x - rebuilt if unit.of == "error" else rebuilt - book.decode(0 * code, x)
 
     def _projection(self, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Minus the projection of ``x [t, d]`` on the span of what is removed at each token."""
@@ -203,7 +223,8 @@ class Editor:
 
     def _gates(self, x: Tensor, edits: list[Edit], known: Known) -> Tensor:
         """Mask times condition, ``[n, t]``, 0 or 1."""
-        gates = torch.stack([self._covered(e, x.shape[1]) for e in edits])
+        # Masks are made where they are read bit by bit, and move to the device together.
+        gates = torch.stack([self._covered(e, x.shape[1]) for e in edits]).to(x.device)
         conditional = [i for i, e in enumerate(edits) if e.condition]
         if conditional:
             units = [c.unit for i in conditional if (c := edits[i].condition)]
@@ -214,7 +235,7 @@ class Editor:
 
     def _covered(self, edit: Edit, tokens: int) -> Tensor:
         covered = self.layout.mask(edit.mask, tokens)
-        if isinstance(edit.unit, Feature):
+        if isinstance(edit.unit, Feature | Part) and edit.unit.dictionary:
             covered &= self.layout.lives(self.books[edit.unit.dictionary].tokens, tokens)
         return covered
 
@@ -224,7 +245,8 @@ class Editor:
         assert condition is not None
         if condition.per == "image":
             if isinstance(condition.unit, Feature):
-                a = a[self.layout.lives(self.books[condition.unit.dictionary].tokens, len(a))]
+                alive = self.layout.lives(self.books[condition.unit.dictionary].tokens, len(a))
+                a = a[alive.to(a.device)]
             a = a.max(dim=0, keepdim=True).values
         return a > condition.tau if condition.when == "above" else a < condition.tau
 
@@ -237,7 +259,7 @@ class Editor:
                 i for i, u in enumerate(units) if isinstance(u, Feature) and u.dictionary == name
             ]
             features = [u for u in units if isinstance(u, Feature) and u.dictionary == name]
-            alive = self.layout.lives(self.books[name].tokens, x.shape[1])
+            alive = self.layout.lives(self.books[name].tokens, x.shape[1]).to(x.device)
             out[where] = self._active(x[where], features, _of(known, where)) * alive
         for i, unit in enumerate(units):
             if isinstance(unit, Neuron):
@@ -265,8 +287,8 @@ class Editor:
                     out[i, index] = 1
                 case Direction():
                     out[i] = direction(unit, x)
-                case Head():
-                    raise AssertionError("a head is a slice, not a vector")
+                case Head() | Part():
+                    raise AssertionError("heads and parts have no one direction")
         return out
 
 
@@ -279,4 +301,4 @@ def direction(unit: Direction, like: Tensor) -> Tensor:
     """The unit vector ``[d]`` of a free direction."""
     values = torch.from_numpy(unit.values.numpy().astype("float64"))
     unit_length: Tensor = values / values.norm()
-    return unit_length.to(like.dtype)
+    return unit_length.to(like)

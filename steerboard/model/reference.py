@@ -19,6 +19,7 @@ from steerboard.spec.edits import (
     Head,
     Mask,
     Neuron,
+    Part,
     Remove,
     Scale,
     Set,
@@ -101,6 +102,7 @@ class ReferenceSite:
     n_bar: float
     heads: int
     books: Mapping[str, ReferenceDictionary]
+    finer: int = 1  # k, where k x k tokens of a finer grid lie under each cell
 
     def covers(self, mask: Mask, t: int) -> bool:
         """Whether token t lies under the mask."""
@@ -108,14 +110,14 @@ class ReferenceSite:
             return True
         if mask.kind == "prefix":
             return t < self.prefix
-        cell = divmod(t - self.prefix, self.grid[1])
+        row, column = divmod(t - self.prefix, self.grid[1] * self.finer)
+        cell = (row // self.finer, column // self.finer)
         return t >= self.prefix and (not mask.cells or cell in mask.cells)
 
     def lives(self, unit: Unit, t: int) -> bool:
         """Whether the unit exists at token t: a feature does where its dictionary encodes."""
-        return not isinstance(unit, Feature) or self.covers(
-            Mask(kind=self.books[unit.dictionary].tokens), t
-        )
+        name = unit.dictionary if isinstance(unit, Feature | Part) else ""
+        return not name or self.covers(Mask(kind=self.books[name].tokens), t)
 
     def activation(self, unit: Unit, x: Array, t: int) -> float:
         """A of a unit at token t of ``x [t, d]``."""
@@ -155,6 +157,15 @@ class ReferenceSite:
             and self.holds(edit.condition, x, t)
         )
 
+    def part(self, unit: Part, x: Array) -> Array:
+        """The features' sum, the error term or the whole of one token ``[d]``."""
+        if unit.of == "site":
+            return x
+        book = self.books[unit.dictionary]
+        code = book.encode(x) @ book.W_dec * book.spread(x)
+        centre = x.mean() if book.normalize == "layer_norm" else 0.0
+        return code if unit.of == "code" else x - code - book.b_dec * book.spread(x) - centre
+
     def change(self, edit: Edit, x: Array, t: int) -> Array:
         """change_e at token t, but for removals, which are applied together."""
         if isinstance(edit.unit, Head):
@@ -162,6 +173,9 @@ class ReferenceSite:
             size = x.shape[1] // self.heads
             own = np.arange(x.shape[1]) // size == edit.unit.index
             return np.asarray(edit.op.m * x[t] * own)
+        if isinstance(edit.unit, Part):
+            assert isinstance(edit.op, Scale)
+            return np.asarray(edit.op.m * self.part(edit.unit, x[t]))
         a, v = self.activation(edit.unit, x, t), self.vector(edit.unit, x[t])
         match edit.op:
             case Scale(m=m):

@@ -1,7 +1,7 @@
 """What a Runner answers, in numpy: ``c`` class, ``t`` token, ``n`` row of a sparse list."""
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """A target as it was frozen from the clean pass; ``against`` is None for a logit."""
+    """A target as it was frozen from the clean pass.
+
+    ``against`` is there for a margin only, which is a difference of two logits. A probe or a unit
+    of a later site names no class: its ``index`` is 0.
+    """
 
     index: int
     against: int | None = None
+    kind: Literal["logit", "cosine", "log_prob", "probe", "unit"] = "logit"
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,16 @@ class Steered:
 class Attribution:
     """Scores of the top units for one image and target, with the error and bias rows.
 
-    Over *all* units, ``sum of scores + error + bias = total``, where total is x . grad y over the
-    dictionary's tokens. Scores balance each other: they are no shares of the target's value.
+    By ``gradient``, over *all* units, ``sum of scores + error + bias = total``, where total is
+    x . grad y over the units' tokens. Methods that walk up from ``baseline``, the target's value
+    with every unit at 0 and the error kept, have no error row: their scores sum to ``total``, the
+    value minus that baseline, up to the size of their steps. Scores balance each other: they are
+    no shares of the target's value.
     """
 
     target: ResolvedTarget
     value: float
-    features: Ints  # [n] by falling absolute score
+    features: Ints  # [n] units by falling absolute score
     scores: Floats  # [n] R_f
     activations: Floats  # [n] sum over tokens of z_tf
     peaks: Floats  # [n] largest z_tf over tokens
@@ -69,6 +77,7 @@ class Attribution:
     bias: float
     total: float
     maps: Floats  # [n, rows, columns] R_tf on the patch grid; [0, rows, columns] unless asked
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,25 @@ class Direction(Spec):
         return values
 
 
-Unit = Annotated[Feature | Neuron | Head | Direction, Field(discriminator="kind")]
+class Part(Spec):
+    """A whole part of the activation at a site: a vector, which takes only the op scale.
+
+    ``code`` is all that the features of ``dictionary`` add up to, ``error`` what it leaves over,
+    ``site`` the activation as a whole (without a dictionary).
+    """
+
+    kind: Literal["part"] = "part"
+    of: Literal["code", "error", "site"]
+    dictionary: str = ""
+
+    @model_validator(mode="after")
+    def _dictionary_where_one_belongs(self) -> "Part":
+        if (self.of == "site") == bool(self.dictionary):
+            raise ValueError("name the dictionary of a code or an error term, and none of a site")
+        return self
+
+
+Unit = Annotated[Feature | Neuron | Head | Direction | Part, Field(discriminator="kind")]
 
 
 class Scale(Spec):
@@ -115,9 +133,10 @@ class Condition(Spec):
     @field_validator("unit")
     @classmethod
     def _has_an_activation(cls, unit: Unit) -> Unit:
-        if isinstance(unit, Head):
+        if isinstance(unit, Head | Part):
             raise ValueError(
-                "a head is a vector without an activation: compare a feature, neuron or direction"
+                f"a {unit.kind} is a vector without an activation: compare a feature, neuron or"
+                " direction"
             )
         return unit
 
@@ -138,6 +157,8 @@ class Edit(Spec):
                 raise ValueError("a head takes only the op 'scale'")
             if not self.site.startswith("head_out."):
                 raise ValueError("a head lives at a site 'head_out.L'")
+        if isinstance(self.unit, Part) and self.op.kind != "scale":
+            raise ValueError("a part of the activation takes only the op 'scale'")
         if self.op.kind == "remove" and not isinstance(self.unit, Feature | Direction):
             raise ValueError("'remove' takes a feature or a direction")
         return self

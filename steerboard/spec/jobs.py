@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from steerboard.spec.base import Spec
-from steerboard.spec.requests import Classifier, Digest, Margin, Target
+from steerboard.spec.requests import Classifier, ClassTarget, Digest, Margin
 
 Lane = Literal["interactive", "bulk"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -19,7 +19,7 @@ class AttributeJob(Spec):
     image: Digest
     classifier: Classifier
     dictionary: str
-    target: Target = Margin()
+    target: ClassTarget = Margin()
     method: Literal["gradient", "activation", "energy"] = "gradient"
     top_k: int = Field(default=24, ge=1, le=256)
     verify: int = Field(default=12, ge=0, le=64, description="how many to ablate exactly")
@@ -34,7 +34,7 @@ class AttributeSetJob(Spec):
     images: tuple[Digest, ...] = Field(min_length=1, max_length=100_000)
     classifier: Classifier
     dictionary: str
-    targets: tuple[Target, ...] = Field(default=(Margin(),), min_length=1)
+    targets: tuple[ClassTarget, ...] = Field(default=(Margin(),), min_length=1)
     method: Literal["gradient", "activation", "energy"] = "gradient"
     top_k: int = Field(default=24, ge=1, le=256)
 

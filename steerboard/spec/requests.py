@@ -6,7 +6,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from steerboard.spec.base import Spec
 from steerboard.spec.digest import image_digest
-from steerboard.spec.edits import SteerSet
+from steerboard.spec.edits import Direction, Feature, Mask, Neuron, SiteName, SteerSet
 from steerboard.spec.tensor import Tensor
 
 MAX_IMAGES = 512
@@ -14,6 +14,8 @@ MAX_PROMPTS = 4096
 MAX_PROMPT_CHARACTERS = 500
 MAX_STEER_SETS = 256
 MAX_TOP_K = 4096
+MAX_STEPS = 256
+MAX_DIRECTIONS = 256
 
 
 class Encoded(Spec):
@@ -143,7 +145,52 @@ class Margin(Spec):
         return self
 
 
-Target = Annotated[Logit | Margin, Field(discriminator="kind")]
+class Cosine(Spec):
+    """Cosine of the image embedding with the read-out of ``index``; None: the class predicted."""
+
+    kind: Literal["cosine"] = "cosine"
+    index: int | None = Field(default=None, ge=0)
+
+
+class LogProb(Spec):
+    """Natural logarithm of the softmax probability of ``index``; None: the class predicted."""
+
+    kind: Literal["log_prob"] = "log_prob"
+    index: int | None = Field(default=None, ge=0)
+
+
+class ProbeOutput(Spec):
+    """Output of a linear probe of one's own: ``weight [e] . embedding + bias``."""
+
+    kind: Literal["probe"] = "probe"
+    weight: Tensor
+    bias: float = 0.0
+
+    @field_validator("weight")
+    @classmethod
+    def _one_row(cls, weight: Tensor) -> Tensor:
+        if len(weight.shape) != 1:
+            raise ValueError(f"a probe's weight is one row of numbers, not {list(weight.shape)}")
+        return weight
+
+
+class UnitActivation(Spec):
+    """Activation of a unit at a later site, summed over its tokens: the end of a circuit's edge.
+
+    For ``Attribute`` only: a steered answer does not tell activations.
+    """
+
+    kind: Literal["unit"] = "unit"
+    site: SiteName
+    unit: Annotated[Feature | Neuron | Direction, Field(discriminator="kind")]
+
+
+Target = Annotated[
+    Logit | Margin | Cosine | LogProb | ProbeOutput | UnitActivation, Field(discriminator="kind")
+]
+# Targets whose frozen form says all that is needed to ask for them again.
+ClassTarget = Annotated[Logit | Margin, Field(discriminator="kind")]
+UnitKind = Literal["feature", "neuron", "head", "direction"]
 Images = Annotated[tuple[ImageRef, ...], Field(min_length=1, max_length=MAX_IMAGES)]
 
 
@@ -166,7 +213,11 @@ class Steer(Spec):
 
 
 class Attribute(Spec):
-    """Which features of ``dictionary`` made each target's value, by ``method``?
+    """Which units made each target's value, by ``method``?
+
+    Units are the features of ``dictionary``, or the neurons, the heads or free directions
+    ``[n, d]`` of ``site``. Only ``tokens`` count: CLS, patches, a region, or all. ``method`` is one
+    that ``steerboard methods`` lists as running beside the model; ``steps`` are those of a path.
 
     The ``top_k`` units by absolute score come back for each image and target. With a ``steer`` set
     the question is about the model as those edits leave it: its answer freezes what the targets
@@ -176,12 +227,42 @@ class Attribute(Spec):
     model: str
     images: Images
     classifier: Classifier
-    dictionary: str
+    dictionary: str = ""
     targets: tuple[Target, ...] = Field(default=(Margin(),), min_length=1, max_length=16)
-    method: Literal["gradient", "activation", "energy"] = "gradient"
+    method: str = Field(default="gradient", pattern=r"^[a-z][a-z_]{0,62}$")
     top_k: int = Field(default=32, ge=1, le=MAX_TOP_K)
     maps: bool = False
     steer: SteerSet = SteerSet()
+    units: UnitKind = "feature"
+    site: SiteName | None = None
+    directions: Tensor | None = None
+    tokens: Mask = Mask()
+    steps: int = Field(default=16, ge=1, le=MAX_STEPS)
+
+    @model_validator(mode="after")
+    def _units_have_a_place(self) -> "Attribute":
+        features = self.units == "feature"
+        if features != bool(self.dictionary) or features != (self.site is None):
+            raise ValueError(
+                "features are scored of a dictionary, other units of a site: name the one and"
+                " leave out the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _directions_are_there(self) -> "Attribute":
+        given = self.directions
+        if (given is not None) != (self.units == "direction"):
+            raise ValueError("directions are given where units are 'direction', and only there")
+        if given is not None and (
+            len(given.shape) != 2
+            or not 1 <= given.shape[0] <= MAX_DIRECTIONS
+            or not given.numpy().any(axis=1).all()
+        ):
+            raise ValueError(
+                f"directions {given.shape} are not 1 to {MAX_DIRECTIONS} rows that are not zero"
+            )
+        return self
 
 
 class Encode(Spec):

@@ -9,16 +9,46 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TargetKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TARGET_KIND_UNSPECIFIED: _ClassVar[TargetKind]
+    TARGET_KIND_LOGIT: _ClassVar[TargetKind]
+    TARGET_KIND_COSINE: _ClassVar[TargetKind]
+    TARGET_KIND_LOG_PROB: _ClassVar[TargetKind]
+    TARGET_KIND_PROBE: _ClassVar[TargetKind]
+    TARGET_KIND_UNIT: _ClassVar[TargetKind]
+
 class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     METHOD_UNSPECIFIED: _ClassVar[Method]
     METHOD_GRADIENT: _ClassVar[Method]
     METHOD_ACTIVATION: _ClassVar[Method]
     METHOD_ENERGY: _ClassVar[Method]
+    METHOD_NAMED: _ClassVar[Method]
+
+class UnitKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNIT_KIND_UNSPECIFIED: _ClassVar[UnitKind]
+    UNIT_KIND_FEATURE: _ClassVar[UnitKind]
+    UNIT_KIND_NEURON: _ClassVar[UnitKind]
+    UNIT_KIND_HEAD: _ClassVar[UnitKind]
+    UNIT_KIND_DIRECTION: _ClassVar[UnitKind]
+TARGET_KIND_UNSPECIFIED: TargetKind
+TARGET_KIND_LOGIT: TargetKind
+TARGET_KIND_COSINE: TargetKind
+TARGET_KIND_LOG_PROB: TargetKind
+TARGET_KIND_PROBE: TargetKind
+TARGET_KIND_UNIT: TargetKind
 METHOD_UNSPECIFIED: Method
 METHOD_GRADIENT: Method
 METHOD_ACTIVATION: Method
 METHOD_ENERGY: Method
+METHOD_NAMED: Method
+UNIT_KIND_UNSPECIFIED: UnitKind
+UNIT_KIND_FEATURE: UnitKind
+UNIT_KIND_NEURON: UnitKind
+UNIT_KIND_HEAD: UnitKind
+UNIT_KIND_DIRECTION: UnitKind
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -93,12 +123,14 @@ class SteerRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., steer_sets: _Optional[_Iterable[_Union[_types_pb2.SteerSet, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ...) -> None: ...
 
 class ResolvedTarget(_message.Message):
-    __slots__ = ("index", "against")
+    __slots__ = ("index", "against", "kind")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     AGAINST_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     index: int
     against: int
-    def __init__(self, index: _Optional[int] = ..., against: _Optional[int] = ...) -> None: ...
+    kind: TargetKind
+    def __init__(self, index: _Optional[int] = ..., against: _Optional[int] = ..., kind: _Optional[_Union[TargetKind, str]] = ...) -> None: ...
 
 class Steered(_message.Message):
     __slots__ = ("clean", "steered", "targets", "predicted", "measured")
@@ -133,7 +165,7 @@ class SteerResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[SteerItem, _Mapping]]] = ..., provenance: _Optional[_Union[_types_pb2.Provenance, _Mapping]] = ..., timing: _Optional[_Union[_types_pb2.Timing, _Mapping]] = ...) -> None: ...
 
 class AttributeRequest(_message.Message):
-    __slots__ = ("model", "images", "classifier", "dictionary", "targets", "method", "top_k", "maps", "steer")
+    __slots__ = ("model", "images", "classifier", "dictionary", "targets", "method", "top_k", "maps", "steer", "site", "units", "directions", "tokens", "steps", "method_name")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +175,12 @@ class AttributeRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MAPS_FIELD_NUMBER: _ClassVar[int]
     STEER_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    DIRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_NAME_FIELD_NUMBER: _ClassVar[int]
     model: str
     images: _containers.RepeatedCompositeFieldContainer[_types_pb2.ImageRef]
     classifier: _types_pb2.Classifier
@@ -152,10 +190,16 @@ class AttributeRequest(_message.Message):
     top_k: int
     maps: bool
     steer: _types_pb2.SteerSet
-    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., dictionary: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ..., method: _Optional[_Union[Method, str]] = ..., top_k: _Optional[int] = ..., maps: bool = ..., steer: _Optional[_Union[_types_pb2.SteerSet, _Mapping]] = ...) -> None: ...
+    site: str
+    units: UnitKind
+    directions: _types_pb2.Tensor
+    tokens: _types_pb2.Mask
+    steps: int
+    method_name: str
+    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., dictionary: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ..., method: _Optional[_Union[Method, str]] = ..., top_k: _Optional[int] = ..., maps: bool = ..., steer: _Optional[_Union[_types_pb2.SteerSet, _Mapping]] = ..., site: _Optional[str] = ..., units: _Optional[_Union[UnitKind, str]] = ..., directions: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., tokens: _Optional[_Union[_types_pb2.Mask, _Mapping]] = ..., steps: _Optional[int] = ..., method_name: _Optional[str] = ...) -> None: ...
 
 class Attribution(_message.Message):
-    __slots__ = ("target", "value", "features", "scores", "activations", "peaks", "prefix_scores", "rest", "error", "bias", "total", "maps")
+    __slots__ = ("target", "value", "features", "scores", "activations", "peaks", "prefix_scores", "rest", "error", "bias", "total", "maps", "baseline")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +212,7 @@ class Attribution(_message.Message):
     BIAS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     MAPS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
     target: ResolvedTarget
     value: float
     features: _types_pb2.Tensor
@@ -180,7 +225,8 @@ class Attribution(_message.Message):
     bias: float
     total: float
     maps: _types_pb2.Tensor
-    def __init__(self, target: _Optional[_Union[ResolvedTarget, _Mapping]] = ..., value: _Optional[float] = ..., features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., scores: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., activations: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., peaks: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., prefix_scores: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., rest: _Optional[float] = ..., error: _Optional[float] = ..., bias: _Optional[float] = ..., total: _Optional[float] = ..., maps: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ...) -> None: ...
+    baseline: float
+    def __init__(self, target: _Optional[_Union[ResolvedTarget, _Mapping]] = ..., value: _Optional[float] = ..., features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., scores: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., activations: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., peaks: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., prefix_scores: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., rest: _Optional[float] = ..., error: _Optional[float] = ..., bias: _Optional[float] = ..., total: _Optional[float] = ..., maps: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., baseline: _Optional[float] = ...) -> None: ...
 
 class Attributions(_message.Message):
     __slots__ = ("targets",)

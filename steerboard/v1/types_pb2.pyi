@@ -16,6 +16,13 @@ class DType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DTYPE_UINT8: _ClassVar[DType]
     DTYPE_UINT32: _ClassVar[DType]
 
+class PartKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PART_KIND_UNSPECIFIED: _ClassVar[PartKind]
+    PART_KIND_CODE: _ClassVar[PartKind]
+    PART_KIND_ERROR: _ClassVar[PartKind]
+    PART_KIND_SITE: _ClassVar[PartKind]
+
 class MaskKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MASK_KIND_UNSPECIFIED: _ClassVar[MaskKind]
@@ -53,6 +60,10 @@ DTYPE_FLOAT16: DType
 DTYPE_INT64: DType
 DTYPE_UINT8: DType
 DTYPE_UINT32: DType
+PART_KIND_UNSPECIFIED: PartKind
+PART_KIND_CODE: PartKind
+PART_KIND_ERROR: PartKind
+PART_KIND_SITE: PartKind
 MASK_KIND_UNSPECIFIED: MaskKind
 MASK_KIND_ALL: MaskKind
 MASK_KIND_PREFIX: MaskKind
@@ -131,13 +142,49 @@ class Margin(_message.Message):
     against: int
     def __init__(self, index: _Optional[int] = ..., against: _Optional[int] = ...) -> None: ...
 
+class Cosine(_message.Message):
+    __slots__ = ("index",)
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    def __init__(self, index: _Optional[int] = ...) -> None: ...
+
+class LogProb(_message.Message):
+    __slots__ = ("index",)
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    def __init__(self, index: _Optional[int] = ...) -> None: ...
+
+class ProbeOutput(_message.Message):
+    __slots__ = ("weight", "bias")
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    weight: Tensor
+    bias: float
+    def __init__(self, weight: _Optional[_Union[Tensor, _Mapping]] = ..., bias: _Optional[float] = ...) -> None: ...
+
+class UnitActivation(_message.Message):
+    __slots__ = ("site", "unit")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    unit: Unit
+    def __init__(self, site: _Optional[str] = ..., unit: _Optional[_Union[Unit, _Mapping]] = ...) -> None: ...
+
 class Target(_message.Message):
-    __slots__ = ("logit", "margin")
+    __slots__ = ("logit", "margin", "cosine", "log_prob", "probe", "unit")
     LOGIT_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROB_FIELD_NUMBER: _ClassVar[int]
+    PROBE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     logit: Logit
     margin: Margin
-    def __init__(self, logit: _Optional[_Union[Logit, _Mapping]] = ..., margin: _Optional[_Union[Margin, _Mapping]] = ...) -> None: ...
+    cosine: Cosine
+    log_prob: LogProb
+    probe: ProbeOutput
+    unit: UnitActivation
+    def __init__(self, logit: _Optional[_Union[Logit, _Mapping]] = ..., margin: _Optional[_Union[Margin, _Mapping]] = ..., cosine: _Optional[_Union[Cosine, _Mapping]] = ..., log_prob: _Optional[_Union[LogProb, _Mapping]] = ..., probe: _Optional[_Union[ProbeOutput, _Mapping]] = ..., unit: _Optional[_Union[UnitActivation, _Mapping]] = ...) -> None: ...
 
 class Feature(_message.Message):
     __slots__ = ("dictionary", "index")
@@ -165,17 +212,27 @@ class Direction(_message.Message):
     values: Tensor
     def __init__(self, values: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
 
+class Part(_message.Message):
+    __slots__ = ("of", "dictionary")
+    OF_FIELD_NUMBER: _ClassVar[int]
+    DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    of: PartKind
+    dictionary: str
+    def __init__(self, of: _Optional[_Union[PartKind, str]] = ..., dictionary: _Optional[str] = ...) -> None: ...
+
 class Unit(_message.Message):
-    __slots__ = ("feature", "neuron", "head", "direction")
+    __slots__ = ("feature", "neuron", "head", "direction", "part")
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     NEURON_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     feature: Feature
     neuron: Neuron
     head: Head
     direction: Direction
-    def __init__(self, feature: _Optional[_Union[Feature, _Mapping]] = ..., neuron: _Optional[_Union[Neuron, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., direction: _Optional[_Union[Direction, _Mapping]] = ...) -> None: ...
+    part: Part
+    def __init__(self, feature: _Optional[_Union[Feature, _Mapping]] = ..., neuron: _Optional[_Union[Neuron, _Mapping]] = ..., head: _Optional[_Union[Head, _Mapping]] = ..., direction: _Optional[_Union[Direction, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ...) -> None: ...
 
 class Scale(_message.Message):
     __slots__ = ("m",)

@@ -28,6 +28,10 @@ directions = st.builds(
 )
 features = st.builds(e.Feature, dictionary=NAMES, index=INDEX)
 neurons = st.builds(e.Neuron, index=INDEX)
+parts = st.one_of(
+    st.just(e.Part(of="site")),
+    st.builds(e.Part, of=st.sampled_from(["code", "error"]), dictionary=NAMES),
+)
 scales = st.builds(e.Scale, m=st.floats(-100, 100))
 ops = st.one_of(
     scales,
@@ -61,6 +65,7 @@ edits = st.one_of(
         e.Edit, site=sites, unit=st.one_of(features, directions), op=st.just(e.Remove()), mask=masks
     ),
     st.builds(e.Edit, site=st.just("head_out.2"), unit=st.builds(e.Head, index=INDEX), op=scales),
+    st.builds(e.Edit, site=sites, unit=parts, op=scales),
 )
 steer_sets = st.builds(e.SteerSet, edits=st.lists(edits, max_size=3).map(tuple))
 images = st.one_of(
@@ -91,8 +96,26 @@ margins = st.one_of(
     st.builds(r.Margin, index=maybe, against=st.none()),
     st.builds(r.Margin, index=st.integers(0, 5), against=st.integers(6, 9)),
 )
-targets = st.one_of(st.builds(r.Logit, index=maybe), margins)
-methods = st.sampled_from(["gradient", "activation", "energy"])
+targets = st.one_of(
+    st.builds(r.Logit, index=maybe),
+    margins,
+    st.builds(r.Cosine, index=maybe),
+    st.builds(r.LogProb, index=maybe),
+    st.builds(r.ProbeOutput, weight=tensors(shape=[3], dtype="float32"), bias=st.floats(-1e6, 1e6)),
+    st.builds(r.UnitActivation, site=sites, unit=st.one_of(features, neurons, directions)),
+)
+methods = st.sampled_from(["gradient", "activation", "energy", "integrated_gradients", "mine"])
+kinds_of_units = st.one_of(
+    st.fixed_dictionaries({"dictionary": NAMES}),
+    st.fixed_dictionaries({"site": sites, "units": st.sampled_from(["neuron", "head"])}),
+    st.fixed_dictionaries(
+        {
+            "site": sites,
+            "units": st.just("direction"),
+            "directions": tensors(shape=[2, 3], dtype="float32"),
+        }
+    ),
+)
 asked = {"model": NAMES, "images": image_tuples}
 requests = st.one_of(
     st.builds(r.Predict, **asked, classifier=classifiers),
@@ -104,15 +127,17 @@ requests = st.one_of(
         targets=st.lists(targets, max_size=2).map(tuple),
     ),
     st.builds(
-        r.Attribute,
+        lambda units, **other: r.Attribute(**units, **other),
+        units=kinds_of_units,
         **asked,
         classifier=classifiers,
-        dictionary=NAMES,
         targets=st.lists(targets, min_size=1, max_size=2).map(tuple),
         method=methods,
         top_k=st.integers(1, 4096),
         maps=st.booleans(),
         steer=steer_sets,
+        tokens=masks,
+        steps=st.integers(1, 256),
     ),
     st.builds(r.Encode, **asked, dictionary=NAMES),
     st.builds(r.Embed, **asked),

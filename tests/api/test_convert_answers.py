@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import INDEX, NAMES, SHA, classifiers, methods, targets
+from strategies import INDEX, NAMES, SHA, classifiers, margins
 
 from steerboard.api import convert_answers as c
 from steerboard.api import convert_jobs as j
@@ -14,7 +14,7 @@ from steerboard.spec import capabilities as cap
 from steerboard.spec import jobs
 from steerboard.spec.catalogue import FeatureCard, ImageCard
 from steerboard.spec.errors import BadImage
-from steerboard.spec.requests import Digest
+from steerboard.spec.requests import Digest, Logit
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SMALL = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -37,7 +37,10 @@ def prediction(rng, classes):
 
 def steered(rng):
     k, n = rng.integers(0, 4, 2)
-    frozen = tuple(a.ResolvedTarget(int(i), None if i % 2 else 5) for i in range(n))
+    kinds = ("logit", "cosine", "log_prob", "probe", "unit")
+    frozen = tuple(
+        a.ResolvedTarget(int(i), None if i % 2 else 5, kinds[rng.integers(5)]) for i in range(n)
+    )
     sets = tuple(prediction(rng, 3) for _ in range(k))
     return a.Steered(prediction(rng, 3), sets, frozen, floats(rng, k, n), floats(rng, k, n))
 
@@ -46,7 +49,9 @@ def attributions(rng):
     n = int(rng.integers(0, 4))
     five = [floats(rng, n) for _ in range(4)]
     maps = floats(rng, int(rng.integers(0, 2)) * n, 2, 3)
-    one = a.Attribution(a.ResolvedTarget(1, 0), 0.5, ints(rng, n), *five, 0.1, 0.2, 0.3, 0.4, maps)
+    sums = (0.1, 0.2, 0.3, 0.4)
+    base = rng.choice([None, -0.5])
+    one = a.Attribution(a.ResolvedTarget(1, 0), 0.5, ints(rng, n), *five, *sums, maps, base)
     return (one,) * int(rng.integers(1, 3))
 
 
@@ -142,7 +147,9 @@ def test_capabilities_come_back_as_they_went(info):
 
 
 refs = st.builds(Digest, sha256=SHA)
+methods = st.sampled_from(["gradient", "activation", "energy"])
 shared = {"model": NAMES, "classifier": classifiers, "dictionary": NAMES, "method": methods}
+targets = st.one_of(st.builds(Logit, index=st.none() | st.integers(0, 10)), margins)
 job_specs = st.one_of(
     st.builds(
         jobs.AttributeJob,

@@ -55,7 +55,7 @@ class Gated:
     def read(self, served, rows, site):
         return self._pixels(rows)
 
-    def sense(self, served, rows, sites, readouts):
+    def sense(self, served, rows, sites, readouts, until=""):
         return {site: Sensed(self._pixels(rows), readouts) for site in sites}
 
 

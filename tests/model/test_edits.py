@@ -17,6 +17,7 @@ from steerboard.spec.edits import (
     Head,
     Mask,
     Neuron,
+    Part,
     Remove,
     Scale,
     Set,
@@ -85,6 +86,12 @@ neurons = st.builds(Neuron, index=st.integers(0, WIDTH - 1))
 directions = st.integers(0, 5).map(
     lambda seed: Direction(values=Tensor.of(np.random.default_rng(seed).normal(size=WIDTH)))
 )
+parts = st.one_of(
+    st.just(Part(of="site")),
+    st.builds(
+        Part, of=st.sampled_from(["code", "error"]), dictionary=st.sampled_from(sorted(KINDS))
+    ),
+)
 cells = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=5)
 masks = st.one_of(
     st.just(Mask()),
@@ -127,7 +134,7 @@ edits = st.one_of(
     st.builds(
         Edit,
         site=st.just(SITE),
-        unit=st.builds(Head, index=st.integers(0, HEADS - 1)),
+        unit=st.one_of(st.builds(Head, index=st.integers(0, HEADS - 1)), parts),
         op=st.builds(Scale, m=numbers),
         mask=masks,
         condition=conditions,

@@ -116,15 +116,20 @@ class BatchingKernel:
         return found
 
     def sense(
-        self, served: ServedModel, rows: Sequence[Row], sites: Sequence[str], readouts: Tensor
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        readouts: Tensor,
+        until: str = "",
     ) -> dict[str, Sensed]:
         """See ``Kernel``."""
 
         def compute(rows: list[Row], readouts: Tensor) -> Arrays:
-            found = self._inner.sense(served, rows, sites, readouts)
+            found = self._inner.sense(served, rows, sites, readouts, until)
             return tuple(t for site in sites for t in (found[site].x, found[site].gradient))
 
-        key = ("sense", served.info.fingerprint, tuple(sites))
+        key = ("sense", served.info.fingerprint, tuple(sites), until)
         found = self._ask(Work(key, compute), rows, readouts)
         pairs = zip(found[::2], found[1::2], strict=True)
         return {site: Sensed(*pair) for site, pair in zip(sites, pairs, strict=True)}

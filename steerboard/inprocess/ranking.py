@@ -1,0 +1,52 @@
+"""The top units of an attribution, in numpy."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steerboard.attribution.scene import Scores
+from steerboard.inprocess.served import ServedModel
+from steerboard.model.grid import cell_sums, patches_of
+from steerboard.spec.answers import Attribution, Floats, ResolvedTarget
+from steerboard.spec.requests import Attribute
+
+
+def ranked(
+    served: ServedModel, scores: Scores, target: ResolvedTarget, value: float, request: Attribute
+) -> Attribution:
+    """The ``top_k`` active units by absolute score."""
+    per_unit = scores.token_scores.sum(0, dtype=torch.float64)
+    active = (scores.code != 0).any(0).nonzero()[:, 0]
+    order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
+    top = active[order]
+    code, tokens = scores.code[:, top].cpu(), scores.token_scores[:, top].cpu()
+    prefix = len(tokens) - patches_of(len(tokens), served.info.prefix_tokens)
+    return Attribution(
+        target=target,
+        value=value,
+        features=top.cpu().numpy(),
+        scores=per_unit[top].float().cpu().numpy(),
+        activations=code.sum(0).numpy(),
+        peaks=peaks(code).numpy(),
+        prefix_scores=tokens[:prefix].sum(0).numpy(),
+        rest=float(per_unit.sum() - per_unit[top].sum()),
+        error=scores.error,
+        bias=scores.bias,
+        total=scores.total,
+        maps=maps(tokens[prefix:], served.info.grid, request.maps),
+        baseline=scores.baseline,
+    )
+
+
+def peaks(code: Tensor) -> Tensor:
+    """The activation ``[n]`` of largest size over the tokens of ``code [t, n]``."""
+    if not code.shape[1]:
+        return code.new_zeros(0)
+    return code.gather(0, code.abs().argmax(0, keepdim=True))[0]
+
+
+def maps(patches: Tensor, grid: tuple[int, int], wanted: bool) -> Floats:
+    """Scores ``[t, n]`` of patches on the grid ``[n, rows, columns]``; none unless wanted."""
+    if not wanted:
+        return np.zeros((0, *grid), np.float32)
+    return cell_sums(patches.T.numpy(), grid)
