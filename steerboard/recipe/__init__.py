@@ -1,0 +1,1 @@
+"""Recipes: kept, compared, joined, fitted, applied to a plain model, made permanent."""
