@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 from steerboard.spec.errors import DictionaryMisfit
 
 MAX_BYTES = 2**32  # of an unpacked file
+MAX_MEMO = 2**20  # a pickle's memo is allocated up to the largest place that it names
 KINDS = {
     "Double": torch.float64,
     "Float": torch.float32,
@@ -77,6 +79,7 @@ DAMAGE = (
     RuntimeError,
     TypeError,
     ValueError,
+    zlib.error,
 )
 
 
@@ -105,11 +108,13 @@ def loads(name: str, data: bytes) -> Any:
 
 
 def _unzipped(name: str, data: bytes) -> bytes:
+    found = bytearray()
     with gzip.open(io.BytesIO(data)) as file:
-        found = file.read(MAX_BYTES + 1)
-    if len(found) > MAX_BYTES:
-        raise DictionaryMisfit(f"{name} unpacks to more than {MAX_BYTES >> 30} GiB")
-    return found
+        while block := file.read(2**20):
+            found += block
+            if len(found) > MAX_BYTES:
+                raise DictionaryMisfit(f"{name} unpacks to more than {MAX_BYTES >> 20} MiB")
+    return bytes(found)
 
 
 def _from_zip(name: str, archive: zipfile.ZipFile) -> Any:
@@ -170,6 +175,8 @@ def globals_of(stream: BinaryIO) -> Iterator[str]:
             case "MEMOIZE":
                 memo[len(memo)] = last[1]
             case "BINPUT" | "LONG_BINPUT" | "PUT":
+                if int(argument) > MAX_MEMO:
+                    raise pickle.UnpicklingError(f"memo place {argument} of no real pickle")
                 memo[int(argument)] = last[1]
             case "BINGET" | "LONG_BINGET" | "GET":
                 last = [last[1], memo.get(int(argument), "?")]
