@@ -1,13 +1,19 @@
-"""Channels and calls: message caps, retries, deadlines, tokens, and errors as exceptions."""
+"""Channels and calls: message caps, retries, deadlines, tokens, and errors as exceptions.
+
+gRPC itself does what it can: it takes turns over several servers, watches the health of each,
+retries what may be repeated and notices a server that stands still.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from steerboard.api.addresses import is_name, parse_addresses, target_of
 from steerboard.api.status import error_class, status_to_error
 from steerboard.api.tokens import is_loopback
 from steerboard.spec.errors import InvalidRequest, SteerboardError, Unavailable
@@ -22,33 +28,104 @@ SHARED_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    # Clients ask this often whether a server still stands; without it they are cut off for that.
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
 )
-_RETRY = {
-    "maxAttempts": 5,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
 # gRPC's own wait between two tries to connect grows to two minutes, long after a server is back.
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000))
-_SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRY}]})
+# A machine that is away without a word, or a process that stands still, is noticed after both
+# first times together, and after the last where it accepts a connection and says no more.
+_PINGS = (
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+)
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A channel to ``host:port``; on this machine no proxy stands between."""
-    options = [*SHARED_OPTIONS, *_RECONNECT, ("grpc.service_config", _SERVICE_CONFIG)]
-    if is_loopback(address):
+@dataclass(frozen=True)
+class Patience:
+    """How often a call that nobody answered is tried in all, and how soon; calls are pure."""
+
+    attempts: int = 5
+    first_s: float = 0.1
+    most_s: float = 1.0
+
+    def methods(self) -> list[dict[str, Any]]:
+        """As a gRPC service config says it."""
+        policy = {
+            "maxAttempts": self.attempts,
+            "initialBackoff": f"{self.first_s}s",
+            "maxBackoff": f"{self.most_s}s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        return [{"name": [{}], "retryPolicy": policy}] if self.attempts > 1 else []
+
+
+PATIENT = Patience()
+# Where another replica can be asked, that is the second try.
+ONCE = Patience(attempts=1)
+
+
+def service_config(patience: Patience, replicas: bool) -> str:
+    """What gRPC is told of retries, turns and health, as JSON.
+
+    Args:
+        patience: Of retries; after many in vain there are none until calls succeed again.
+        replicas: Take turns over all addresses, and leave out those that do not say SERVING.
+    """
+    config: dict[str, Any] = {
+        "methodConfig": patience.methods(),
+        "retryThrottling": {"maxTokens": 100, "tokenRatio": 1},
+    }
+    if replicas:
+        config["loadBalancingConfig"] = [{"round_robin": {}}]
+        config["healthCheckConfig"] = {"serviceName": ""}
+    return json.dumps(config)
+
+
+def open_channel(
+    address: str | Sequence[str], patience: Patience = PATIENT, watch: bool = False
+) -> grpc.Channel:
+    """A channel to one server or to several; on this machine no proxy stands between.
+
+    Args:
+        address: See ``steerboard.api.addresses``.
+        patience: Of retries.
+        watch: Let a single server's health decide too whether it is asked.
+    """
+    addresses = parse_addresses(address)
+    replicas = watch or len(addresses) > 1 or is_name(addresses)
+    config = service_config(patience, replicas)
+    options = [*SHARED_OPTIONS, *_RECONNECT, ("grpc.service_config", config)]
+    if replicas:
+        options += [("grpc.enable_health_checking", 1), *_PINGS]
+    if all(is_loopback(one) for one in addresses):
         options.append(("grpc.enable_http_proxy", 0))
-    return grpc.insecure_channel(address, options=options)
+    return grpc.insecure_channel(target_of(addresses), options=options)
 
 
 class Caller:
-    """Makes calls to one address, with a token, and raises the errors of the tree."""
+    """Makes calls with a token, and raises the errors of the tree.
 
-    def __init__(self, address: str, token: str | None = None, timeout_s: float = 30.0) -> None:
-        self.address = address
-        self.channel = open_channel(address)
+    Args:
+        address: One server or several, see ``steerboard.api.addresses``.
+        token: A signed token, or None.
+        timeout_s: Seconds after which a call is given up.
+        channel: What to call over, if not a channel of its own.
+    """
+
+    def __init__(
+        self,
+        address: str | Sequence[str],
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        self.address = address if isinstance(address, str) else ",".join(address)
+        self.channel = channel or open_channel(address)
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 

@@ -1,20 +1,26 @@
 """The Runner over gRPC, for callers without torch."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
+
 from steerboard.api import convert_answers as answers
 from steerboard.api import convert_requests as requests
-from steerboard.api.channel import Caller
+from steerboard.api.addresses import is_name, parse_addresses, resolve
+from steerboard.api.channel import ONCE, Caller, open_channel
 from steerboard.api.convert_models import model_from_message
+from steerboard.api.fleet import Fleet
 from steerboard.api.outbox import Outbox
+from steerboard.api.replicas import ReplicatedRunner
 from steerboard.api.sent_images import Question, SentImages, missing_digests
 from steerboard.api.status import status_to_error
 from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
+from steerboard.spec.runner import Runner
 from steerboard.v1 import steering_pb2 as pb
 from steerboard.v1.steering_pb2_grpc import SteeringServiceStub
 
@@ -144,12 +150,32 @@ def _outcome(response: pb.RunStreamResponse) -> Answer[Any] | SteerboardError:
     return kind.from_message(getattr(response, kind.field))
 
 
-def connect(address: str, token: str | None = None, timeout_s: float = 30.0) -> RemoteRunner:
-    """A Runner that asks the inference service at ``host:port``.
+def connect(
+    address: str | Sequence[str], token: str | None = None, timeout_s: float = 30.0
+) -> Runner:
+    """A Runner that asks the inference service.
+
+    Several servers share the pictures: each is asked about those whose digests fall to it, and
+    where one is away the others answer. (Programs that give the same replicas should write their
+    addresses alike: a picture's owner is found by them.)
 
     Args:
-        address: Where it listens.
+        address: ``host:port``; several with commas between, or as a list; or
+            ``dns:///name:port``, a server at each address that the name has at the time.
         token: A signed token; not needed on the server's own machine where it has no secret.
         timeout_s: Seconds after which a call is given up with DeadlineExceeded.
+
+    Raises:
+        InvalidRequest: ``address`` is no address.
     """
-    return RemoteRunner(Caller(address, token, timeout_s))
+    addresses = parse_addresses(address)
+    if len(addresses) == 1 and not is_name(addresses):
+        return RemoteRunner(Caller(addresses, token, timeout_s))
+
+    def open_(one: str) -> tuple[Runner, grpc.Channel]:
+        channel = open_channel(one, ONCE, watch=True)
+        return RemoteRunner(Caller(one, token, timeout_s, channel)), channel
+
+    if is_name(addresses):
+        return ReplicatedRunner(Fleet((), open_, lambda: resolve(addresses[0])))
+    return ReplicatedRunner(Fleet(addresses, open_))

@@ -40,9 +40,11 @@ class Page(Generic[T]):
 
 
 class JobClient:
-    """Submits jobs and follows them."""
+    """Submits jobs and follows them; ``address`` may be several doors to the same queue."""
 
-    def __init__(self, address: str, token: str | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, address: str | Sequence[str], token: str | None = None, timeout_s: float = 10.0
+    ) -> None:
         self._caller = Caller(address, token, timeout_s)
         self._stub = JobServiceStub(self._caller.channel)  # type: ignore[no-untyped-call]
 
@@ -101,7 +103,9 @@ class JobClient:
 class LibraryClient:
     """Reads image sets, pictures and feature cards."""
 
-    def __init__(self, address: str, token: str | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, address: str | Sequence[str], token: str | None = None, timeout_s: float = 10.0
+    ) -> None:
         self._caller = Caller(address, token, timeout_s)
         self._stub = LibraryServiceStub(self._caller.channel)  # type: ignore[no-untyped-call]
 
