@@ -92,7 +92,8 @@ class Heads:
     heads: int
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1))
+        slices: Tensor = x.unflatten(-1, (self.heads, -1))
+        return slices
 
     def code(self, x: Tensor) -> Tensor:
         """Norms of the heads' outputs."""
