@@ -7,6 +7,7 @@ import typer
 
 from steerboard.cli.dictionary import app as dictionaries
 from steerboard.cli.inspect import app as inspections
+from steerboard.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 catalogues = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
@@ -14,6 +15,7 @@ app.add_typer(catalogues, name="catalogue")
 benches = typer.Typer(no_args_is_help=True, help="Speed, measured beside others.")
 app.add_typer(benches, name="bench")
 app.add_typer(dictionaries, name="dictionary")
+dictionaries.command("train")(train)
 app.add_typer(inspections, name="inspect")
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 

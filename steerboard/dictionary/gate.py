@@ -7,6 +7,8 @@ person finds the right pairing.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
+
 from steerboard.dictionary.native import Gate
 from steerboard.dictionary.pairings import Kind, Pairing, Rows, other_readings, other_tokens
 from steerboard.dictionary.quality import Measured, measure
@@ -79,7 +81,7 @@ def examine(
         sae: The dictionary.
         site: Where it says it belongs.
         own: Activations ``[n, d]`` there, by token type.
-        sites: The same at other sites of the model.
+        sites: A sample of the same tokens at several sites of the model, its own among them.
         backbones: The same at that site of other models.
         judge: By explained variance, or by direction.
 
@@ -88,11 +90,12 @@ def examine(
     """
     _check_shape(name, sae, site, own)
     covered = {part: rows for part, rows in own.items() if sae.tokens in (part, "all")}
-    few = thinned(covered)
+    sample = thinned(sites.get(site, own))
+    few = {part: sample[part] for part in covered}
     stated = {part: measure(sae, rows, part, judge) for part, rows in few.items()}
     pairings = [
-        *_elsewhere("site", sae, sites),
-        *other_tokens(sae, thinned(own)),
+        *_elsewhere("site", sae, {s: rows for s, rows in sites.items() if s != site}),
+        *other_tokens(sae, sample),
         *other_readings(sae, few),
         *_elsewhere("backbone", sae, backbones or {}),
     ]
@@ -113,8 +116,12 @@ def examine(
 
 
 def thinned(rows: Rows, most: int = TRIED) -> Rows:
-    """At most so many rows of each token type, evenly."""
-    return {part: x[:: -(-len(x) // most)] for part, x in rows.items()}
+    """At most so many rows of each token type, by a chance that is always the same.
+
+    Every n-th row would be of the same few places in each picture.
+    """
+    chance = {p: torch.Generator().manual_seed(0) for p in rows}
+    return {p: x[torch.randperm(len(x), generator=chance[p])[:most]] for p, x in rows.items()}
 
 
 def _check_shape(name: str, sae: Sae, site: str, own: Rows) -> None:

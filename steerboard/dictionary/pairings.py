@@ -54,7 +54,7 @@ def _other_biases(sae: Sae, own: Rows) -> Iterator[Pairing]:
         yield Pairing("input bias", name, replace(sae, subtract_bias=not sae.subtract_bias), own)
     x = torch.cat(list(own.values()))
     mean = ((x - sae.shift(x)) / sae.scale(x)).mean(0)
-    centred = replace(sae, b_dec=mean, subtract_bias=True)
+    centred = replace(sae, b_dec=mean.to(sae.b_dec.device), subtract_bias=True)
     yield Pairing("input bias", "the mean of these activations", centred, own)
 
 

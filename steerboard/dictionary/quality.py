@@ -29,10 +29,12 @@ class Measured:
 @torch.inference_mode()
 def measure(sae: Sae, x: Tensor, tokens: TokenSet, judge: Gate = "explained_variance") -> Measured:
     """Quality of ``sae`` on rows ``x [n, d]`` of one token type, in pieces that fit in memory."""
-    left, rescaled = x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
-    fired = torch.zeros(sae.size, dtype=torch.bool, device=x.device)
+    home = sae.W_enc.device
+    left, rescaled = torch.zeros(2, x.shape[1], device=home)
+    fired = torch.zeros(sae.size, dtype=torch.bool, device=home)
     active, cosine = 0.0, 0.0
-    for part in x.split(max(1, CELLS // sae.size)):
+    for piece in x.split(max(1, CELLS // sae.size)):
+        part = piece.to(home)
         code = sae.encode(part)
         rebuilt = sae.decode(code, part)
         left += (part - rebuilt).square().sum(0)
@@ -42,7 +44,7 @@ def measure(sae: Sae, x: Tensor, tokens: TokenSet, judge: Gate = "explained_vari
         cosine += float(torch.cosine_similarity(part, rebuilt, dim=-1).sum())
         active += float((code != 0).sum())
         fired |= (code != 0).any(0)
-    spread = (x - x.mean(0)).square().sum(0).clamp(min=LEAST)
+    spread = (x - x.mean(0)).square().sum(0).clamp(min=LEAST).to(home)
     found = Quality(
         tokens=tokens,
         explained_variance=float(1 - left.sum() / spread.sum()),

@@ -160,9 +160,9 @@ def examined(
         name,
         file.sae,
         site,
-        found.rows[site],
-        {other: rows for other, rows in found.rows.items() if alike(site, other)},
-        {n: a.rows[site] for n, a in (backbones or {}).items() if site in a.rows},
+        found.whole[site],
+        {other: rows for other, rows in found.sample.items() if alike(site, other)},
+        {n: a.sample[site] for n, a in (backbones or {}).items() if site in a.sample},
         file.header.gate,
     )
     same, near = agreement(tower, pixels, file, texts)
@@ -170,5 +170,5 @@ def examined(
 
 
 def alike(site: str, other: str) -> bool:
-    """Whether ``other`` is a site of the same kind elsewhere."""
-    return other != site and other.partition(".")[0] == site.partition(".")[0]
+    """Whether two sites are of one kind, wherever they stand."""
+    return other.partition(".")[0] == site.partition(".")[0]

@@ -1,5 +1,6 @@
 """Passes over calibration pictures: activations at sites, answers with a reconstruction there."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from steerboard.model.tower import Tower
 from steerboard.spec.capabilities import TokenSet
 
 BATCH = 64
-SAMPLED = 1_024  # patches kept of a site that is only compared
+SAMPLED = 2_048  # patches that pairings are compared on
 ANSWERED = 64  # pictures whose answers are compared
 
 
@@ -23,11 +24,13 @@ ANSWERED = 64  # pictures whose answers are compared
 class Activations:
     """Median token norm by site, and rows ``[n, d]`` by site and token type, on the CPU.
 
-    Sites that a dictionary names have all their tokens, others of the same kind a sample.
+    ``whole`` holds the sites that a dictionary names, ``sample`` the same few tokens of these and
+    of all others of their kind.
     """
 
     n_bar: dict[str, float]
-    rows: dict[str, Rows]
+    whole: dict[str, Rows]
+    sample: dict[str, Rows]
 
 
 @torch.inference_mode()
@@ -35,26 +38,47 @@ def read_sites(tower: Tower, pixels: list[Tensor], wanted: set[str]) -> Activati
     """One pass over pictures ``[3, h, w]``."""
     kinds = {site.partition(".")[0] for site in wanted}
     norms: dict[str, list[Tensor]] = {}
-    kept: dict[str, dict[TokenSet, list[Tensor]]] = {}
-    stride = max(1, tower.tokens * len(pixels) // SAMPLED)
+    whole, sample = _Collected(), _Collected()
+    share = SAMPLED / (tower.tokens * len(pixels))
 
     def visit(site: str, x: Tensor) -> Tensor:
         read = full(x).cpu()
         norms.setdefault(site, []).append(read.norm(dim=-1).flatten())
+        prefix = tower.site(site).prefix
+        if site in wanted:
+            whole.add(site, read, prefix, 1.0)
         if site.partition(".")[0] in kinds:
-            for part, rows in split_tokens(read, "all", tower.site(site).prefix).items():
-                thin = 1 if site in wanted or part == "prefix" else stride
-                kept.setdefault(site, {}).setdefault(part, []).append(rows[::thin].clone())
+            sample.add(site, read, prefix, share)
         return x
 
     for start in range(0, len(pixels), BATCH):
         tower.run(tower.start(before(tower, pixels[start : start + BATCH])), 0, visit)
     n_bar = {site: float(torch.cat(parts).median()) for site, parts in norms.items()}
-    rows: dict[str, Rows] = {
-        site: {part: torch.cat(found) for part, found in parts.items()}
-        for site, parts in kept.items()
-    }
-    return Activations(n_bar, rows)
+    return Activations(n_bar, whole.joined(), sample.joined())
+
+
+class _Collected:
+    """Rows by site and token type, of one batch after the other."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, dict[TokenSet, list[Tensor]]] = {}
+
+    def add(self, site: str, x: Tensor, prefix: int, share: float) -> None:
+        """All prefix rows, and of the patches a share, the same at every site of one grid."""
+        mine = self.parts.setdefault(site, {})
+        for part, rows in split_tokens(x, "all", prefix).items():
+            if part == "patches" and share < 1:
+                seed = sum(map(len, mine.get(part, ())))
+                drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+                rows = rows[drawn[: math.ceil(share * len(rows))]]
+            mine.setdefault(part, []).append(rows.clone())
+
+    def joined(self) -> dict[str, Rows]:
+        """Everything."""
+        return {
+            site: {part: torch.cat(found) for part, found in parts.items()}
+            for site, parts in self.parts.items()
+        }
 
 
 @torch.inference_mode()
@@ -93,7 +117,7 @@ def _replaced(tower: Tower, file: DictionaryFile) -> Any:
     def visit(site: str, x: Tensor) -> Tensor:
         if site != file.header.site:
             return x
-        read = full(x).cpu()
+        read = full(x)
         rebuilt = torch.stack([file.sae.decode(file.sae.encode(row), row) for row in read])
         if file.header.gate == "cosine":
             length = read.norm(dim=-1, keepdim=True)

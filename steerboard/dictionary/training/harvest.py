@@ -3,18 +3,23 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from steerboard.dictionary.training.pictures import Decoder
 from steerboard.dictionary.training.shards import ROWS, Store, Writer
 from steerboard.model.load import LoadedModel
-from steerboard.model.tower import Tower, block_of, site_names
+from steerboard.model.placement import before, full
+from steerboard.model.tower import Tower, block_of
 from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import InvalidRequest
 
 BATCH = 64
+LEAST_SHARE = 0.6  # of a side that a varied view shows
 
 
 @torch.inference_mode()
@@ -41,7 +46,9 @@ def harvest(
     tokens: TokenSet,
     pictures: Sequence[Path],
     folder: Path,
+    source: str = "",
     seed: int = 0,
+    views: int = 1,
     rows: int = ROWS,
     notify: Callable[[int], None] = lambda _done: None,
 ) -> Store:
@@ -53,7 +60,9 @@ def harvest(
         tokens: Which tokens to keep.
         pictures: Files; broken ones are named in the index and skipped.
         folder: Emptied first: a harvest that was cut short is begun anew.
+        source: Digest of what is harvested, for the index.
         seed: Of the order of rows.
+        views: Passes over each picture: the first as it is, others flipped and cut by chance.
         rows: A shard's length.
         notify: Told how many pictures are done.
 
@@ -61,12 +70,12 @@ def harvest(
         InvalidRequest: The model has no such site, or not a single picture can be read.
     """
     tower = loaded.tower
-    if site not in site_names(len(tower.blocks)):
+    if site not in {known.name for known in tower.sites}:
         raise InvalidRequest(
-            f"this model has no site {site!r}: it has resid_pre, head_out, mlp_post and"
-            f" resid_post .0 to .{len(tower.blocks) - 1}, and embedding",
+            f"this model has no site {site!r}: it has {', '.join(s.name for s in tower.sites)}",
             field="site",
         )
+    prefix = tower.site(site).prefix
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     kinds = ("prefix", "patches") if tokens == "all" else (tokens,)
@@ -74,41 +83,57 @@ def harvest(
     decoder, width, done = Decoder(loaded), 0, 0
     for stack in decoder.stacks(pictures, BATCH):
         if stack:
-            x = read_site(tower, torch.stack(stack), site)
-            width = x.shape[-1]
-            for kind, writer in writers.items():
-                part = x[:, : tower.prefix] if kind == "prefix" else x[:, tower.prefix :]
-                writer.add(part.flatten(0, 1))
+            pixels = before(tower, stack)
+            for view in range(views):
+                seen = varied(pixels, [seed, done, view]) if view else pixels
+                x = full(read_site(tower, seen, site))
+                width = x.shape[-1]
+                for kind, writer in writers.items():
+                    part = x[:, :prefix] if kind == "prefix" else x[:, prefix:]
+                    writer.add(part.flatten(0, 1))
         done = min(done + BATCH, len(pictures))
         notify(done)
-    return _finished(loaded, site, tokens, writers, decoder, width, len(pictures))
+    record = {"model": loaded.fingerprint, "site": site, "tokens": tokens, "source": source}
+    return _finished({**record, "width": width}, writers, decoder, len(pictures))
+
+
+def varied(pixels: Tensor, seed: list[int]) -> Tensor:
+    """Each picture ``[b, 3, h, w]`` cut by chance to 60 to 100 % of its sides, half of them flipped.
+
+    A prefix token comes once a picture: without this, few pictures give too few of them.
+    """
+    chance = np.random.default_rng(seed)
+    height, width = pixels.shape[-2:]
+    seen = []
+    for picture in pixels:
+        share = chance.uniform(LEAST_SHARE, 1)
+        h, w = max(1, int(share * height)), max(1, int(share * width))
+        top, left = chance.integers(height - h + 1), chance.integers(width - w + 1)
+        cut = picture[:, top : top + h, left : left + w]
+        cut = cut.flip(-1) if chance.random() < 0.5 else cut
+        seen.append(
+            functional.interpolate(cut[None], (height, width), mode="bilinear", antialias=True)[0]
+        )
+    return torch.stack(seen)
 
 
 def _finished(
-    loaded: LoadedModel,
-    site: str,
-    tokens: TokenSet,
-    writers: dict[str, Writer],
-    decoder: Decoder,
-    width: int,
-    pictures: int,
+    record: dict[str, Any], writers: dict[str, Writer], decoder: Decoder, pictures: int
 ) -> Store:
     for writer in writers.values():
         writer.close()
     if not any(sum(writer.written) for writer in writers.values()):
         first = f"; the first: {decoder.broken[0]}" if decoder.broken else ""
         raise InvalidRequest(
-            f"none of {pictures} pictures gives a {tokens} token at {site}{first}", field="images"
+            f"none of {pictures} pictures gives a {record['tokens']} token at {record['site']}"
+            + first,
+            field="images",
         )
-    record = {
-        "model": loaded.fingerprint,
-        "site": site,
-        "tokens": tokens,
-        "width": width,
+    rest = {
         "pictures": pictures - len(decoder.broken),
         "broken": sorted(decoder.broken),
         "rows": {kind: writer.written for kind, writer in writers.items()},
     }
-    store = Store(next(iter(writers.values())).folder, record)
+    store = Store(next(iter(writers.values())).folder, {**record, **rest})
     store.save()
     return store

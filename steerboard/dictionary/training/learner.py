@@ -5,6 +5,8 @@ learning rate suits every model; ``export`` folds mean and scale back. Encoder a
 held as rows ``[f, d]``; decoder rows keep unit length.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter, functional
@@ -79,6 +81,7 @@ class Learner(Module):
             threshold=None if limit is None else limit.cpu(),
             normalize=plan.normalize,
             tokens=plan.tokens,
+            groups=tuple(b - a for a, b in pairwise((0, *plan.matryoshka))),
         )
 
 

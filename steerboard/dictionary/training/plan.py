@@ -28,6 +28,7 @@ class Plan(Spec):
     )
     tokens: TokenSet = "all"
     normalize: Normalize = "none"
+    views: int = Field(default=1, ge=1, le=32, description="passes over each picture, see harvest")
     steps: int = Field(default=0, ge=0, description="0: until ``minutes`` are over")
     minutes: float = Field(default=0, ge=0, description="0: until ``steps`` are done")
     batch: int = Field(default=2048, gt=0, description="tokens a step, over all processes")

@@ -1,0 +1,212 @@
+"""``steerboard dictionary train``: a dictionary from a model and a folder of pictures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress, TaskID
+
+    from steerboard.dictionary.training.loop import Tick
+    from steerboard.dictionary.training.report import TrainingReport
+
+BARS = " ▁▂▃▄▅▆▇█"
+POINTS = 60  # of a live curve
+Option = typer.Option
+
+
+def train(
+    model: Annotated[Path, Option(help="folder of an open_clip model")],
+    site: Annotated[str, Option(help="such as resid_post.8")],
+    images: Annotated[Path, Option(help="folder (of classes, or not) or .jsonl manifest")],
+    width: Annotated[str, Option(help="features: a number, or 16x for 16 times the site's width")],
+    k: Annotated[int, Option(help="active features a token; ReLU and JumpReLU are steered there")],
+    architecture: Annotated[str, Option(help="topk, batchtopk, jumprelu or relu")] = "topk",
+    matryoshka: Annotated[
+        str, Option(help="nested sizes that rebuild alone, such as 256,1024; the width is added")
+    ] = "",
+    tokens: Annotated[str, Option(help="prefix, patches or all")] = "all",
+    normalize: Annotated[str, Option(help="none, layer_norm or constant_norm_rescale")] = "none",
+    steps: Annotated[int, Option(help="0: until the minutes are over")] = 0,
+    minutes: Annotated[float, Option(help="of training proper; 0: until the steps are done")] = 0,
+    out: Annotated[Path, Option(help="folder for dictionary, report and checkpoint")] = Path(
+        "dictionary"
+    ),
+    resume: Annotated[bool, Option(help="go on where a run in --out was stopped")] = False,
+    split: Annotated[str, Option(help="train on this split of the manifest")] = "",
+    test_split: Annotated[str, Option(help="measure on this split, not on a share of all")] = "",
+    held_out: Annotated[float, Option(min=0.001, max=0.5, help="share kept for measuring")] = 0.1,
+    views: Annotated[
+        int, Option(help="passes over each picture; from the second on, cut and flipped by chance")
+    ] = 1,
+    batch: Annotated[int, Option(help="tokens a step, over all processes")] = 2048,
+    rate: Annotated[float, Option(help="peak learning rate")] = 1e-3,
+    prefix_share: Annotated[float, Option(help="of a batch, at least this is prefix")] = 0.1,
+    balance: Annotated[
+        float, Option(help="0: dimensions weigh alike; 1: each in its own variance")
+    ] = 0.0,
+    few: Annotated[int, Option(help="let so many features of a prefix token say most")] = 0,
+    device: Annotated[str, Option(help="cpu or cuda; empty: a GPU where there is one")] = "",
+    seed: int = 0,
+) -> None:
+    """Train a dictionary; under torchrun, on several GPUs or processes at once."""
+    from steerboard.dictionary.training.ranks import joined
+    from steerboard.dictionary.training.run import choose
+    from steerboard.dictionary.training.run import train as run
+    from steerboard.model.load import load
+
+    with joined(device) as ranks:
+        loaded = load(model)
+        loaded.clip.to(ranks.device)
+        size = features(width, loaded, site)
+        plan = make_plan(
+            architecture=architecture,
+            size=size,
+            k=k,
+            matryoshka=nested(matryoshka, size),
+            tokens=tokens,
+            normalize=normalize,
+            steps=steps,
+            minutes=minutes,
+            views=views,
+            batch=batch,
+            rate=rate,
+            prefix_share=prefix_share,
+            balance=balance,
+            few=few,
+            seed=seed,
+        )
+        pictures = choose(images, split, test_split, held_out)
+        with screen(ranks.leads) as watcher:
+            report = run(loaded, site, pictures, plan, out, watcher, resume, ranks)
+        if report is not None:
+            say(report, out)
+
+
+def make_plan(**settings: Any) -> Any:
+    """A plan, or one sentence on the first setting that is wrong."""
+    from pydantic import ValidationError
+
+    from steerboard.dictionary.training.plan import Plan
+    from steerboard.spec.errors import InvalidRequest
+
+    try:
+        return Plan(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"--{'-'.join(map(str, first['loc'][:1]))}: ".replace("_", "-")
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest((where if first["loc"] else "") + message) from error
+
+
+def features(width: str, loaded: Any, site: str) -> int:
+    """How many features ``--width`` asks for."""
+    from steerboard.spec.errors import InvalidRequest
+
+    number = width.removesuffix("x")
+    if not number.isdecimal() or not int(number):
+        raise InvalidRequest(f"--width is {width!r}: give a number such as 3072, or 16x")
+    shapes = {shape.name: shape.width for shape in loaded.tower.sites}
+    if site not in shapes:
+        raise InvalidRequest(f"this model has no site {site!r}; it has {', '.join(shapes)}")
+    return int(number) * (shapes[site] if width.endswith("x") else 1)
+
+
+def nested(sizes: str, size: int) -> tuple[int, ...]:
+    """``--matryoshka`` with the whole width at its end; empty where it is not asked for."""
+    from steerboard.spec.errors import InvalidRequest
+
+    if not sizes:
+        return ()
+    parts = [part.strip() for part in sizes.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InvalidRequest(f"--matryoshka is {sizes!r}: give sizes such as 256,1024")
+    return tuple(sorted({*map(int, parts), size}))
+
+
+def say(report: "TrainingReport", out: Path) -> None:
+    """The figures, and where they are."""
+    from steerboard.dictionary.training.report import markdown
+
+    typer.echo(markdown(report))
+    typer.echo(f"{out}/dictionary.safetensors, report.json, report.md, report.png")
+
+
+class Screen:
+    """A bar for each part of the work, and curves that grow beneath."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self.progress = progress
+        self.reading: TaskID | None = None
+        self.training: TaskID | None = None
+        self.errors: list[float] = []
+        self.last: Tick | None = None
+
+    def harvested(self, done: int, pictures: int) -> None:
+        """See ``Watcher``."""
+        if self.reading is None:
+            self.reading = self.progress.add_task("activations", total=pictures)
+        self.progress.update(self.reading, completed=done)
+
+    def stepped(self, tick: "Tick") -> None:
+        """See ``Watcher``."""
+        if self.training is None:
+            self.training = self.progress.add_task("training", total=1.0)
+        self.progress.update(self.training, completed=tick.fraction)
+        self.last = tick
+        self.errors.append(tick.error)
+        if len(self.errors) > 2 * POINTS:  # halve, so that the whole course stays in sight
+            self.errors = self.errors[::2]
+
+    def __rich__(self) -> "RenderableType":
+        """Bars, then the curve of the error and the latest figures."""
+        from rich.console import Group
+        from rich.text import Text
+
+        if self.last is None:
+            return self.progress
+        t = self.last
+        speed = t.tokens / max(t.seconds, 1e-9)
+        return Group(
+            self.progress,
+            Text(f"error {curve(self.errors)} {t.error:.4f}"),
+            Text(f"step {t.step}, L0 {t.l0:.1f}, idle {t.dead:.1%}, {speed:.0f} tokens/s"),
+        )
+
+
+def curve(values: list[float]) -> str:
+    """Values as a line of bars, on a logarithmic scale."""
+    import math
+
+    thin = values[:: max(1, len(values) // POINTS)]
+    logs = [math.log(max(value, 1e-9)) for value in thin]
+    low, high = min(logs), max(logs)
+    return "".join(BARS[round((v - low) / max(high - low, 1e-9) * (len(BARS) - 1))] for v in logs)
+
+
+class Silent:
+    """Watches for a process that does not lead."""
+
+    def harvested(self, done: int, pictures: int) -> None:
+        """See ``Watcher``."""
+
+    def stepped(self, tick: "Tick") -> None:
+        """See ``Watcher``."""
+
+
+@contextmanager
+def screen(visible: bool) -> "Iterator[Screen | Silent]":
+    """A live display while the work goes on."""
+    from rich.live import Live
+    from rich.progress import Progress
+
+    if not visible:
+        yield Silent()
+        return
+    shown = Screen(Progress())
+    with Live(shown, refresh_per_second=4):
+        yield shown
