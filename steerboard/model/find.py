@@ -7,7 +7,16 @@ from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
 
 import open_clip  # isort: skip
 
-from steerboard.model.sources import CONFIG, HUB, Folder, Hub, HuggingFace, Known, Source
+from steerboard.model.sources import (
+    CONFIG,
+    HUB,
+    Folder,
+    Hub,
+    HuggingFace,
+    Known,
+    Random,
+    Source,
+)
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 WEIGHTS = (
@@ -80,13 +89,9 @@ def in_file(path: Path, architecture: str) -> Source:
         raise InvalidRequest(
             f"{path} is no file of weights: its name should end in {', '.join(SUFFIXES)}"
         )
-    if architecture in open_clip.list_models():
-        return Known(architecture, str(path), local=True)
     if architecture:
-        raise NotFound(
-            f"open_clip has no architecture {architecture!r}: did you mean"
-            f" {', '.join(near(architecture))}?"
-        )
+        check_architecture(architecture)
+        return Known(architecture, str(path), local=True)
     if (path.parent / CONFIG).is_file() and path.name in WEIGHTS:
         return Folder(path.parent, path)
     raise InvalidRequest(
@@ -95,6 +100,26 @@ def in_file(path: Path, architecture: str) -> Source:
     )
 
 
+def unweighted(architecture: str) -> Source:
+    """One of open_clip's architectures without weights; raises NotFound."""
+    check_architecture(architecture)
+    return Random(architecture)
+
+
+def check_architecture(name: str) -> None:
+    """Raises NotFound where open_clip has no such architecture."""
+    if name not in open_clip.list_models():
+        raise NotFound(
+            f"open_clip has no architecture {name!r}: did you mean {', '.join(near(name))}?"
+        )
+
+
 def near(name: str) -> list[str]:
     """The architectures with the most similar names."""
     return get_close_matches(name, open_clip.list_models(), 5, 0.3) or open_clip.list_models()
+
+
+def located(base: Path, text: str) -> Path | str:
+    """What a configuration in folder ``base`` means: a path from there, else a tag as it stands."""
+    path = base / text
+    return text if not path.exists() and is_tag(text) else path

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from steerboard.model.find import find
+from steerboard.model.find import find, unweighted
 from steerboard.model.images import decode
-from steerboard.model.sources import Source
+from steerboard.model.sources import NoTokenizer, Source
 from steerboard.model.tower import Tower
 from steerboard.model.towers import read_tower
 from steerboard.spec.digest import digest
@@ -34,6 +34,11 @@ class LoadedModel:
     logit_scale: float
     logit_bias: float
     size: int
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the model's tokenizer is here."""
+        return not isinstance(self.tokenizer, NoTokenizer)
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
@@ -84,7 +89,20 @@ def load(where: Path | str, architecture: str = "") -> LoadedModel:
         Unavailable: A tag whose weights are not on this machine and cannot be fetched.
         InvalidRequest: The weights do not fit, or are in a form that is not read.
     """
-    source = find(where, architecture)
+    return read(find(where, architecture))
+
+
+def load_random(architecture: str) -> LoadedModel:
+    """One of open_clip's architectures with random weights of seed 0: to look at, not to serve.
+
+    Raises:
+        NotFound: open_clip has no such architecture.
+    """
+    return read(unweighted(architecture))
+
+
+def read(source: Source) -> LoadedModel:
+    """The model of a source."""
     clip, transform = source.build()
     clip = clip.float().eval().requires_grad_(False)
     tower = read_tower(clip.visual)

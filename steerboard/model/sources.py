@@ -140,6 +140,31 @@ class Known(Source):
 
 
 @dataclass(frozen=True)
+class Random(Source):
+    """One of open_clip's architectures without weights; texts are read with its tokenizer."""
+
+    architecture: str
+
+    def build(self) -> tuple[Any, Any]:
+        """See ``Source``; weights of seed 0."""
+        torch.manual_seed(0)
+        with told(self.architecture):
+            clip, _, transform = open_clip.create_model_and_transforms(
+                self.architecture, pretrained_text=False
+            )
+        return clip, transform
+
+    def config(self, clip: Any) -> Any:
+        """See ``Source``."""
+        return open_clip.get_model_config(self.architecture)
+
+    @property
+    def named(self) -> str:
+        """See ``Source``."""
+        return self.architecture
+
+
+@dataclass(frozen=True)
 class Hub(Source):
     """A repository of Hugging Face in open_clip's layout, from the cache or the network."""
 
