@@ -1,0 +1,247 @@
+"""A whole run over real pictures: its numbers had a second time by plain questions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import steerboard as sb
+from steerboard.analysis.evidence.answers import readout
+from steerboard.analysis.evidence.pictures import ManifestSet, Picture
+from steerboard.analysis.evidence.rivals import (
+    explained,
+    other_features,
+    parts,
+    random_direction,
+    size,
+)
+from steerboard.analysis.evidence.rows import Row, divergence, failing, without
+from steerboard.analysis.evidence.run import Options, run_evidence
+from steerboard.analysis.evidence.statistics import auroc
+from steerboard.analysis.evidence.strengths import FACTORS, stronger
+from steerboard.dictionary.native import read
+from steerboard.recipe.making import chosen, make
+from steerboard.spec.edits import Condition, Direction, Edit, Feature, Mask, Scale, Set, SteerSet
+from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.evidence import Evidence
+from steerboard.spec.recipe import Recipe
+from steerboard.spec.requests import Encode, Steer
+from steerboard.spec.runner import Runner
+from steerboard.spec.tensor import Tensor
+
+WORDS = ("red", "green", "owl", "tree", "stone")
+Ran = tuple[Evidence, tuple[Row, ...]]
+
+
+@pytest.fixture(scope="module")
+def ran(runner: Runner, recipe: Recipe, pictures: ManifestSet, tiny_house: Path) -> Ran:
+    books = {
+        name: read(tiny_house / f"{name}.safetensors").sae.W_dec.numpy()
+        for name in ("middle", "last")
+    }
+    return run_evidence(runner, recipe, pictures, Options(vocabulary=WORDS, decoders=books))
+
+
+def said(runner: Runner, recipe: Recipe, picture: Picture, steer: SteerSet | None = None):
+    request = Steer(
+        model="tiny",
+        images=(sb.Encoded(data=picture.data),),
+        classifier=recipe.classifier,
+        steer_sets=(recipe.steer if steer is None else steer,),
+    )
+    return runner.steer(request).one()
+
+
+def test_every_row_is_what_the_runner_says_with_the_recipes_own_prompts(
+    ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    _, rows = ran
+    assert [r.key for r in rows] == [p.key for p in pictures]
+    for row, picture in zip(rows, pictures, strict=True):
+        found = said(runner, recipe, picture)
+        clean, steered = found.clean, found.steered[0]
+        assert (row.before, row.after) == (clean.top, steered.top)
+        chances = clean.probabilities[row.truth], steered.probabilities[row.truth]
+        np.testing.assert_allclose((row.chance_before, row.chance_after), chances, atol=1e-5)
+        rest = [np.delete(p.probabilities.astype(float), row.truth) for p in (clean, steered)]
+        p, q = (part / part.sum() for part in rest)
+        assert row.kl == pytest.approx((p * np.log(p / q)).sum(), abs=1e-4)
+        assert row.tv == pytest.approx(np.abs(p - q).sum() / 2, abs=1e-4)
+
+
+def test_counts_add_up_and_something_moved(ran: Ran) -> None:
+    evidence, rows = ran
+    e = evidence.overall
+    assert e.n == 16 and e.fixes == sum(r.fixed for r in rows)
+    assert e.fixes - e.breaks == e.accuracy_after.hits - e.accuracy_before.hits
+    assert sum(c.n for c in evidence.by_class) == 16
+    assert sum(f.count for f in evidence.ripple.flows) == sum(
+        r.before != r.after for r in rows if not r.wanted
+    )
+    assert evidence.ripple.drift.mean > 1e-4 and evidence.ripple.wide_words == len(WORDS)
+    assert evidence.failing.n == len(failing(rows)) > 0
+    point = evidence.sweep[FACTORS.index(1.0)]
+    assert point.fix_rate.hits == sum(r.fixed for r in failing(rows))
+
+
+def test_a_run_can_be_had_again_and_kept(
+    ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    evidence, _ = ran
+    text = json.dumps(evidence.model_dump(mode="json"))
+    assert Evidence.model_validate_json(text).digest == evidence.digest
+    again, _ = run_evidence(runner, recipe, pictures, Options())
+    assert again.overall == evidence.overall and again.controls == evidence.controls
+    assert again.left_out and "wide vocabulary" in " ".join(again.left_out)
+
+
+def test_features_downstream_are_those_of_a_second_encoding(
+    ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    evidence, rows = ran
+    found = {d.dictionary: d for d in evidence.downstream}
+    assert set(found) == {"middle", "last"}
+    right = {r.key for r in rows if not r.wanted and r.before == r.truth}
+    keys = right | {r.key for r in failing(rows)}
+    images = tuple(sb.Encoded(data=p.data) for p in pictures if p.key in keys)
+    ask = Encode(model="tiny", images=images, dictionary="last")
+    clean = np.array([c.dense().sum(0) for c in runner.encode(ask).results()])
+    for moved in found["last"].shifts[:5]:
+        assert moved.before == pytest.approx(clean[:, moved.feature].mean(), abs=1e-4)
+    edited = {3, 4, 9, 20}
+    assert not edited & {s.feature for s in found["middle"].shifts}
+    assert {f.source for f in found["middle"].forecasts} == {"cosine", "coactivation", "both"}
+
+
+def test_controls_have_the_size_of_the_change(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet, tiny_house: Path
+) -> None:
+    info, rng = runner.model("tiny"), np.random.default_rng(0)
+    decoder = read(tiny_house / "middle.safetensors").sae.W_dec.numpy().astype(float)
+    (part,) = parts(recipe.steer)
+    picture = next(iter(pictures))
+    code = runner.encode(
+        Encode(model="tiny", images=(sb.Encoded(data=picture.data),), dictionary="middle")
+    ).one()
+    # The tiny dictionary's rows are plus and minus an orthonormal basis: the size is exact.
+    dense = code.dense().astype(float)
+    change = -3.0 * dense[:, list(part.features)] @ decoder[list(part.features)]
+    np.testing.assert_allclose(size(part, code, info), np.linalg.norm(change, axis=1), rtol=1e-5)
+    rival = other_features(part, code, info, rng)
+    chosen_ = [e.unit.index for e in rival.edits]
+    assert len(chosen_) == 4 and not set(chosen_) & set(part.features)
+    other = rival.edits[0].op.m * dense[:, chosen_] @ decoder[chosen_]
+    assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(change), rel=1e-5)
+    n_bar = info.site("resid_post.1").n_bar
+    added = random_direction(part, code, info, rng)
+    norms = [e.op.alpha * n_bar for e in added.edits]
+    assert np.linalg.norm(norms) == pytest.approx(np.linalg.norm(change), rel=1e-5)
+
+
+def test_a_condition_that_never_holds_leaves_the_control_nothing_to_do(
+    runner: Runner, pictures: ManifestSet
+) -> None:
+    never = Condition(unit=Feature(dictionary="middle", index=1), tau=1e3, per="image")
+    edit = Edit(
+        site="resid_post.1",
+        unit=Feature(dictionary="middle", index=3),
+        op=Set(value=2.0, everywhere=True),
+        mask=Mask(kind="prefix"),
+    )
+    image = (sb.Encoded(data=next(iter(pictures)).data),)
+    code = runner.encode(Encode(model="tiny", images=image, dictionary="middle")).one()
+    info, rng = runner.model("tiny"), np.random.default_rng(0)
+    (part,) = parts(SteerSet(edits=(edit,)))
+    assert (size(part, code, info) > 0).tolist() == [True] + [False] * 16
+    (quiet,) = parts(SteerSet(edits=(edit.model_copy(update={"condition": never}),)))
+    assert not size(quiet, code, info).any()
+    assert other_features(quiet, code, info, rng) == SteerSet()
+    assert random_direction(quiet, code, info, rng) == SteerSet()
+
+
+def test_without_features_there_are_no_controls_and_the_run_says_so(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    free = Direction(values=Tensor.of(np.random.default_rng(0).normal(size=24)))
+    steer = SteerSet(edits=(Edit(site="resid_post.0", unit=free, op=Scale(m=-1)),))
+    assert not explained(steer)
+    mine = make(runner, "free", "tiny", steer, recipe.classifier)
+    evidence, _ = run_evidence(runner, mine, pictures, Options(right=4))
+    assert evidence.controls == () and any("controls" in line for line in evidence.left_out)
+    assert evidence.sweep and evidence.failing.n > 0
+
+
+def test_strengths_are_multiplied_and_stay_within_bounds(recipe: Recipe) -> None:
+    assert {e.op.m for e in stronger(recipe.steer, 0.5).edits} == {-1.5}
+    assert {e.op.m for e in stronger(recipe.steer, 1e6).edits} == {-100.0}
+
+
+def test_pictures_that_it_was_chosen_on_are_refused_or_marked(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    first = list(pictures)[:2]
+    for on in (chosen("tiny", "validation", []), chosen("elsewhere", "", first)):
+        provenance = recipe.provenance.model_copy(update={"chosen_on": (on,)})
+        mine = recipe.model_copy(update={"provenance": provenance})
+        with pytest.raises(InvalidRequest, match="was chosen on"):
+            run_evidence(runner, mine, pictures)
+        marked, _ = run_evidence(runner, mine, pictures, Options(chosen_too=True, right=2))
+        assert marked.source.chosen_here == (len(first) if on.pictures else len(pictures))
+
+
+def test_bad_input_is_a_sentence(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet, tmp_path: Path
+) -> None:
+    only_two = sb.Prompts(prompts=("cat", "dog"), template="a {}")
+    with pytest.raises(InvalidRequest, match="labelled 'horse'"):
+        run_evidence(runner, recipe.model_copy(update={"classifier": only_two}), pictures)
+    made = recipe.provenance.model_copy(update={"model_fingerprint": "0" * 64})
+    with pytest.raises(InvalidRequest, match="make the recipe anew"):
+        run_evidence(runner, recipe.model_copy(update={"provenance": made}), pictures)
+    with pytest.raises(InvalidRequest, match="no picture of split 'moon'"):
+        len(ManifestSet("tiny", pictures.images, pictures.manifest, "moon"))
+    (tmp_path / "m.jsonl").write_text('{"path": "a.jpg"}\n[1]\n')
+    with pytest.raises(InvalidRequest, match="line 2"):
+        len(ManifestSet("x", tmp_path, tmp_path / "m.jsonl"))
+    (tmp_path / "m.jsonl").write_text('{"path": "a.jpg", "label": "cat"}\n')
+    with pytest.raises(NotFound, match=r"picture a\.jpg cannot be read"):
+        run_evidence(runner, recipe, ManifestSet("x", tmp_path, tmp_path / "m.jsonl"))
+
+
+def test_a_picture_that_does_not_decode_is_counted_and_harms_no_other(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "good.jpg").write_bytes(next(iter(pictures)).data)
+    lines = [{"path": f"{name}.jpg", "label": "cat"} for name in ("bad", "good")]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    few = ManifestSet("x", tmp_path, tmp_path / "m.jsonl")
+    evidence, rows = run_evidence(runner, recipe, few)
+    assert evidence.source.failed == 1 and [r.key for r in rows] == ["good.jpg"]
+
+
+def test_divergences_by_hand() -> None:
+    p, q = np.log([[0.5, 0.3, 0.2]]), np.log([[0.2, 0.3, 0.5]])
+    kl, tv = divergence(p, q)
+    assert kl[0] == pytest.approx(0.3 * np.log(2.5)) and tv[0] == pytest.approx(0.3)
+    np.testing.assert_allclose(np.exp(without(p, np.array([0]))), [[0.6, 0.4]])
+
+
+def test_the_readout_is_the_runners(runner: Runner, recipe: Recipe, pictures: ManifestSet) -> None:
+    head = readout(runner, runner.model("tiny"), recipe.classifier)
+    picture = next(iter(pictures))
+    image = (sb.Encoded(data=picture.data),)
+    embedding = runner.embed(sb.Embed(model="tiny", images=image)).one().values
+    expected = said(runner, recipe, picture).clean.logits
+    np.testing.assert_allclose(head.logits(embedding), expected, atol=1e-4)
+
+
+def test_detection_is_the_auroc_of_a_class_by_its_own_logit(
+    ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    evidence, _ = ran
+    others = [p for p in pictures if p.label != "dog"]
+    logits = np.array([said(runner, recipe, p).steered[0].logits for p in others])
+    (cat,) = [d for d in evidence.detection if d.concept == "cat"]
+    assert cat.after == pytest.approx(auroc(logits[:, 0], [p.label == "cat" for p in others]))
