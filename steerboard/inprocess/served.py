@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from steerboard.dictionary.native import DictionaryFile, read
 from steerboard.dictionary.sae import Sae
@@ -10,6 +11,7 @@ from steerboard.inprocess.calibration import calibrate
 from steerboard.inprocess.config import ModelConfig, calibration_files, read_prompts
 from steerboard.inprocess.residence import Residence, Weights
 from steerboard.model.edits import Editor, Layout
+from steerboard.model.find import located
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
 from steerboard.model.load import LoadedModel, load
 from steerboard.model.placement import HOST, Placement
@@ -43,14 +45,14 @@ def serve(
 
     All is measured where, and in the precision in which, it will be served.
     """
-    loaded = precise(load(base / config.path), placement)
+    loaded = precise(load(located(base, config.path)), placement)
     files = {d: read(base / c.path) for d, c in config.dictionaries.items()}
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
-    weights = weights_of(loaded, (f.sae for f in files.values()), placement)
+    books = {d: twin(f.sae) for d, f in files.items()}
+    weights = weights_of(loaded, books.values(), placement)
     with (residence or Residence()).using(weights):
         texts = [template.replace("{}", prompt) for prompt in prompts]
         found = calibrate(loaded, files, calibration_files(config.calibration, base), texts)
-    books = {d: f.sae for d, f in files.items()}
     editor = Editor(
         Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads
     )
@@ -94,6 +96,12 @@ def precise(loaded: LoadedModel, placement: Placement) -> LoadedModel:
         fingerprint=digest(loaded.fingerprint, placement.precision),
         size=sum(p.numel() * p.element_size() for p in loaded.clip.parameters()),
     )
+
+
+def twin(sae: Sae) -> Sae:
+    """The same numbers in tensors of its own: it can move, and the one that was read stays."""
+    moved: dict[str, Any] = {name: held.detach() for name, held in sae.tensors().items()}
+    return replace(sae, **moved)
 
 
 def weights_of(loaded: LoadedModel, books: Iterable[Sae], placement: Placement) -> Weights:
