@@ -29,16 +29,24 @@ def inspect_model(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Architecture, preprocessing, token grid, and every site with its width and units."""
-    from steerboard.model.load import load, load_random
-
-    if random:
-        # open_clip warns of random weights, which were asked for.
-        logging.disable(logging.WARNING)
-    found = told(load_random(where) if random else load(where, architecture), random)
+    found = told(look(where, architecture, random), random)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
     show(found)
+
+
+def look(where: str, architecture: str, random: bool) -> "LoadedModel":
+    """The model; of random weights, which are asked for here, open_clip need not warn."""
+    from steerboard.model.load import load, load_random
+
+    if not random:
+        return load(where, architecture)
+    logging.disable(logging.WARNING)
+    try:
+        return load_random(where)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def told(model: "LoadedModel", random: bool) -> dict[str, Any]:
