@@ -6,39 +6,60 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
+from steerboard.dictionary.formats import Hints, read
+from steerboard.dictionary.native import DictionaryFile
+from steerboard.inprocess.config_places import Fault, duplicates, locate
 from steerboard.spec.base import Spec
+from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 
 class DictionaryConfig(Spec):
-    """Where a dictionary file is."""
+    """Where a dictionary is, and what its file may not say itself.
 
-    path: str
+    Files of Steerboard's own format say everything; see ``steerboard dictionary convert``.
+    """
+
+    path: str = Field(min_length=1, description="file or folder, of any format that is read")
+    site: str = Field(default="", description="such as resid_post.9, where the file is silent")
+    tokens: TokenSet | None = Field(
+        default=None, description="prefix, patches or all, where the file is silent"
+    )
+    sidecar: str = Field(
+        default="", description="JSON or YAML of settings that a format keeps outside its weights"
+    )
 
 
 class CalibrationConfig(Spec):
     """The pictures on which sites are measured and dictionaries are tried."""
 
-    images: str
-    manifest: str
-    split: str = ""
-    count: int = Field(default=400, ge=8, le=10_000)
+    images: str = Field(min_length=1, description="folder that the manifest's paths start from")
+    manifest: str = Field(min_length=1, description="JSON lines with path and split")
+    split: str = Field(default="", description="rows of this split only; empty takes all")
+    count: int = Field(default=400, ge=8, le=10_000, description="pictures, evenly from the split")
 
 
 class ModelConfig(Spec):
-    """One model folder with its dictionaries."""
+    """One model with its dictionaries."""
 
-    path: str
+    path: str = Field(
+        min_length=1,
+        description="folder of open_clip or of Hugging Face's CLIPModel, file of weights,"
+        " hf-hub:OWNER/NAME, or ARCHITECTURE/TAG of open_clip",
+    )
+    architecture: str = Field(
+        default="", description="open_clip's name of what a lone file of weights belongs to"
+    )
     dictionaries: dict[str, DictionaryConfig] = Field(default_factory=dict)
     calibration: CalibrationConfig
-    prompts: str = ""
+    prompts: str = Field(default="", description="JSON with classes and a template, to begin with")
 
 
 class ImageSetConfig(Spec):
     """A folder of pictures and its manifest."""
 
-    images: str
-    manifest: str
+    images: str = Field(min_length=1, description="folder that the manifest's paths start from")
+    manifest: str = Field(min_length=1, description="JSON lines with path, split, group, label")
 
 
 class Config(Spec):
@@ -46,27 +67,59 @@ class Config(Spec):
 
     models: dict[str, ModelConfig] = Field(min_length=1)
     image_sets: dict[str, ImageSetConfig] = Field(default_factory=dict)
-    catalogue: str = ""
+    catalogue: str = Field(default="", description="folder of what is known of each feature")
 
 
 def read_config(path: Path) -> tuple[Config, Path]:
-    """The validated file and the folder that its paths start from; ``path`` may be the folder."""
+    """The validated file and the folder that its paths start from; ``path`` may be the folder.
+
+    Raises:
+        NotFound: No such file.
+        InvalidRequest: What is wrong in it, each fault with its line and field.
+    """
+    path = config_file(path)
+    config, faults = parse(path.read_text())
+    if config is None:
+        said = "; ".join(map(str, faults))
+        raise InvalidRequest(f"{path} is not valid: {said}")
+    return config, path.parent
+
+
+def config_file(path: Path) -> Path:
+    """The file itself, where the folder that holds it may be named; raises NotFound."""
     path = path / "steerboard.yaml" if path.is_dir() else path
     if not path.is_file():
         raise NotFound(f"{path} is missing: name a steerboard.yaml or a folder that holds one")
+    return path
+
+
+def parse(text: str) -> tuple[Config | None, list[Fault]]:
+    """The file's text as a configuration, or every fault of its form with line and field."""
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text())), path.parent
-    except (yaml.YAMLError, ValidationError) as error:
-        raise InvalidRequest(f"{path} is not valid: {error}") from error
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return None, [Fault(line, column, "", f"no YAML: {error.problem or error.context}")]
+    except yaml.YAMLError as error:
+        return None, [Fault(1, 1, "", f"no YAML: {error}")]
+    faults = duplicates(tree)
+    try:
+        config = Config.model_validate(value)
+    except ValidationError as error:
+        faults += [locate(tree, e["loc"], e["msg"], e["type"]) for e in error.errors()]
+    return (None if faults else config), sorted(faults)
 
 
 def calibration_files(config: CalibrationConfig, base: Path) -> list[Path]:
-    """Every n-th picture of the split, ``count`` of them."""
-    rows = [
-        json.loads(line)
-        for line in (base / config.manifest).read_text().splitlines()
-        if line.strip()
-    ]
+    """Every n-th picture of the split, ``count`` of them.
+
+    Raises:
+        NotFound: The manifest is missing.
+        InvalidRequest: It holds no picture of the split, or a line that cannot be read.
+    """
+    rows = read_manifest(base / config.manifest)
     paths = [base / config.images / r["path"] for r in rows if config.split in ("", r.get("split"))]
     if not paths:
         raise InvalidRequest(
@@ -76,7 +129,44 @@ def calibration_files(config: CalibrationConfig, base: Path) -> list[Path]:
     return paths[::step][: config.count]
 
 
+def dictionary_file(config: DictionaryConfig, base: Path) -> DictionaryFile:
+    """The dictionary, with what the configuration says of it; raises what ``formats.read`` does."""
+    sidecar = base / config.sidecar if config.sidecar else None
+    return read(base / config.path, Hints(config.site, config.tokens, sidecar))
+
+
+def read_manifest(path: Path) -> list[dict[str, str]]:
+    """The rows of a manifest; raises NotFound or InvalidRequest, which names the line."""
+    if not path.is_file():
+        raise NotFound(f"{path} is missing: a manifest has one JSON object with a path a line")
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InvalidRequest(f"{path}, line {number}: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+            raise InvalidRequest(f"{path}, line {number} is no JSON object with a path")
+        rows.append(row)
+    return rows
+
+
 def read_prompts(path: Path) -> tuple[tuple[str, ...], str]:
-    """Class names and template of a JSON file ``{"template": ..., "classes": [...]}``."""
-    record = json.loads(path.read_text())
-    return tuple(record["classes"]), record.get("template", "{}")
+    """Class names and template of a JSON file ``{"template": ..., "classes": [...]}``.
+
+    Raises:
+        NotFound: No such file.
+        InvalidRequest: Another content.
+    """
+    if not path.is_file():
+        raise NotFound(f"{path} is missing: prompts are a JSON file with classes and a template")
+    try:
+        record = json.loads(path.read_text())
+        return tuple(map(str, record["classes"])), str(record.get("template", "{}"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequest(
+            f'{path} is not of the form {{"template": "a photo of a {{}}", "classes": [..]}}:'
+            f" {error!r}"
+        ) from error

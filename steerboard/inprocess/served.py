@@ -5,10 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from steerboard.dictionary.native import DictionaryFile, read
+from steerboard.dictionary.native import DictionaryFile
 from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.calibration import calibrate
-from steerboard.inprocess.config import ModelConfig, calibration_files, read_prompts
+from steerboard.inprocess.config import (
+    ModelConfig,
+    calibration_files,
+    dictionary_file,
+    read_prompts,
+)
 from steerboard.inprocess.residence import Residence, Weights
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.find import located
@@ -45,8 +50,8 @@ def serve(
 
     All is measured where, and in the precision in which, it will be served.
     """
-    loaded = precise(load(located(base, config.path)), placement)
-    files = {d: read(base / c.path) for d, c in config.dictionaries.items()}
+    loaded = precise(load(located(base, config.path), config.architecture), placement)
+    files = {d: dictionary_file(c, base) for d, c in config.dictionaries.items()}
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
     books = {d: twin(f.sae) for d, f in files.items()}
     weights = weights_of(loaded, books.values(), placement)

@@ -1,0 +1,182 @@
+"""Everything in a ``steerboard.yaml`` that can be told without loading weights."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from yaml.nodes import Node
+
+from steerboard.dictionary.native import KEY, Header, parse_header
+from steerboard.inprocess.config import (
+    CalibrationConfig,
+    Config,
+    DictionaryConfig,
+    ImageSetConfig,
+    ModelConfig,
+    calibration_files,
+    parse,
+    read_manifest,
+    read_prompts,
+)
+from steerboard.inprocess.config_places import Fault, locate
+from steerboard.model.find import is_tag
+from steerboard.spec.errors import SteerboardError
+
+OPEN_CLIP = "open_clip_config.json"
+NAMED = 3  # missing pictures that are named
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Width and blocks of a model's residual stream, as its folder says."""
+
+    width: int
+    blocks: int
+
+
+def check(path: Path) -> list[Fault]:
+    """Every fault of form, every file that is missing, every dictionary that cannot fit."""
+    text = path.read_text()
+    config, faults = parse(text)
+    if config is None:
+        return faults
+    return sorted(Checker(yaml.compose(text, Loader=yaml.SafeLoader), path.parent).whole(config))
+
+
+class Checker:
+    """Goes through a valid configuration; faults are found at the lines of ``tree``."""
+
+    def __init__(self, tree: Node | None, base: Path) -> None:
+        self.tree, self.base = tree, base
+
+    def whole(self, config: Config) -> Iterator[Fault]:
+        """All of it."""
+        for name, model in config.models.items():
+            yield from self.model(("models", name), model)
+        for name, images in config.image_sets.items():
+            yield from self.pictures(("image_sets", name), images)
+
+    def at(self, *path: str) -> Callable[[str], Fault]:
+        """What makes faults of a field out of sentences."""
+        return lambda message: locate(self.tree, path, message)
+
+    def model(self, path: tuple[str, ...], model: ModelConfig) -> Iterator[Fault]:
+        """One model and what hangs on it."""
+        place = self.base / model.path
+        if not place.exists() and not is_tag(model.path):
+            yield self.at(*path, "path")(
+                f"{model.path} is not there, and is no tag of open_clip (hf-hub:OWNER/NAME or"
+                " ARCHITECTURE/TAG)"
+            )
+        elif place.is_file() and not model.architecture:
+            yield self.at(*path, "path")(
+                f"{model.path} is a file of weights: say beside it of which architecture"
+            )
+        stream = stream_of(place)
+        for name, dictionary in model.dictionaries.items():
+            yield from self.dictionary((*path, "dictionaries", name), dictionary, stream)
+        yield from self.calibration((*path, "calibration"), model.calibration)
+        if model.prompts:
+            yield from self.tried(
+                self.at(*path, "prompts"), lambda: read_prompts(self.base / model.prompts)
+            )
+
+    def dictionary(
+        self, path: tuple[str, ...], dictionary: DictionaryConfig, stream: Stream | None
+    ) -> Iterator[Fault]:
+        """A dictionary's file, its header if it is of our own format, its width and site."""
+        said, place = self.at(*path, "path"), self.base / dictionary.path
+        if not place.exists():
+            yield said(f"{dictionary.path} is not there")
+            return
+        if dictionary.sidecar and not (self.base / dictionary.sidecar).is_file():
+            yield self.at(*path, "sidecar")(f"{dictionary.sidecar} is not there")
+        try:
+            header = header_of(place)
+        except ValueError as error:
+            yield said(f"{dictionary.path} has a header that cannot be read: {error}")
+            return
+        if header is None:
+            return
+        for field in ("site", "tokens"):
+            asked, own = getattr(dictionary, field), getattr(header, field)
+            if asked and asked != own:
+                yield self.at(*path, field)(f"the file says {own}, not {asked}: leave this out")
+        if stream is not None:
+            yield from map(said, misfits(header, stream))
+
+    def calibration(self, path: tuple[str, ...], config: CalibrationConfig) -> Iterator[Fault]:
+        """The pictures that the gate will ask for."""
+        found = list(self.pictures(path, config))
+        yield from found
+        if not found:
+            yield from self.tried(
+                self.at(*path, "split"), lambda: calibration_files(config, self.base)
+            )
+
+    def pictures(
+        self, path: tuple[str, ...], config: CalibrationConfig | ImageSetConfig
+    ) -> Iterator[Fault]:
+        """A folder, its manifest, and every picture that this names."""
+        folder = self.base / config.images
+        if not folder.is_dir():
+            yield self.at(*path, "images")(f"{config.images} is no folder that is there")
+            return
+        try:
+            rows = read_manifest(self.base / config.manifest)
+        except SteerboardError as error:
+            yield self.at(*path, "manifest")(error.message)
+            return
+        missing = [r["path"] for r in rows if not (folder / r["path"]).is_file()]
+        if missing:
+            named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+            yield self.at(*path, "manifest")(
+                f"{len(missing)} of {len(rows)} pictures that it names are not there: {named}"
+            )
+
+    @staticmethod
+    def tried(said: Callable[[str], Fault], read: Callable[[], object]) -> Iterator[Fault]:
+        """The fault that reading a file raises, if it does."""
+        try:
+            read()
+        except SteerboardError as error:
+            yield said(error.message)
+
+
+def header_of(path: Path) -> Header | None:
+    """The header of a dictionary of our own format, its tensors unread; None for other formats.
+
+    Raises:
+        ValueError: A header that cannot be read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+    except (SafetensorError, OSError):
+        return None
+    return None if text is None else parse_header(text)
+
+
+def stream_of(folder: Path) -> Stream | None:
+    """Of a folder in open_clip's layout with its own transformer; None where it is another."""
+    try:
+        record: Any = json.loads((folder / OPEN_CLIP).read_text())
+        vision = record.get("model_cfg", record)["vision_cfg"]
+        if "timm_model_name" in vision or not isinstance(vision["layers"], int):
+            return None
+        return Stream(int(vision["width"]), int(vision["layers"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def misfits(header: Header, stream: Stream) -> Iterator[str]:
+    """Why a dictionary cannot belong to a model, by numbers alone."""
+    kind, _, number = header.site.partition(".")
+    if number.isdecimal() and int(number) >= stream.blocks:
+        yield f"it belongs to {header.site}, and this model has {stream.blocks} blocks"
+    elif kind.startswith("resid") and header.d_in != stream.width:
+        yield f"it is {header.d_in} wide, {header.site} of this model is {stream.width} wide"
