@@ -23,7 +23,8 @@ Normalize = Literal["none", "layer_norm", "constant_norm_rescale"]
 # Kinds where the other features decide whether one is kept.
 COMPETING = ("topk", "abstopk", "groupmax")
 THRESHOLDED = ("jumprelu", "batchtopk")
-LAYER_NORM_EPS = 1e-5  # added to the standard deviation, as SAELens and Prisma do
+# Added to the standard deviation on the way in and not on the way out, as SAELens and Prisma do.
+LAYER_NORM_EPS = 1e-5
 TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "gain", "b_mag")
 
 
@@ -80,7 +81,7 @@ class Sae:
     def scale(self, x: Tensor) -> Tensor:
         """What one unit of normalised space is at each token, ``[.., 1]``."""
         if self.normalize == "layer_norm":
-            return x.std(-1, keepdim=True, unbiased=True) + LAYER_NORM_EPS
+            return x.std(-1, keepdim=True, unbiased=True)
         if self.normalize == "constant_norm_rescale":
             norm: Tensor = x.norm(dim=-1, keepdim=True) / x.shape[-1] ** 0.5
             return norm
@@ -93,7 +94,10 @@ class Sae:
         return x.new_zeros(*x.shape[:-1], 1)
 
     def _input(self, x: Tensor) -> Tensor:
-        normal = (x - self.shift(x)) / self.scale(x) if self.normalize != "none" else x
+        normal = x
+        if self.normalize != "none":
+            eps = LAYER_NORM_EPS if self.normalize == "layer_norm" else 0.0
+            normal = (x - self.shift(x)) / (self.scale(x) + eps)
         return normal - self.b_dec if self.subtract_bias else normal
 
     def encode(self, x: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class ReferenceDictionary:
     def spread(self, x: Array) -> float:
         """What one unit of normalised space is for this token ``[d]``."""
         if self.normalize == "layer_norm":
-            return float(x.std(ddof=1)) + 1e-5
+            return float(x.std(ddof=1))
         if self.normalize == "constant_norm_rescale":
             return float(np.linalg.norm(x) / np.sqrt(len(x)))
         return 1.0
@@ -60,7 +60,8 @@ class ReferenceDictionary:
     def encode(self, x: Array) -> Array:
         """The code ``[f]`` of one token ``[d]``."""
         centre = x.mean() if self.normalize == "layer_norm" else 0.0
-        normal = (x - centre) / self.spread(x)
+        eps = 1e-5 if self.normalize == "layer_norm" else 0.0
+        normal = (x - centre) / (self.spread(x) + eps)
         p = (normal - self.b_dec * self.subtract_bias) @ self.W_enc + self.b_enc
         z = self.activated(p)
         return self.softcap * np.tanh(z / self.softcap) if self.softcap else z

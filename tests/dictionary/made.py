@@ -54,8 +54,8 @@ def top_relu(p, k):
 
 
 def layer_norm(x):
-    mean, spread = x.mean(1, keepdims=True), x.std(1, ddof=1, keepdims=True) + 1e-5
-    return (x - mean) / spread, lambda y: y * spread + mean
+    mean, spread = x.mean(1, keepdims=True), x.std(1, ddof=1, keepdims=True)
+    return (x - mean) / (spread + 1e-5), lambda y: y * spread + mean
 
 
 def rescale(x):

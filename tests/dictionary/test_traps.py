@@ -301,3 +301,17 @@ def test_abs_top_k_goes_by_magnitude(tmp_path):
     expected = w.forward(lambda p: keep_top(p, 4, np.abs))(X)[0]
     np.testing.assert_allclose(codes(folder), expected, atol=1e-5)
     assert (expected < 0).any()
+
+
+def test_layer_norm_adds_eps_on_the_way_in_and_not_on_the_way_out(tmp_path):
+    """Tokens that hardly vary show it: the spread is then no larger than eps."""
+    w, sae = Weights(1), read(made.saelens_layer_norm(tmp_path).path).sae
+    x = 1 + X * 1e-5
+    wide = torch.from_numpy(x)
+    z = sae.to(torch.float64).encode(wide)
+    np.testing.assert_allclose(z, w.forward(relu, made.layer_norm)(x)[0], atol=1e-5)
+    back = sae.to(torch.float64).decode(z, wide) - wide.mean(1, keepdim=True)
+    spread = x.std(1, ddof=1, keepdims=True)
+    np.testing.assert_allclose(
+        back, (z.numpy() @ w.W_dec + w.b_dec) * spread, rtol=1e-4, atol=1e-12
+    )
