@@ -1,0 +1,1 @@
+"""Sets of pictures with their labels, however they lie on disk; read lazily, through fsspec."""

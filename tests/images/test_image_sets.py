@@ -1,0 +1,299 @@
+"""The same sixteen pictures through every form that a set can have."""
+
+import contextlib
+import csv
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steerboard.images.conditions import condition
+from steerboard.images.image_set import ImageSet, Report, open_images
+from steerboard.images.picture import Picture
+from steerboard.images.splits import HashSplit, read_shares
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import InvalidRequest, NotFound
+
+Row = dict[str, object]
+
+
+def rows(house: Path) -> list[Row]:
+    lines = (house / "images" / "manifest.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "size": i / 10} for i, line in enumerate(lines)]
+
+
+def as_jsonl(house: Path, out: Path) -> str:
+    lines = [json.dumps({**r, "path": str(house / "images" / str(r["path"]))}) for r in rows(house)]
+    (out / "set.jsonl").write_text("\n".join(lines))
+    return str(out / "set.jsonl")
+
+
+def as_csv(house: Path, out: Path) -> str:
+    with open(out / "set.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "label", "split", "group", "size"])
+        writer.writeheader()
+        writer.writerows(rows(house))
+    for path in (house / "images").glob("*.jpg"):
+        (out / path.name).write_bytes(path.read_bytes())
+    return str(out / "set.csv")
+
+
+def as_parquet(house: Path, out: Path) -> str:
+    place = as_csv(house, out).replace(".csv", ".parquet")
+    pq.write_table(pa.Table.from_pylist(rows(house)), place)
+    return place
+
+
+def as_tar(house: Path, out: Path) -> str:
+    for shard in range(2):
+        with tarfile.open(out / f"shard-{shard}.tar", "w") as tar:
+            for row in rows(house)[shard * 8 : shard * 8 + 8]:
+                stem = str(row["path"]).removesuffix(".jpg")
+                facts = {k: row[k] for k in ("split", "group", "size")}
+                add(tar, f"{stem}.jpg", (house / "images" / f"{stem}.jpg").read_bytes())
+                add(tar, f"{stem}.cls", str(row["label"]).encode())
+                add(tar, f"{stem}.json", json.dumps(facts).encode())
+    return str(out / "shard-*.tar")
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def as_arrow(house: Path, out: Path) -> str:
+    """As ``datasets`` saves it: a stream, class numbers, and their names beside it."""
+    names = ["boat", "cat", "dog", "horse"]
+    held = [
+        {
+            "image": {
+                "bytes": (house / "images" / str(r["path"])).read_bytes(),
+                "path": str(r["path"]),
+            },
+            "label": names.index(str(r["label"])),
+            "group": r["group"],
+            "size": r["size"],
+        }
+        for r in rows(house)
+    ]
+    folder = out / "validation"
+    folder.mkdir()
+    table = pa.Table.from_pylist(held)
+    with pa.ipc.new_stream(folder / "data-00000-of-00001.arrow", table.schema) as stream:
+        stream.write_table(table)
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
+    (out / "dataset_dict.json").write_text('{"splits": ["validation"]}')
+    return str(out)
+
+
+def as_published_parquet(house: Path, out: Path) -> str:
+    place = Path(as_arrow(house, out))
+    path = place / "validation" / "data-00000-of-00001.arrow"
+    table = pa.ipc.open_stream(path.read_bytes()).read_all()
+    info = json.loads((path.parent / "dataset_info.json").read_text())
+    for old in (path, path.parent / "dataset_info.json"):
+        old.unlink()
+    (place / "data").mkdir()
+    held = {"huggingface": json.dumps({"info": info})}
+    pq.write_table(
+        table.replace_schema_metadata(held), place / "data/validation-00000-of-00001.parquet"
+    )
+    return str(place)
+
+
+FORMS = [as_jsonl, as_csv, as_parquet, as_tar, as_arrow, as_published_parquet]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_pictures(form, tiny_house: Path, tmp_path: Path) -> None:
+    place = form(tiny_house, tmp_path)
+    report = Report()
+    found = list(ImageSet(open_images(place)).pictures(report))
+    wanted = [
+        (
+            image_digest((tiny_house / "images" / str(r["path"])).read_bytes()),
+            r["label"],
+            "validation",
+            "clean",
+            float(str(r["size"])),
+        )
+        for r in rows(tiny_house)
+    ]
+    told = [
+        (p.sha256, p.label, p.split, p.attributes["group"], float(str(p.attributes["size"])))
+        for p in found
+    ]
+    assert told == wanted
+    assert report == Report(pictures=16)
+    some = ImageSet(open_images(place), where="label in (cat, dog) and size >= 0.5")
+    assert [p.sha256 for p in some] == [
+        w[0] for w in wanted if w[1] in ("cat", "dog") and float(str(w[4])) >= 0.5
+    ]
+
+
+def test_folders_name_split_and_class(tiny_house: Path, tmp_path: Path) -> None:
+    for r in rows(tiny_house):
+        folder = tmp_path / ("train" if float(str(r["size"])) < 0.8 else "test") / str(r["label"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / str(r["path"])).write_bytes((tiny_house / "images" / str(r["path"])).read_bytes())
+    found = list(ImageSet(open_images(str(tmp_path))))
+    assert Counter((p.split, p.label) for p in found) == Counter(
+        {(s, c): 2 for s in ("train", "test") for c in ("cat", "dog", "horse", "boat")}
+    )
+    (flat,) = {p.label for p in ImageSet(open_images(str(tiny_house / "images"), kind="folder"))}
+    assert flat == ""
+
+
+def test_any_file_system_will_do(tiny_house: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    for path in (tiny_house / "images").iterdir():
+        memory.pipe_file(f"/a-set/{path.name}", path.read_bytes())
+    found = list(ImageSet(open_images("memory://a-set/manifest.jsonl")))
+    assert len(found) == 16
+    memory.rm("/a-set", recursive=True)
+
+
+def test_what_is_broken_is_counted_named_and_skipped(tiny_house: Path, tmp_path: Path) -> None:
+    place = Path(as_csv(tiny_house, tmp_path))
+    whole = (tmp_path / "00.jpg").read_bytes()
+    (tmp_path / "01.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "02.jpg").write_bytes(b"")
+    (tmp_path / "03.jpg").unlink()
+    (tmp_path / "04.jpg").write_text("no picture")
+    (tmp_path / "05.jpg").write_bytes(whole)
+    with open(place, "a") as file:
+        file.write(",cat,validation,clean,1\n")
+    report = Report()
+    found = list(ImageSet(open_images(str(place))).pictures(report))
+    assert (len(found), report.pictures, report.broken, report.duplicates) == (11, 11, 5, 1)
+    assert [b.key for b in report.named] == ["01.jpg", "02.jpg", "03.jpg", "04.jpg", "row 17"]
+    assert "no such file" in report.named[2].why
+
+
+def test_an_archive_that_is_cut_short_gives_what_came_before(
+    tiny_house: Path, tmp_path: Path
+) -> None:
+    as_tar(tiny_house, tmp_path)
+    first = tmp_path / "shard-0.tar"
+    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])
+    report = Report()
+    found = list(ImageSet(open_images(str(tmp_path / "shard-*.tar"))).pictures(report))
+    assert 8 < len(found) < 16 and report.broken == 1
+    assert "shard-0.tar" in report.named[0].key and "cut short" in report.named[0].why
+
+
+def test_nothing_is_read_before_it_is_asked_for(tiny_house: Path, tmp_path: Path) -> None:
+    place = as_csv(tiny_house, tmp_path)
+    pictures = iter(ImageSet(open_images(place)))
+    next(pictures)
+    (tmp_path / "15.jpg").write_bytes(b"changed meanwhile")
+    report = Report()
+    assert len(list(ImageSet(open_images(place), where="size < 1.5").pictures(report))) == 15
+    assert report.broken == 0
+
+
+def test_a_place_that_is_no_set_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="there is nothing at"):
+        open_images(str(tmp_path / "none"))
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(InvalidRequest, match="is no image set"):
+        open_images(str(tmp_path / "notes.txt"))
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(InvalidRequest, match=r"no column of a\.parquet holds pictures"):
+        list(ImageSet(open_images(str(tmp_path / "a.parquet"))))
+    with pytest.raises(NotFound, match="no manifest"):
+        list(ImageSet(open_images(str(tmp_path / "none.csv"), kind="manifest")))
+
+
+FACTS = {"label": "owl", "size": 0.5, "attack": None, "n": "12", "name": "a b", "held": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("", True),
+        ("label = owl", True),
+        ("label == owl and size != 0.5", False),
+        ("label = cat or size >= 0.5", True),
+        ("label = cat and size = 1 or n = 12.0", True),  # and binds closer
+        ("label = cat and (size = 1 or n = 12)", False),
+        ("not label in (cat, dog)", True),
+        ("label not in (cat, owl)", False),
+        ("attack = null", True),
+        ("attack != null", False),
+        ("unknown = 1", False),
+        ("unknown < 1", False),
+        ("n > 2", True),  # as a number, and not as text
+        ("name = 'a b'", True),
+        ('name in ("a b", c)', True),
+        ("held = true", True),
+        ("label < 3", False),
+    ],
+)
+def test_conditions(text: str, fits: bool) -> None:
+    assert condition(text)(FACTS) is fits
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["label", "label =", "= owl", "label = owl cat", "size < many", "a in", "a in ()", "a in (b",
+     "(a = 1", "a = 1 and", "a = 'b", "not " * 60 + "a = 1", "__import__('os')", "a" * 3000],
+)  # fmt: skip
+def test_a_condition_that_cannot_be_is_refused_in_words(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"condition|followed by no number"):
+        condition(text)
+
+
+@given(st.text(max_size=60))
+def test_no_text_does_worse_to_a_condition(text: str) -> None:
+    with contextlib.suppress(InvalidRequest):
+        condition(text)(FACTS)
+
+
+def picture(number: int, scene: int) -> Picture:
+    data = str(number).encode()
+    return Picture(f"{number}", data, image_digest(data), attributes={"scene": float(scene)})
+
+
+def test_a_split_by_hash_is_fixed_and_keeps_its_shares() -> None:
+    split = HashSplit(read_shares("train=0.8,test=0.2"))
+    found = [split.split(picture(i, 0)) for i in range(4000)]
+    # 4000 draws of 0.2: a standard deviation is 25.
+    assert abs(found.count("test") - 800) < 125
+    alone = [split.split(picture(i, 0)) for i in reversed(range(4000))]
+    assert alone == found[::-1]
+    other = HashSplit(read_shares("train=0.8,test=0.2"), salt="another")
+    assert [other.split(picture(i, 0)) for i in range(4000)] != found
+
+
+def test_a_split_by_scene_keeps_scenes_together() -> None:
+    split = HashSplit({"a": 0.5, "b": 0.5}, by="scene")
+    by_scene = [{split.split(picture(i, s)) for i in range(20)} for s in range(40)]
+    assert all(len(found) == 1 for found in by_scene)
+    assert set.union(*by_scene) == {"a", "b"}
+
+
+def test_shares_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="add up to 1"):
+        HashSplit({"train": 0.9, "test": 0.2})
+    with pytest.raises(InvalidRequest, match=r"write train=0\.8"):
+        read_shares("train:0.8")
+
+
+def test_a_set_is_split_by_hash_in_place_of_its_own_splits(tiny_house: Path) -> None:
+    source = open_images(str(tiny_house / "images" / "manifest.jsonl"))
+    halves = HashSplit({"a": 0.5, "b": 0.5})
+    parts = [list(ImageSet(source, split=s, splits=halves)) for s in ("a", "b")]
+    assert sum(map(len, parts)) == 16 and all(parts)
+    assert not {p.sha256 for p in parts[0]} & {p.sha256 for p in parts[1]}
+    assert {p.split for p in parts[0]} == {"a"}
