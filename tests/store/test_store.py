@@ -224,7 +224,7 @@ def test_every_older_revision_is_brought_up_with_what_it_holds(empty: str, start
     assert store.append("old", Reset()) == 1
     assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0004"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0005"
     store.close()
     engine.dispose()
 
