@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 
 import fsspec
 import yaml
 
-from steerboard.analysis.catalogue import CatalogueFile
 from steerboard.api.convert_library import ImageSet
+from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.first_schema import FirstCatalogue
+from steerboard.catalogue.opening import open_catalogue
 from steerboard.spec.catalogue import FeatureCard, ImageCard
 from steerboard.spec.digest import digest, image_digest
 from steerboard.spec.errors import ImageNotCached, NotFound
@@ -131,7 +133,7 @@ class Library:
     ) -> list[FeatureCard]:
         """Cards of the features that are known; none without a catalogue."""
         path = self._catalogue / f"{Path(dictionary).name}.parquet"
-        return open_catalogue(path).cards(indices, references) if path.is_file() else []
+        return held_catalogue(path).cards(indices, references) if path.is_file() else []
 
     def _file(self, sha256: str) -> Path | None:
         return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)
@@ -140,7 +142,12 @@ class Library:
         return f"{self._root}/{digest(tenant)[:16]}/{sha256}"
 
 
-@cache
-def open_catalogue(path: Path) -> CatalogueFile:
-    """One reader a file and process."""
-    return CatalogueFile(path)
+def held_catalogue(path: Path) -> Catalogue | FirstCatalogue:
+    """One reader a file, process and version of the file: a rebuilt one is read anew."""
+    return opened(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def opened(path: str, _written: int) -> Catalogue | FirstCatalogue:
+    """The reader of a file."""
+    return open_catalogue(path)

@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
+from steerboard.api.convert_enums import optional
 from steerboard.api.convert_jobs import reference_from_message, reference_to_message
 from steerboard.spec.base import Spec
-from steerboard.spec.catalogue import FeatureCard, ImageCard
+from steerboard.spec.catalogue import Detected, FeatureCard, ImageCard, Neighbour
 from steerboard.v1 import library_pb2 as pb
 
 
@@ -72,6 +73,9 @@ def image_card_from_message(message: pb.ImageCard) -> ImageCard:
     )
 
 
+OPTIONAL = ("mean", "label_score", "clarity", "polysemanticity", "redundancy")
+
+
 def feature_card_to_message(card: FeatureCard) -> pb.FeatureCard:
     """What is known of a feature as a message."""
     return pb.FeatureCard(
@@ -80,6 +84,13 @@ def feature_card_to_message(card: FeatureCard) -> pb.FeatureCard:
         firing_rate=card.firing_rate,
         maximum=card.maximum,
         references=[reference_to_message(reference) for reference in card.references],
+        label=card.label,
+        histogram=card.histogram,
+        classes=[pb.Detected(**found.model_dump()) for found in card.classes],
+        neighbours=[pb.Neighbour(**near.model_dump()) for near in card.neighbours],
+        coactive=[pb.Neighbour(**near.model_dump()) for near in card.coactive],
+        sample=[reference_to_message(reference) for reference in card.sample],
+        **{name: getattr(card, name) for name in OPTIONAL},
     )
 
 
@@ -91,4 +102,19 @@ def feature_card_from_message(message: pb.FeatureCard) -> FeatureCard:
         firing_rate=message.firing_rate,
         maximum=message.maximum,
         references=tuple(reference_from_message(reference) for reference in message.references),
+        label=message.label,
+        histogram=tuple(message.histogram),
+        classes=tuple(map(_detected, message.classes)),
+        neighbours=tuple(map(_neighbour, message.neighbours)),
+        coactive=tuple(map(_neighbour, message.coactive)),
+        sample=tuple(reference_from_message(reference) for reference in message.sample),
+        **{name: optional(message, name) for name in OPTIONAL},
     )
+
+
+def _detected(message: pb.Detected) -> Detected:
+    return Detected(**{name: getattr(message, name) for name in Detected.model_fields})
+
+
+def _neighbour(message: pb.Neighbour) -> Neighbour:
+    return Neighbour(feature=message.feature, value=message.value)

@@ -5,18 +5,22 @@ from typing import Annotated
 
 import typer
 
+from steerboard.cli.catalogue import app as catalogues
+from steerboard.cli.check_config import app as checks
 from steerboard.cli.dictionary import app as dictionaries
 from steerboard.cli.inspect import app as inspections
+from steerboard.cli.inspect_dictionary import inspect_dictionary
 from steerboard.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-catalogues = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
 app.add_typer(catalogues, name="catalogue")
 benches = typer.Typer(no_args_is_help=True, help="Speed, measured beside others.")
 app.add_typer(benches, name="bench")
+app.add_typer(checks, name="check")
 app.add_typer(dictionaries, name="dictionary")
 dictionaries.command("train")(train)
 app.add_typer(inspections, name="inspect")
+inspections.command("dictionary")(inspect_dictionary)
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 
 
@@ -63,20 +67,6 @@ def token(
         {"subject": subject, "tenant": tenant, "role": role, "lanes": lanes}
     )
     typer.echo(sign(who, secret, hours * 3600))
-
-
-@catalogues.command("build")
-def build_catalogue(
-    config: Config = Path("demo"),
-    model: str = "emojiland",
-    image_set: Annotated[str, typer.Option("--images")] = "emojiland",
-    split: str = "validation",
-    references: Annotated[int, typer.Option(min=1, max=64)] = 12,
-) -> None:
-    """Find the reference images of every feature and write them beside the dictionaries."""
-    from steerboard.cli.catalogue import build
-
-    build(config, model, image_set, split, references)
 
 
 @app.command()

@@ -115,18 +115,62 @@ class GetFeaturesRequest(_message.Message):
     def __init__(self, dictionary: _Optional[str] = ..., indices: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FeatureCard(_message.Message):
-    __slots__ = ("dictionary", "feature", "firing_rate", "maximum", "references")
+    __slots__ = ("dictionary", "feature", "firing_rate", "maximum", "references", "mean", "label", "label_score", "clarity", "polysemanticity", "redundancy", "histogram", "classes", "neighbours", "coactive", "sample")
     DICTIONARY_FIELD_NUMBER: _ClassVar[int]
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     FIRING_RATE_FIELD_NUMBER: _ClassVar[int]
     MAXIMUM_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CLARITY_FIELD_NUMBER: _ClassVar[int]
+    POLYSEMANTICITY_FIELD_NUMBER: _ClassVar[int]
+    REDUNDANCY_FIELD_NUMBER: _ClassVar[int]
+    HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    COACTIVE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
     dictionary: str
     feature: int
     firing_rate: float
     maximum: float
     references: _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Reference]
-    def __init__(self, dictionary: _Optional[str] = ..., feature: _Optional[int] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., references: _Optional[_Iterable[_Union[_jobs_pb2.Reference, _Mapping]]] = ...) -> None: ...
+    mean: float
+    label: str
+    label_score: float
+    clarity: float
+    polysemanticity: float
+    redundancy: float
+    histogram: _containers.RepeatedScalarFieldContainer[int]
+    classes: _containers.RepeatedCompositeFieldContainer[Detected]
+    neighbours: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    coactive: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    sample: _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Reference]
+    def __init__(self, dictionary: _Optional[str] = ..., feature: _Optional[int] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., references: _Optional[_Iterable[_Union[_jobs_pb2.Reference, _Mapping]]] = ..., mean: _Optional[float] = ..., label: _Optional[str] = ..., label_score: _Optional[float] = ..., clarity: _Optional[float] = ..., polysemanticity: _Optional[float] = ..., redundancy: _Optional[float] = ..., histogram: _Optional[_Iterable[int]] = ..., classes: _Optional[_Iterable[_Union[Detected, _Mapping]]] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., coactive: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., sample: _Optional[_Iterable[_Union[_jobs_pb2.Reference, _Mapping]]] = ...) -> None: ...
+
+class Detected(_message.Message):
+    __slots__ = ("name", "ap", "auroc", "lift", "positives")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AP_FIELD_NUMBER: _ClassVar[int]
+    AUROC_FIELD_NUMBER: _ClassVar[int]
+    LIFT_FIELD_NUMBER: _ClassVar[int]
+    POSITIVES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ap: float
+    auroc: float
+    lift: float
+    positives: int
+    def __init__(self, name: _Optional[str] = ..., ap: _Optional[float] = ..., auroc: _Optional[float] = ..., lift: _Optional[float] = ..., positives: _Optional[int] = ...) -> None: ...
+
+class Neighbour(_message.Message):
+    __slots__ = ("feature", "value")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    feature: int
+    value: float
+    def __init__(self, feature: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
 
 class GetFeaturesResponse(_message.Message):
     __slots__ = ("features",)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from steerboard.analysis.ablation import ablate
-from steerboard.analysis.catalogue import CatalogueFile, Partial, write_cards
 from steerboard.analysis.controls import random_direction, random_features, size_of
 from steerboard.analysis.faithfulness import agreement, faithfulness
 from steerboard.analysis.flip import Contrast, Question, off, off_and_double, says
@@ -111,22 +110,3 @@ def test_a_task_answers_for_each_picture(runner: LocalRunner, tiny_images: list[
     answers = steered_answers(bench, pictures)
     assert [len(a) for a in answers] == [6, 6, 6]
     assert answers == steered_answers(bench, pictures)  # fixed seeds
-
-
-def test_catalogue_is_the_same_in_any_split(
-    runner: LocalRunner, tiny_images: list[bytes], tmp_path: Path
-) -> None:
-    images = tuple(Encoded(data=d) for d in tiny_images)
-    codes = runner.encode(Encode(model="tiny", images=images, dictionary="middle")).results()
-    info = runner.model("tiny")
-    whole, parts = Partial(4), [Partial(4), Partial(4)]
-    for i, (image, code) in enumerate(zip(images, codes, strict=True)):
-        whole.add(image.sha256, code, info.prefix_tokens, info.grid)
-        parts[i % 2].add(image.sha256, code, info.prefix_tokens, info.grid)
-    parts[1].merge(parts[0])
-    cards = whole.cards("middle")
-    assert parts[1].cards("middle") == cards
-    write_cards(tmp_path / "middle.parquet", cards)
-    (read,) = CatalogueFile(tmp_path / "middle.parquet").cards([cards[0].feature], 2)
-    assert read.firing_rate == cards[0].firing_rate
-    assert [r.image for r in read.references] == [r.image for r in cards[0].references[:2]]

@@ -12,7 +12,7 @@ from steerboard.api import convert_models as m
 from steerboard.spec import answers as a
 from steerboard.spec import capabilities as cap
 from steerboard.spec import jobs
-from steerboard.spec.catalogue import FeatureCard, ImageCard
+from steerboard.spec.catalogue import Detected, FeatureCard, ImageCard, Neighbour
 from steerboard.spec.errors import BadImage
 from steerboard.spec.requests import Digest, Logit
 
@@ -220,6 +220,7 @@ def test_a_result_of_another_kind_travels_as_json(result):
     assert j.job_result_from_message(j.job_result_to_message(result)) == result
 
 
+near = st.lists(st.builds(Neighbour, feature=INDEX, value=FLOATS), max_size=2).map(tuple)
 cards = st.builds(
     FeatureCard,
     dictionary=NAMES,
@@ -227,6 +228,20 @@ cards = st.builds(
     firing_rate=FLOATS,
     maximum=FLOATS,
     references=some,
+    mean=st.none() | FLOATS,
+    label=NAMES,
+    label_score=st.none() | FLOATS,
+    clarity=st.none() | FLOATS,
+    polysemanticity=st.none() | FLOATS,
+    redundancy=st.none() | FLOATS,
+    histogram=st.lists(COUNT, max_size=3).map(tuple),
+    classes=st.lists(
+        st.builds(Detected, name=NAMES, ap=FLOATS, auroc=FLOATS, lift=FLOATS, positives=COUNT),
+        max_size=2,
+    ).map(tuple),
+    neighbours=near,
+    coactive=near,
+    sample=some,
 )
 pictures = st.builds(
     ImageCard,

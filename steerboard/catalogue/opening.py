@@ -1,0 +1,23 @@
+"""Opens a catalogue of whatever schema."""
+
+import fsspec
+import pyarrow.parquet as pq
+
+from steerboard.catalogue.file import NUMBER, Catalogue
+from steerboard.catalogue.first_schema import FirstCatalogue
+
+
+def open_catalogue(place: str) -> Catalogue | FirstCatalogue:
+    """The reader of a file.
+
+    Raises:
+        NotFound: There is none.
+        InvalidRequest: It was written by a later version.
+    """
+    fs, path = fsspec.core.url_to_fs(place)
+    if fs.exists(path):
+        with fs.open(path, "rb") as file:
+            held = pq.ParquetFile(file).metadata.metadata or {}
+        if held.get(NUMBER) == b"1":
+            return FirstCatalogue(place)
+    return Catalogue(place)

@@ -1,0 +1,140 @@
+"""What a catalogue takes from pictures: how strongly each feature answers, and where.
+
+The response of a feature to a picture is its largest magnitude over tokens, as for expertise. Its
+map holds the patches only, in 127ths of the response, signed. A shard of records is a file; it is
+all that merging ever reads, so that a catalogue can be merged again without the model.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steerboard.spec.answers import Code
+
+Array = npt.NDArray[Any]
+SHADES = 127
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture.
+
+    Attributes:
+        sha256: Hex digest of its bytes.
+        facts: Classes that it belongs to, such as ``label=owl``.
+        features: ``[n]`` those that fire, rising.
+        peaks: ``[n]`` the response of each.
+        starts: ``[n + 1]`` where the map of each begins among ``patches`` and ``shades``.
+        patches: ``[s]`` patches, counted row by row.
+        shades: ``[s]`` activation in 127ths of the response.
+        embedding: ``[d]``, of unit length; ``[0]`` where none was asked for.
+        thumbnail: A small JPEG, or empty.
+    """
+
+    sha256: str
+    facts: tuple[str, ...]
+    features: Array
+    peaks: Array
+    starts: Array
+    patches: Array
+    shades: Array
+    embedding: Array
+    thumbnail: bytes = b""
+
+
+def record(
+    sha256: str,
+    code: Code,
+    prefix: int,
+    facts: Sequence[str] = (),
+    embedding: Array | None = None,
+    thumbnail: bytes = b"",
+) -> Record:
+    """The record of a picture's code ``[t, f]``; its first ``prefix`` tokens are no patches."""
+    order = np.lexsort((code.tokens, code.features))
+    which, tokens, values = code.features[order], code.tokens[order], code.values[order]
+    features, first, place = np.unique(which, return_index=True, return_inverse=True)
+    sizes = np.abs(values).astype(np.float32)
+    peaks = np.maximum.reduceat(sizes, first) if len(first) else sizes
+    lies = tokens >= prefix
+    shades = np.rint(SHADES * (values[lies] / peaks[place[lies]])).astype(np.int8)
+    counts = np.bincount(place[lies], minlength=len(features))
+    return Record(
+        sha256,
+        tuple(sorted(set(facts))),
+        features.astype(np.int32),
+        peaks.astype(np.float32),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        (tokens[lies] - prefix).astype(np.int32),
+        shades,
+        np.zeros(0, np.float32) if embedding is None else embedding.astype(np.float32),
+        thumbnail,
+    )
+
+
+def pack(records: Sequence[Record]) -> bytes:
+    """A shard as a file: arrays end to end, without pickles."""
+    thumbnails = [np.frombuffer(r.thumbnail, np.uint8) for r in records]
+    arrays = {
+        "head": text({"schema": SCHEMA, "facts": [r.facts for r in records]}),
+        "digests": np.frombuffer(bytes.fromhex("".join(r.sha256 for r in records)), np.uint8),
+        "entries": np.array([len(r.features) for r in records], np.int64),
+        "features": joined([r.features for r in records], np.int32),
+        "peaks": joined([r.peaks for r in records], np.float32),
+        "spots": joined([np.diff(r.starts) for r in records], np.int32),
+        "patches": joined([r.patches for r in records], np.int32),
+        "shades": joined([r.shades for r in records], np.int8),
+        "embeddings": np.stack([r.embedding for r in records]) if records else np.zeros((0, 0)),
+        "thumbnails": joined(thumbnails, np.uint8),
+        "thumbnail_sizes": np.array([len(t) for t in thumbnails], np.int64),
+    }
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def unpack(data: bytes) -> list[Record]:
+    """The records of a shard; raises ValueError for bytes that are none."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        held = {name: file[name] for name in file.files}
+    head = json.loads(held["head"].tobytes())
+    if head["schema"] != SCHEMA:
+        raise ValueError(f"a shard of schema {head['schema']}, and this version reads {SCHEMA}")
+    digests = held["digests"].tobytes()
+    ends = np.cumsum(held["entries"])
+    spots = np.concatenate([[0], np.cumsum(held["spots"], dtype=np.int64)])
+    thumbs = np.concatenate([[0], np.cumsum(held["thumbnail_sizes"])])
+    out = []
+    for i, (facts, stop) in enumerate(zip(head["facts"], ends.tolist(), strict=True)):
+        start = stop - int(held["entries"][i])
+        a, b = spots[start], spots[stop]
+        out.append(
+            Record(
+                digests[32 * i : 32 * i + 32].hex(),
+                tuple(facts),
+                held["features"][start:stop],
+                held["peaks"][start:stop],
+                spots[start : stop + 1] - a,
+                held["patches"][a:b],
+                held["shades"][a:b],
+                held["embeddings"][i],
+                held["thumbnails"][thumbs[i] : thumbs[i + 1]].tobytes(),
+            )
+        )
+    return out
+
+
+def joined(arrays: Sequence[Array], kind: Any) -> Array:
+    """Arrays end to end, also where there are none."""
+    return np.concatenate([np.zeros(0, kind), *arrays]).astype(kind)
+
+
+def text(value: object) -> Array:
+    """JSON as bytes in an array."""
+    return np.frombuffer(json.dumps(value, sort_keys=True).encode(), np.uint8)

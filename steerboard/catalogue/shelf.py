@@ -1,0 +1,54 @@
+"""Embeddings and thumbnails of the pictures that a catalogue refers to, from its shards."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from steerboard.catalogue.partial import Partial
+from steerboard.catalogue.records import Array, Record
+from steerboard.catalogue.shortlist import FREE, words
+
+
+class Shelf:
+    """Of the pictures that any list of a merged part names, in the order of their digests.
+
+    Attributes:
+        thumbnails: JPEG by hex digest; only those that have one.
+    """
+
+    def __init__(self, partial: Partial) -> None:
+        self._names = words(partial.referenced())
+        self._row = {name: i for i, name in enumerate(self._names)}
+        self._embeddings: Array | None = None
+        self.thumbnails: dict[str, bytes] = {}
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take from a shard what is referred to."""
+        for r in records:
+            row = self._row.get(r.sha256)
+            if row is None:
+                continue
+            if self._embeddings is None:
+                self._embeddings = np.zeros((len(self._names), len(r.embedding)), np.float32)
+            self._embeddings[row] = r.embedding
+            if r.thumbnail:
+                self.thumbnails[r.sha256] = r.thumbnail
+
+    @property
+    def embeddings(self) -> Array:
+        """``[n, d]`` of all pictures referred to, by digest."""
+        return np.zeros((0, 0), np.float32) if self._embeddings is None else self._embeddings
+
+    @property
+    def width(self) -> int:
+        """Of an embedding; 0 without any."""
+        return 0 if self._embeddings is None else self._embeddings.shape[1]
+
+    def top(self, partial: Partial, features: Array) -> tuple[Array, Array]:
+        """Embeddings ``[b, n, d]`` of the strongest pictures, and where there is one."""
+        there = partial.best.order[features] != FREE
+        out = np.zeros((*there.shape, self.width), np.float32)
+        if self._embeddings is not None:
+            rows = [self._row[name] for name in words(partial.best.digests[features][there])]
+            out[there] = self._embeddings[rows]
+        return out, there

@@ -1,0 +1,165 @@
+"""From the merged state to rows: everything that needs all pictures, some features at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from steerboard.catalogue.association import associations
+from steerboard.catalogue.labels import Vocabulary, labels
+from steerboard.catalogue.measures import blocks, clarity, meaning, polysemanticity
+from steerboard.catalogue.neighbours import nearest, together
+from steerboard.catalogue.partial import Partial
+from steerboard.catalogue.records import Array
+from steerboard.catalogue.shelf import Shelf
+from steerboard.catalogue.shortlist import FREE, Shortlist
+
+GROUP = 256  # features of a row group: what is read to show one page
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a feature's responses, by pictures drawn by lot
+FLOATS, INTS = pa.list_(pa.float32()), pa.list_(pa.int32())
+LISTED = {"images": pa.list_(pa.binary(32)), "activations": FLOATS, "heats": pa.binary()}
+COLUMNS: dict[str, pa.DataType] = {
+    "feature": pa.int32(),
+    "fired": pa.int64(),
+    "firing_rate": pa.float64(),
+    "mean": pa.float64(),
+    "maximum": pa.float64(),
+    "clarity": pa.float32(),
+    "polysemanticity": pa.float32(),
+    "redundancy": pa.float32(),
+    "label": pa.string(),
+    "label_score": pa.float32(),
+    "histogram": pa.list_(pa.int64()),
+    "decoder_features": INTS,
+    "decoder_cosines": FLOATS,
+    "coactive_features": INTS,
+    "coactive_overlaps": FLOATS,
+    "classes": pa.list_(pa.string()),
+    "class_ap": FLOATS,
+    "class_auroc": FLOATS,
+    "class_lift": FLOATS,
+    "class_positives": INTS,
+    **LISTED,
+    **{f"sample_{name}": kind for name, kind in LISTED.items()},
+    "meaning": pa.binary(),
+}
+SCHEMA = pa.schema(list(COLUMNS.items()))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a table is made from.
+
+    Attributes:
+        partial: The merged state.
+        shelf: Embeddings of the pictures it refers to.
+        vocabulary: Words to label with, or None.
+        directions: ``[f, d]`` decoder rows, or None where they cannot be had.
+        floor: The score below which a feature has no label.
+    """
+
+    partial: Partial
+    shelf: Shelf
+    vocabulary: Vocabulary | None = None
+    directions: Array | None = None
+    floor: float = 0.0
+
+
+def tables(known: Known) -> Iterator[pa.Table]:
+    """A table for each row group, by feature; those that never fired have no row."""
+    partial = known.partial
+    fired = np.flatnonzero(partial.sums.fired)
+    responses = partial.panel.responses(partial.size)
+    found = associations(responses, partial.panel.facts(), fired)
+    coactive = together(responses, fired)
+    means = partial.sums.mean()
+    for part in blocks(len(fired), GROUP):
+        own = fired[part]
+        columns: dict[str, Any] = {
+            "feature": own,
+            "fired": partial.sums.fired[own],
+            "firing_rate": partial.sums.fired[own] / partial.pictures,
+            "mean": means[own],
+            "maximum": partial.sums.maximum[own].astype(np.float64),
+            "histogram": partial.sums.histogram[own].tolist(),
+            "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in coactive[part]],
+            "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in coactive[part]],
+            **classes([next(found) for _ in own]),
+            **measured(known, own),
+            **near(known.directions, own),
+            **listed(partial.best, own, ""),
+            **listed(partial.drawn, own, "sample_", QUANTILES),
+        }
+        yield pa.table({n: pa.array(columns[n], t) for n, t in COLUMNS.items()}, schema=SCHEMA)
+
+
+def classes(found: list[Any]) -> dict[str, Any]:
+    """Columns of the classes that features detect."""
+    return {
+        "classes": [[a.name for a in one] for one in found],
+        "class_ap": [[a.ap for a in one] for one in found],
+        "class_auroc": [[a.auroc for a in one] for one in found],
+        "class_lift": [[a.lift for a in one] for one in found],
+        "class_positives": [[a.positives for a in one] for one in found],
+    }
+
+
+def measured(known: Known, features: Array) -> dict[str, Any]:
+    """Columns that go by the embeddings of the strongest pictures."""
+    embeddings, there = known.shelf.top(known.partial, features)
+    if not known.shelf.width:
+        names = ("clarity", "polysemanticity", "label", "label_score", "meaning")
+        return dict.fromkeys(names, [None] * len(features))
+    means = meaning(embeddings, there)
+    words: list[str | None] = [None] * len(features)
+    scores = np.full(len(features), np.nan)
+    if known.vocabulary is not None:
+        best, scores = labels(known.vocabulary, means)
+        words = [w if s >= known.floor else None for w, s in zip(best, scores, strict=True)]
+    return {
+        "clarity": nulls(clarity(embeddings, there)),
+        "polysemanticity": nulls(polysemanticity(embeddings, there)),
+        "label": words,
+        "label_score": nulls(scores),
+        "meaning": [row.tobytes() for row in means.astype("<f2")],
+    }
+
+
+def near(directions: Array | None, features: Array) -> dict[str, Any]:
+    """Columns that go by the dictionary's directions; null without them."""
+    if directions is None:
+        names = ("redundancy", "decoder_features", "decoder_cosines")
+        return dict.fromkeys(names, [None] * len(features))
+    which, cosines = nearest(directions, features)
+    return {
+        "redundancy": cosines[:, 0].astype(np.float32),
+        "decoder_features": list(which.astype(np.int32)),
+        "decoder_cosines": list(cosines.astype(np.float32)),
+    }
+
+
+def listed(
+    held: Shortlist, features: Array, prefix: str, quantiles: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Columns of a list of pictures, strongest first: digests, responses, maps.
+
+    With ``quantiles`` only those that stand there among what is held.
+    """
+    out: dict[str, list[Any]] = {name: [] for name in LISTED}
+    for f in features:
+        rows = np.flatnonzero(held.order[f] != FREE)
+        rows = rows[np.argsort(-held.peaks[f][rows], kind="stable")]
+        if quantiles:
+            rows = rows[np.unique([int(q * len(rows)) for q in quantiles])]
+        data = held.digests[f][rows].astype(">u8").tobytes()
+        out["images"].append([data[i : i + 32] for i in range(0, len(data), 32)])
+        out["activations"].append(held.peaks[f][rows])
+        out["heats"].append(held.maps[f][rows].tobytes())
+    return {prefix + name: column for name, column in out.items()}
+
+
+def nulls(values: Array) -> Any:
+    """Not a number becomes null."""
+    return pa.array(values.astype(np.float32), pa.float32(), mask=np.isnan(values))

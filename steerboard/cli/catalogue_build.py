@@ -1,0 +1,138 @@
+"""``steerboard catalogue build``: in this process, over an inference service, or by the workers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from steerboard.catalogue.build import Built, Plan
+from steerboard.catalogue.build import build as build_one
+from steerboard.catalogue.records import Array
+from steerboard.images.image_set import ImageSet, open_images
+from steerboard.images.splits import HashSplit, read_shares
+from steerboard.inprocess.config import Config, read_config
+from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.runner import Runner
+
+NAMED = 10  # broken pictures that are printed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for on the command line, see ``steerboard.cli.catalogue``."""
+
+    config: Path
+    model: str
+    dictionaries: tuple[str, ...]
+    images: str
+    root: str
+    where: str
+    split: str
+    splits: str
+    words: Path | None
+    references: int
+    out: str
+    inference: str
+    jobs: str
+    token: str
+
+
+def build(wanted: Wanted) -> None:
+    """Build one catalogue a dictionary, and say what came of it."""
+    settings, base = read_config(wanted.config)
+    images = image_set(wanted, settings, base)
+    out = wanted.out or str(base / (settings.catalogue or "catalogue"))
+    with asked(wanted) as runner:
+        models = [m.id for m in runner.models()]
+        model = runner.model(wanted.model or models[0])
+        for name in wanted.dictionaries or [d.id for d in model.dictionaries]:
+            plan = Plan(model.id, name, wanted.references, words=words(wanted.words))
+            tell(build_with(wanted, runner, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
+
+
+def build_with(wanted: Wanted, runner: Runner, images: ImageSet, plan: Plan, place: str) -> Built:
+    """One catalogue, by the workers or from here, with a line that counts pictures."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} pictures"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as shown:
+        line = shown.add_task(plan.dictionary, total=None)
+
+        def progress(pictures: int) -> None:
+            shown.update(line, completed=pictures)
+
+        work = f"{place.removesuffix('.parquet')}.building"
+        rows = directions(runner, plan)
+        return build_one(runner, images, plan, place, work, rows, progress)
+
+
+def directions(runner: Runner, plan: Plan) -> Array | None:
+    """Decoder rows where they lie in this process; a service does not give them out."""
+    from steerboard.inprocess.runner import LocalRunner
+
+    if isinstance(runner, LocalRunner):
+        return runner.directions(plan.model, plan.dictionary)
+    return None
+
+
+@contextmanager
+def asked(wanted: Wanted) -> Iterator[Runner]:
+    """Who answers: an inference service, or this process."""
+    from steerboard.api.client import connect
+    from steerboard.inprocess.runner import open_local
+
+    runner: Runner = (
+        connect(wanted.inference, wanted.token or None)
+        if wanted.inference
+        else open_local(wanted.config, "")
+    )
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
+def image_set(wanted: Wanted, settings: Config, base: Path) -> ImageSet:
+    """The set that was named, by the configuration or by its place."""
+    named = settings.image_sets.get(wanted.images)
+    if named is not None:
+        source = open_images(str(base / named.manifest), str(base / named.images))
+    elif not Path(wanted.images).exists() and not any(c in wanted.images for c in "/*:"):
+        known = ", ".join(settings.image_sets) or "none"
+        raise NotFound(
+            f"there is no image set {wanted.images!r} in {wanted.config} (there is {known}),"
+            " and no such folder or file"
+        )
+    else:
+        source = open_images(wanted.images, wanted.root)
+    by_hash = HashSplit(read_shares(wanted.splits)) if wanted.splits else None
+    # The runner decodes each picture anyway, and says which ones it cannot.
+    return ImageSet(source, wanted.where, wanted.split, by_hash, decode=False)
+
+
+def words(path: Path | None) -> tuple[str, ...]:
+    """The lines of a word list."""
+    if path is None:
+        return ()
+    try:
+        return tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the word list {path} cannot be read: {error}") from error
+
+
+def tell(built: Built) -> None:
+    """Where it is, and what was left out."""
+    report, console = built.report, Console()
+    console.print(
+        f"{built.place}: {built.features} features over {report.pictures} pictures", soft_wrap=True
+    )
+    if built.reused:
+        console.print(f"  {built.reused} of them were observed by an earlier try")
+    if report.duplicates:
+        console.print(f"  {report.duplicates} had the same bytes as another one: left out")
+    if report.broken:
+        console.print(f"  {report.broken} could not be read: left out")
+        for broken in report.named[:NAMED]:
+            console.print(f"    {broken.key}: {broken.why}", markup=False, soft_wrap=True)

@@ -1,0 +1,159 @@
+"""``steerboard catalogue search``, ``show`` and ``note``."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.opening import open_catalogue
+from steerboard.catalogue.sums import edges
+from steerboard.inprocess.config import read_config
+from steerboard.spec.catalogue import FeatureCard
+from steerboard.spec.errors import InvalidRequest, NotFound
+
+
+def opened(config: Path, dictionary: str, place: str) -> Catalogue:
+    """The catalogue that is meant; raises InvalidRequest for one of an earlier schema."""
+    if not place:
+        settings, base = read_config(config)
+        names = [d for m in settings.models.values() for d in m.dictionaries]
+        if dictionary and dictionary not in names:
+            raise NotFound(f"there is no dictionary {dictionary!r}; there is {', '.join(names)}")
+        folder = base / (settings.catalogue or "catalogue")
+        place = str(folder / f"{dictionary or names[0]}.parquet")
+    found = open_catalogue(place)
+    if not isinstance(found, Catalogue):
+        raise InvalidRequest(
+            f"{place} is of an earlier schema, without labels: run steerboard catalogue build"
+        )
+    return found
+
+
+def search(config: Path, dictionary: str, place: str, words: str, count: int) -> None:
+    """Print the features that fit."""
+    from steerboard.catalogue.search import search as find
+    from steerboard.inprocess.runner import open_local
+
+    catalogue = opened(config, dictionary, place)
+    runner = open_local(config, "")
+    try:
+        hits = find(catalogue, runner, words, count)
+    finally:
+        runner.close()
+    cards = catalogue.cards([h.feature for h in hits], 0)
+    table = Table("feature", "label", "meaning", "named", "fires on", "best class (AP)")
+    for hit, card in zip(hits, cards, strict=True):
+        best = f"{card.classes[0].name} ({card.classes[0].ap:.2f})" if card.classes else ""
+        rate = f"{100 * card.firing_rate:.1f} %"
+        table.add_row(
+            str(hit.feature), hit.label, f"{hit.meaning:.3f}", f"{hit.named:.2f}", rate, best
+        )
+    Console().print(table)
+
+
+def show(config: Path, dictionary: str, place: str, feature: int, store: str) -> None:
+    """Print a feature's page."""
+    from steerboard.store.labels import FeatureLabels
+
+    catalogue = opened(config, dictionary, place)
+    card = one(catalogue, feature)
+    console = Console()
+    for name, value in facts(card, float(catalogue.about["label_floor"])):
+        console.print(f"{name:16}{value}", markup=False, highlight=False, soft_wrap=True)
+    labels = FeatureLabels(store)
+    try:
+        for said in labels.history(str(catalogue.about["dictionary_fingerprint"]), feature):
+            what = f"{said.kind}: {said.text or said.value}"
+            console.print(
+                f"{said.at:%Y-%m-%d %H:%M}  {said.author}  {what}", markup=False, highlight=False
+            )
+    finally:
+        labels.close()
+
+
+def note(
+    config: Path,
+    dictionary: str,
+    place: str,
+    feature: int,
+    store: str,
+    author: str,
+    name: str,
+    text: str,
+    tag: str,
+    untag: str,
+    vote: int | None,
+) -> None:
+    """Write down what a person says of a feature."""
+    from steerboard.store.labels import FeatureLabels, Kind
+
+    catalogue = opened(config, dictionary, place)
+    one(catalogue, feature)
+    fingerprint = str(catalogue.about["dictionary_fingerprint"])
+    said: list[tuple[Kind, str]] = [("name", name), ("note", text), ("tag", tag), ("untag", untag)]
+    labels = FeatureLabels(store)
+    try:
+        for kind, words in said:
+            if words:
+                labels.say(fingerprint, feature, author, kind, words)
+        if vote is not None:
+            labels.say(fingerprint, feature, author, "vote", value=vote)
+        if vote is None and not any(words for _, words in said):
+            raise InvalidRequest("there is nothing to write: give --name, --text, --tag or --vote")
+    finally:
+        labels.close()
+
+
+def one(catalogue: Catalogue, feature: int) -> FeatureCard:
+    """A feature's card; raises NotFound."""
+    cards = catalogue.cards([feature])
+    if not cards:
+        raise NotFound(
+            f"feature {feature} has no row: it never fired on the {catalogue.about['pictures']}"
+            f" pictures, or dictionary {catalogue.dictionary} has only {catalogue.about['size']}"
+        )
+    return cards[0]
+
+
+def facts(card: FeatureCard, floor: float) -> list[tuple[str, str]]:
+    """What a page tells, line by line."""
+    label = card.label or "none"
+    near = [f"{n.feature} ({n.value:.2f})" for n in card.neighbours]
+    met = [f"{n.feature} ({n.value:.2f})" for n in card.coactive]
+    classes = [
+        f"{c.name}: AP {c.ap:.2f}, AUROC {c.auroc:.2f}, lift {c.lift:.1f}, {c.positives} pictures"
+        for c in card.classes
+    ]
+    return [
+        ("feature", f"{card.feature} of {card.dictionary}"),
+        ("label", f"{label} (score {shown(card.label_score)}, floor {floor:.3f})"),
+        ("fires on", f"{100 * card.firing_rate:.2f} % of pictures"),
+        ("response", f"mean {shown(card.mean)} where it fires, at most {card.maximum:.3f}"),
+        ("clarity", shown(card.clarity)),
+        ("polysemanticity", shown(card.polysemanticity)),
+        ("redundancy", shown(card.redundancy)),
+        ("histogram", histogram(card)),
+        ("near it", ", ".join(near) or "unknown"),
+        ("fires with it", ", ".join(met) or "none"),
+        *(("detects" if not i else "", line) for i, line in enumerate(classes)),
+        *(
+            ("strongest" if not i else "", f"{r.activation:.3f}  {r.image}")
+            for i, r in enumerate(card.references)
+        ),
+        *(
+            ("by lot" if not i else "", f"{r.activation:.3f}  {r.image}")
+            for i, r in enumerate(card.sample)
+        ),
+    ]
+
+
+def shown(value: float | None) -> str:
+    """A number, or that there is none."""
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def histogram(card: FeatureCard) -> str:
+    """Pictures by response, where there are any."""
+    lower = edges()
+    return "  ".join(f">={lower[i]:.3g}: {n}" for i, n in enumerate(card.histogram) if n)
