@@ -64,6 +64,7 @@ def told(model: "LoadedModel", random: bool) -> dict[str, Any]:
         "preprocessing": dict(model.preprocessing),
         "logit_scale": model.logit_scale,
         "logit_bias": model.logit_bias,
+        "probabilities": "sigmoid" if model.sigmoid else "softmax",
         "reads_texts": model.reads_texts,
         "parameters": sum(p.numel() for p in model.clip.parameters()),
         "tower_parameters": sum(p.numel() for p in tower.visual.parameters()),
@@ -112,7 +113,8 @@ def summary(found: dict[str, Any]) -> "Table":
         "mean, std": f"{numbers(way['mean'])}; {numbers(way['std'])}",
         "tokens": f"{prefix} prefix + {rows} x {columns} patches; pools {found['pools']}",
         "embedding": f"{found['embedding_width']} numbers",
-        "logits": f"scale {found['logit_scale']:.2f}, bias {found['logit_bias']:.2f}",
+        "logits": f"scale {found['logit_scale']:.2f}, bias {found['logit_bias']:.2f};"
+        f" probabilities by {found['probabilities']}",
         "texts": "read" if found["reads_texts"] else "not read here: classify with a probe",
         "parameters": f"{found['parameters'] / 1e6:.1f} million, of which"
         f" {found['tower_parameters'] / 1e6:.1f} read pictures",

@@ -21,15 +21,21 @@ HEADS_KEPT = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """``logits [c] = weight [c, e] . embedding + bias [c]``; prompts: weight is scale x text."""
+    """``logits [c] = weight [c, e] . embedding + bias [c]``; prompts: weight is scale x text.
+
+    ``alone``: each prompt was trained to be true or false by itself, as SigLIP's are, so that a
+    probability is the logit's sigmoid and the probabilities of several prompts do not sum to 1.
+    """
 
     weight: Tensor
     bias: Tensor
+    alone: bool = False
 
     def prediction(self, embedding: Tensor) -> Prediction:
-        """Logits and softmax probabilities of one embedding ``[e]``."""
+        """Logits and probabilities of one embedding ``[e]``."""
         logits = self.weight @ embedding + self.bias
-        return Prediction(logits.numpy().copy(), logits.softmax(0).numpy().copy())
+        chances = logits.sigmoid() if self.alone else logits.softmax(0)
+        return Prediction(logits.numpy().copy(), chances.numpy().copy())
 
 
 class Heads:
@@ -55,7 +61,8 @@ class Heads:
         head = self._heads.get(key)
         if head is None:
             weight = served.loaded.logit_scale * self.texts(served, texts)
-            head = Readout(weight, torch.full((len(texts),), served.loaded.logit_bias))
+            bias = torch.full((len(texts),), served.loaded.logit_bias)
+            head = Readout(weight, bias, alone=served.loaded.sigmoid)
             self._heads.put(key, head, weight.numel() * weight.element_size())
         return head
 

@@ -36,6 +36,11 @@ class LoadedModel:
     size: int
 
     @property
+    def sigmoid(self) -> bool:
+        """Whether the model was trained with SigLIP's loss: each prompt is true or false alone."""
+        return getattr(self.clip, "logit_bias", None) is not None
+
+    @property
     def reads_texts(self) -> bool:
         """Whether the model's tokenizer is here."""
         return not isinstance(self.tokenizer, NoTokenizer)

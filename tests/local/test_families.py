@@ -22,7 +22,7 @@ from steerboard.dictionary.sae import Sae
 from steerboard.model.load import load
 from steerboard.spec.edits import Add, Neuron, Scale
 from steerboard.spec.errors import EmptyMask
-from steerboard.spec.requests import Probe
+from steerboard.spec.requests import Probe, Prompts
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
 from tests.conftest import TINY, tiny_dictionary
@@ -46,11 +46,11 @@ CASES = {
 }
 
 
-def build(case: Case, folder: Path) -> Path:
+def build(case: Case, folder: Path, **more: Any) -> Path:
     """A house whose tower is that of the case, with a dictionary in the middle."""
     vision = {"image_size": case.size, **case.vision}
     config = {
-        "model_cfg": {**TINY["model_cfg"], "vision_cfg": vision},
+        "model_cfg": {**TINY["model_cfg"], "vision_cfg": vision, **more},
         "preprocess_cfg": {**TINY["preprocess_cfg"], "size": case.size},
     }
     torch.manual_seed(0)
@@ -182,3 +182,19 @@ def test_the_embedding_can_be_moved_whatever_the_prefix(served: tuple[Case, Path
     nowhere = edit.model_copy(update={"mask": Mask(kind="patches", cells=((0, 0),))})
     with pytest.raises(EmptyMask):
         runner.steer(asked(folder, SteerSet(edits=(nowhere,))))
+
+
+@torch.inference_mode()
+def test_prompts_of_a_siglip_model_are_true_or_false_each_alone(tmp_path: Path) -> None:
+    case = Case({"patch_size": 8, "width": 24, "layers": 2, "head_width": 8}, 32, 0, 24, 1)
+    folder = build(case, tmp_path, init_logit_scale=2.0, init_logit_bias=-1.5)
+    prompts = Prompts(prompts=("cat", "dog", "boat"))
+    request = asked(folder, SteerSet()).model_copy(update={"classifier": prompts})
+    (answer,) = steerboard.local(folder).steer(request).items
+    clip = load(folder / "model").clip
+    pixels = load(folder / "model").pixels((folder / "0.png").read_bytes())[None]
+    tokens = open_clip.get_tokenizer(f"local-dir:{folder / 'model'}")(list(prompts.prompts))
+    logits, _ = clip.get_logits(pixels, tokens)
+    np.testing.assert_allclose(answer.clean.logits, logits[0], atol=1e-5)
+    np.testing.assert_allclose(answer.clean.probabilities, logits[0].sigmoid(), atol=1e-6)
+    assert abs(answer.clean.probabilities.sum() - 1) > 0.05
