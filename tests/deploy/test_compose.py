@@ -113,9 +113,25 @@ def test_inference_runs_on_the_cpu_or_by_a_profile_on_a_gpu(compose):
     (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
     assert device["driver"] == "nvidia" and device["capabilities"] == ["gpu"]
     assert "deploy" not in cpu
-    for same in ("environment", "volumes", "ports", "networks"):
+    for same in ("volumes", "ports", "networks"):
         assert cpu[same] == gpu[same]
+    ((name, device),) = gpu["environment"].items() - cpu["environment"].items()
+    # Where torch sees no GPU the service ends, and does not compute on the CPU unnoticed.
+    assert name == "STEERBOARD_DEVICE" and filled(device, {}) == "cuda"
+    assert cpu["environment"] == gpu["environment"] | {name: "cpu"}
+    for service, variable in ((cpu, "TORCH_INDEX"), (gpu, "TORCH_INDEX_GPU")):
+        assert filled(service["build"]["args"]["TORCH_INDEX"], {variable: "here"}) == "here"
     assert cpu["networks"]["default"]["aliases"] == ["inference"]
+
+
+def test_every_setting_of_inference_can_be_chosen_and_is_explained(compose):
+    environment = compose["services"]["inference-gpu"]["environment"]
+    assert set(inference.TABLE) <= set(environment)
+    told = (ROOT / "deploy" / "README.md").read_text()
+    for name, value in environment.items():
+        if f"${{{name}:-" in value:
+            assert f"`{name}`" in told, name
+            assert filled(value, {name: "chosen"}) == "chosen"
 
 
 def test_a_restart_of_the_machine_loses_nothing(compose):

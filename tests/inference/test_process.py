@@ -44,10 +44,12 @@ def wait_until_serving(address, process):
 
 def test_it_serves_and_stops_softly(tiny_house, tiny_images):
     address = f"127.0.0.1:{free_port()}"
-    process = start(tiny_house, address)
+    process = start(tiny_house, address, STEERBOARD_PRECISION="bf16", STEERBOARD_LOAD="lazy")
     try:
         wait_until_serving(address, process)
         runner = sb.connect(address)
+        told = runner.model("tiny")
+        assert told.precision == "bf16" and not told.loaded and told.dictionaries
         prompts = sb.Prompts(prompts=("cat", "dog"))
         picture = sb.Encoded(data=tiny_images[0])
         request = sb.Predict(model="tiny", images=(picture,), classifier=prompts)
@@ -80,3 +82,11 @@ def test_it_ends_with_a_sentence_where_it_cannot_serve(tmp_path, address, config
     told = process.stderr.read()
     process.stderr.close()
     assert words in told and "Traceback" not in told
+
+
+def test_a_device_that_is_not_there_ends_it_with_a_sentence(tiny_house):
+    process = start(tiny_house, "127.0.0.1:0", STEERBOARD_DEVICE="cuda:99")
+    assert process.wait(60) == 1
+    told = process.stderr.read()
+    process.stderr.close()
+    assert "device cuda:99 is not here" in told and "Traceback" not in told
