@@ -7,16 +7,39 @@ import numpy.typing as npt
 
 from steerboard.spec.answers import ResolvedTarget
 from steerboard.spec.edits import scale
-from steerboard.spec.errors import NotFound
-from steerboard.spec.requests import Classifier, ImageRef, Logit, Margin, Steer, Target
+from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.requests import (
+    Classifier,
+    Cosine,
+    ImageRef,
+    Logit,
+    LogProb,
+    Margin,
+    Steer,
+    Target,
+)
 from steerboard.spec.runner import Runner
 
 
 def frozen(target: ResolvedTarget) -> Target:
-    """A resolved target as a request that leaves nothing open."""
-    if target.against is None:
-        return Logit(index=target.index)
-    return Margin(index=target.index, against=target.against)
+    """A resolved target as a request that leaves nothing open.
+
+    Raises:
+        InvalidRequest: A probe or a unit, which an answer does not hold; see ``measuring``.
+    """
+    match target.kind:
+        case "cosine":
+            return Cosine(index=target.index)
+        case "log_prob":
+            return LogProb(index=target.index)
+        case "logit":
+            if target.against is None:
+                return Logit(index=target.index)
+            return Margin(index=target.index, against=target.against)
+    raise InvalidRequest(
+        f"a target of kind {target.kind} is not known from its answer: ask with the target itself",
+        field="targets[0]",
+    )
 
 
 def ablate(
