@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,24 @@ def inspect_model(
         typer.echo(json.dumps(found, indent=1))
         return
     show(found)
+
+
+@app.command("probe")
+def inspect_probe(
+    path: Annotated[Path, typer.Argument(help="safetensors with weight, bias and names")],
+    model: Annotated[str, typer.Option(help="see whether it fits this model")] = "",
+) -> None:
+    """The classes of a linear probe, and whether it fits a model."""
+    from steerboard.model.load import load
+    from steerboard.model.probes import check_fits, read_probe
+
+    probe = read_probe(path)
+    classes, width = probe.weight.shape
+    typer.echo(f"{classes} classes over embeddings of {width} numbers: {', '.join(probe.names)}")
+    if model:
+        loaded = load(model)
+        check_fits(probe, loaded.tower.embedding_width)
+        typer.echo(f"fits {loaded.architecture}")
 
 
 def look(where: str, architecture: str, random: bool) -> "LoadedModel":

@@ -53,6 +53,16 @@ def read_probe(path: Path) -> Probe:
         raise InvalidRequest(f"{path} is no probe: {error.errors()[0]['msg']}") from error
 
 
+def check_fits(probe: Probe, width: int) -> None:
+    """Refuse a probe over embeddings of another width; raises InvalidRequest."""
+    if probe.weight.shape[1] != width:
+        raise InvalidRequest(
+            f"the probe reads {probe.weight.shape[1]} numbers, the model's embeddings have {width}:"
+            " choose the model that it was trained on",
+            field="classifier.weight",
+        )
+
+
 def write_probe(path: Path, probe: Probe) -> None:
     """Write a probe as ``read_probe`` reads it."""
     arrays = {"weight": probe.weight.numpy(), "bias": probe.bias.numpy()}

@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from steerboard.cli import app
 from steerboard.model.load import load
-from steerboard.spec.errors import NotFound
+from steerboard.model.probes import write_probe
+from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.requests import Probe
+from steerboard.spec.tensor import Tensor
 
 
-def said(*words: str) -> str:
-    run = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["inspect", "model", *words])
+def said(*words: str, what: str = "model") -> str:
+    run = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["inspect", what, *words])
     if run.exception and not isinstance(run.exception, SystemExit):
         raise run.exception
     assert run.exit_code == 0, run.output
@@ -55,3 +59,18 @@ def test_an_architecture_is_shown_without_weights() -> None:
 def test_a_name_that_is_nothing_is_a_sentence() -> None:
     with pytest.raises(NotFound, match="neither a folder nor a file nor a tag"):
         said("nowhere")
+
+
+def test_a_probe_is_shown_and_held_to_its_model(tiny_house: Path, tmp_path: Path) -> None:
+    for width in (16, 12):
+        weight = Tensor.of(np.ones((2, width)))
+        probe = Probe(names=("cat", "dog"), weight=weight, bias=Tensor.of(np.zeros(2)))
+        write_probe(tmp_path / f"{width}.safetensors", probe)
+    model = str(tiny_house / "model")
+    shown = said(str(tmp_path / "16.safetensors"), "--model", model, what="probe")
+    assert shown.splitlines() == [
+        "2 classes over embeddings of 16 numbers: cat, dog",
+        "fits ViT 24x3, patch 8, 32 x 32",
+    ]
+    with pytest.raises(InvalidRequest, match="reads 12 numbers, the model's embeddings have 16"):
+        said(str(tmp_path / "12.safetensors"), "--model", model, what="probe")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,29 @@ def test_a_tag_that_cannot_be_fetched_is_said_and_never_random(tag: str, tmp_pat
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
     )
     assert "cannot be fetched: connect to the network once" in run.stdout, run.stderr
+
+
+def test_a_tag_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> None:
+    # As huggingface_hub keeps a repository.
+    repository = tmp_path / "hub" / "models--somebody--tiny"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+        shutil.copy(folder / name, snapshot / name)
+    code = (
+        "from steerboard.model.load import load\n"
+        "model = load('hf-hub:somebody/tiny')\n"
+        "print(model.fingerprint, model.reads_texts, *model.text(['a cat'])[0].tolist())"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    fingerprint, reads, *numbers = run.stdout.split() or pytest.fail(run.stderr)
+    assert len(fingerprint) == 64 and reads == "True"
+    assert [float(n) for n in numbers] == load(folder).text(["a cat"])[0].tolist()
 
 
 # ---- a CLIPModel folder of Hugging Face, key by key ----
