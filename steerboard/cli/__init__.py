@@ -8,8 +8,10 @@ import typer
 from steerboard.cli.catalogue import app as catalogues
 from steerboard.cli.check_config import app as checks
 from steerboard.cli.dictionary import app as dictionaries
+from steerboard.cli.evidence import app as evidences
 from steerboard.cli.inspect import app as inspections
 from steerboard.cli.inspect_dictionary import inspect_dictionary
+from steerboard.cli.recipe import app as recipes
 from steerboard.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -20,6 +22,8 @@ app.add_typer(checks, name="check")
 app.add_typer(dictionaries, name="dictionary")
 dictionaries.command("train")(train)
 app.add_typer(inspections, name="inspect")
+app.add_typer(evidences, name="evidence")
+app.add_typer(recipes, name="recipe")
 inspections.command("dictionary")(inspect_dictionary)
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 

@@ -6,6 +6,7 @@ for every control and every strength.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from steerboard.spec.evidence import Control, Spread, SweepPoint
 from steerboard.spec.requests import Encode
 from steerboard.spec.runner import Runner
 
+T = TypeVar("T")
 KINDS = ("random features", "random direction", "top by energy")
 
 
@@ -160,7 +162,7 @@ def flips_at(probed: Probed, steer: SteerSet) -> Spread | None:
     return spread(smallest) if smallest else None
 
 
-def evenly(rows: Sequence[Row], most: int) -> list[Row]:
+def evenly(rows: Sequence[T], most: int) -> list[T]:
     """At most ``most`` of them, spread over the whole order."""
     if len(rows) <= most:
         return list(rows)

@@ -1,0 +1,175 @@
+"""``steerboard evidence``: what a recipe does over an image set."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from steerboard.analysis.evidence.pictures import ManifestSet
+    from steerboard.analysis.evidence.run import Progress
+    from steerboard.spec.evidence import Evidence
+    from steerboard.spec.recipe import Recipe
+    from steerboard.spec.runner import Runner
+
+app = typer.Typer(no_args_is_help=True, help="Does a fix hold, and what does it break?")
+Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
+Address = Annotated[
+    str, typer.Option(help="host:port of an inference service; empty: in this process")
+]
+Token = Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")]
+Images = Annotated[str, typer.Option(help="name of an image set in the configuration")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="a .recipe.json file")],
+    images: Images,
+    split: Annotated[str, typer.Option(help="which pictures; empty for all")] = "test",
+    config: Config = Path("demo"),
+    address: Address = "",
+    token: Token = "",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for report.html, evidence.json, rows.parquet")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
+    words: Annotated[
+        Path | None, typer.Option(help="a file of words, one a line, for the wide read-out")
+    ] = None,
+    chosen_too: Annotated[
+        bool, typer.Option(help="go on where the recipe was chosen here; the run is marked")
+    ] = False,
+    keep: Annotated[bool, typer.Option(help="note the evidence in the recipe's file")] = True,
+    seed: int = 0,
+) -> None:
+    """Fixes, breaks, ripple, controls and price of a recipe over an image set."""
+    from steerboard.analysis.evidence.run import Options, run_evidence
+    from steerboard.recipe.files import load
+
+    found = load(recipe)
+    pictures = image_set(config, images, split)
+    options = Options(
+        vocabulary=vocabulary(words),
+        decoders=decoders(config, found),
+        chosen_too=chosen_too,
+        seed=seed,
+    )
+    with opened(config, address, token) as runner, shown(as_json) as progress:
+        evidence, rows = run_evidence(runner, found, pictures, options, progress)
+    if keep:
+        noted(recipe, found, evidence)
+    if out is not None:
+        from steerboard.recipe.report import write_report
+
+        write_report(out, found, evidence, rows, pictures)
+    typer.echo(json.dumps(evidence.model_dump(mode="json")) if as_json else summary(evidence))
+
+
+class opened:
+    """A Runner for the length of a ``with``: over gRPC where there is an address."""
+
+    def __init__(self, config: Path, address: str, token: str = "") -> None:
+        self.config, self.address, self.token = config, address, token
+
+    def __enter__(self) -> "Runner":
+        import steerboard
+
+        if self.address:
+            self.runner = steerboard.connect(self.address, self.token or None)
+        else:
+            self.runner = steerboard.local(self.config)
+        return self.runner
+
+    def __exit__(self, *_: object) -> None:
+        self.runner.close()
+
+
+class shown:
+    """Progress on standard error, one bar a pass; silent where the output is for machines."""
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
+
+    def __enter__(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import Progress, TaskID
+
+        self.bars = Progress(
+            console=Console(stderr=True), transient=True, disable=self.silent
+        ).__enter__()
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = self.bars.add_task(what, total=total)
+            self.bars.update(tasks[what], completed=done)
+
+        return tell
+
+    def __exit__(self, *error: Any) -> None:
+        self.bars.__exit__(*error)
+
+
+def image_set(config: Path, name: str, split: str) -> "ManifestSet":
+    """An image set of the configuration; raises NotFound."""
+    from steerboard.analysis.evidence.pictures import ManifestSet
+    from steerboard.inprocess.config import read_config
+    from steerboard.spec.errors import NotFound
+
+    found, base = read_config(config)
+    entry = found.image_sets.get(name)
+    if entry is None:
+        known = ", ".join(sorted(found.image_sets)) or "none"
+        raise NotFound(f"there is no image set {name!r} in {config}; there is {known}")
+    return ManifestSet(name, base / entry.images, base / entry.manifest, split)
+
+
+def dictionary_files(config: Path, recipe: "Recipe") -> dict[str, Path]:
+    """Files of the recipe's model's dictionaries; none where the model is not configured here."""
+    from steerboard.inprocess.config import read_config
+
+    found, base = read_config(config)
+    model = found.models.get(recipe.provenance.model)
+    return {d: base / c.path for d, c in model.dictionaries.items()} if model else {}
+
+
+def decoders(config: Path, recipe: "Recipe") -> dict[str, Any]:
+    """Decoder rows ``[f, d]`` of the dictionaries whose files are at hand."""
+    from steerboard.dictionary.native import read
+
+    return {
+        name: read(path).sae.W_dec.numpy()
+        for name, path in dictionary_files(config, recipe).items()
+        if path.is_file()
+    }
+
+
+def vocabulary(path: Path | None) -> tuple[str, ...]:
+    """The words of a file, each once; raises NotFound."""
+    from steerboard.spec.errors import NotFound
+
+    if path is None:
+        return ()
+    if not path.is_file():
+        raise NotFound(f"there is no file of words {path}")
+    words = (line.strip() for line in path.read_text().splitlines())
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def noted(path: Path, recipe: "Recipe", evidence: "Evidence") -> None:
+    """The recipe's file with the head of this run; the same run stands there once."""
+    from steerboard.analysis.evidence.assemble import note
+    from steerboard.recipe.files import save
+
+    found = note(evidence)
+    kept = tuple(n for n in recipe.evidence if n.digest != found.digest)
+    save(recipe.model_copy(update={"evidence": (*kept, found)}), path)
+
+
+def summary(evidence: "Evidence") -> str:
+    """The verdict and its reasons, for a terminal."""
+    where = f"{evidence.source.image_set} {evidence.source.split}".strip()
+    own = " (chosen on these pictures)" if evidence.source.chosen_here else ""
+    head = f"{evidence.recipe} on {where}{own}: {evidence.verdict}"
+    return "\n".join([head, *(f"  {reason}" for reason in evidence.reasons)])
