@@ -142,7 +142,7 @@ def check_shapes(name: str, header: Header, tensors: Mapping[str, torch.Tensor])
         raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {header.d_sae}")
     if header.architecture == "groupmax" and header.d_sae % header.k:
         raise DictionaryMisfit(f"{name}: {header.d_sae} features are not {header.k} equal groups")
-    if header.groups and sum(header.groups) != header.d_sae:
+    if header.groups and (min(header.groups) < 1 or sum(header.groups) != header.d_sae):
         raise DictionaryMisfit(
             f"{name}: groups {header.groups} do not add up to {header.d_sae} features"
         )

@@ -251,6 +251,10 @@ def test_one_head_of_a_model_is_refused(tmp_path):
     config = v6("standard", metadata={"hook_name": "blocks.3.attn.hook_z", "hook_head_index": 2})
     folder = made.saelens_folder(tmp_path / "sae", config, Weights().tensors())
     assert "one attention head" in refusal(folder)
+    torch.save(Weights().tensors(), tmp_path / "weights.pt")
+    settings = made.PRISMA | {"hook_point_head_index": 2}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert "one attention head" in refusal(tmp_path)
 
 
 def test_bare_weights_do_not_pass_for_any_of_the_projects_they_fit(tmp_path):

@@ -31,6 +31,8 @@ def load(opened: Opened) -> Found:
     config = opened.config
     if config.get("is_transcoder") or opened.has("b_dec_out") or opened.has("W_skip"):
         raise opened.misfit("a transcoder is no dictionary of one site, so it cannot be used")
+    if config.get("hook_point_head_index") is not None:
+        raise opened.misfit("it belongs to one attention head only, which is no site of its own")
     normalize = config.get("normalize_activations", "layer_norm")
     if normalize not in NORMALIZE:
         raise opened.misfit(f"normalize_activations {normalize!r} is not supported")
