@@ -1,7 +1,8 @@
 """Find features by words: by the labels they have, and by what their pictures mean.
 
 Meaning is compared as for labels, ``cos(m, t) - cos(m, empty)`` with m the mean embedding of a
-feature's top pictures. A feature whose label, or whose best class, holds the words comes first.
+feature's top pictures. What was measured weighs most: the average precision with which a feature
+detects a class of that name; then a label of that name; then meaning alone.
 """
 
 import re
@@ -11,12 +12,11 @@ import numpy as np
 
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.labels import vocabulary
-from steerboard.catalogue.records import Array
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.runner import Runner
 
 WORD = re.compile(r"\w+")
-CLEAR = 0.5  # average precision from which a class speaks for its feature
+BY_CLASS, BY_LABEL = 2.0, 0.5  # weights beside meaning, which seldom passes 1
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,13 @@ class Hit:
         feature: Which.
         label: Its label, or empty.
         meaning: cos(m, words) - cos(m, empty prompt).
-        named: How well its label or its best class names it: 1 for the label, the average
-            precision for a class, 0 where neither holds the words.
+        detects: Average precision for a class that holds the words; 0 without one.
     """
 
     feature: int
     label: str
     meaning: float
-    named: float
+    detects: float
 
 
 def search(catalogue: Catalogue, runner: Runner, words: str, count: int = 20) -> list[Hit]:
@@ -50,26 +49,21 @@ def search(catalogue: Catalogue, runner: Runner, words: str, count: int = 20) ->
     known = vocabulary(runner, model, [words], template)
     meaning = known.scores(catalogue.meanings())[:, 0]
     rows = catalogue.columns("feature", "label", "classes", "class_ap").to_pylist()
-    named = np.array([names(row, wanted) for row in rows])
-    order = best(named, meaning)[:count]
+    labelled, detects = np.array([names(row, wanted) for row in rows]).reshape(-1, 2).T
+    total = meaning + BY_LABEL * labelled + BY_CLASS * detects
     return [
-        Hit(rows[i]["feature"], rows[i]["label"] or "", float(meaning[i]), float(named[i]))
-        for i in order
+        Hit(rows[i]["feature"], rows[i]["label"] or "", float(meaning[i]), float(detects[i]))
+        for i in np.argsort(-total, kind="stable")[:count]
     ]
 
 
-def best(named: Array, meaning: Array) -> Array:
-    """Rows by what names them and what they mean, together; ties by row."""
-    return np.argsort(-(meaning + named * (named >= CLEAR)), kind="stable")
-
-
-def names(row: dict[str, object], wanted: set[str]) -> float:
-    """How well the words name a feature, see ``Hit``."""
+def names(row: dict[str, object], wanted: set[str]) -> tuple[float, float]:
+    """Whether the words name a feature's label, and how well the class that they name fits it."""
     label = set(tokens(str(row["label"] or "")))
     classes, precisions = row["classes"], row["class_ap"]
     assert isinstance(classes, list) and isinstance(precisions, list)
-    fit = [ap for c, ap in zip(classes, precisions, strict=True) if wanted <= value(c)]
-    return float(max([wanted <= label, *fit]))
+    fit = [float(ap) for c, ap in zip(classes, precisions, strict=True) if wanted <= value(c)]
+    return float(wanted <= label), max(fit, default=0.0)
 
 
 def value(name: str) -> set[str]:

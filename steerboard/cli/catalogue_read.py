@@ -42,12 +42,12 @@ def search(config: Path, dictionary: str, place: str, words: str, count: int) ->
     finally:
         runner.close()
     cards = catalogue.cards([h.feature for h in hits], 0)
-    table = Table("feature", "label", "meaning", "named", "fires on", "best class (AP)")
+    table = Table("feature", "label", "meaning", "detects (AP)", "fires on", "best class (AP)")
     for hit, card in zip(hits, cards, strict=True):
         best = f"{card.classes[0].name} ({card.classes[0].ap:.2f})" if card.classes else ""
         rate = f"{100 * card.firing_rate:.1f} %"
         table.add_row(
-            str(hit.feature), hit.label, f"{hit.meaning:.3f}", f"{hit.named:.2f}", rate, best
+            str(hit.feature), hit.label, f"{hit.meaning:.3f}", f"{hit.detects:.2f}", rate, best
         )
     Console().print(table)
 

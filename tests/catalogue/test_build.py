@@ -1,0 +1,238 @@
+"""A catalogue against a second, straightforward computation; broken files; stops and goes on."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steerboard.catalogue.build import Plan, build
+from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.search import search
+from steerboard.images.image_set import ImageSet, open_images
+from steerboard.inprocess.runner import LocalRunner
+from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
+from steerboard.spec.requests import Embed, Encode, Encoded
+
+PLAN = Plan("tiny", "middle", top=5, sampled=8, floor=0.0)
+
+
+@pytest.fixture(scope="module")
+def built(
+    runner: LocalRunner, images: ImageSet, tmp_path_factory: pytest.TempPathFactory
+) -> Catalogue:
+    folder = tmp_path_factory.mktemp("catalogue")
+    place = str(folder / "middle.parquet")
+    build(runner, images, PLAN, place, str(folder / "work"), runner.directions("tiny", "middle"))
+    assert not (folder / "work").exists()
+    return Catalogue(place)
+
+
+@pytest.fixture(scope="module")
+def dense(runner: LocalRunner, images: ImageSet) -> dict[str, Any]:
+    """Everything in memory: responses ``[n, f]``, codes ``[n, t, f]``, embeddings, classes."""
+    found = sorted(images, key=lambda p: p.sha256)
+    asked = tuple(Encoded(data=p.data) for p in found)
+    codes = runner.encode(Encode(model="tiny", images=asked, dictionary="middle")).results()
+    full = np.stack([c.dense() for c in codes])
+    embeddings = runner.embed(Embed(model="tiny", images=asked)).results()
+    return {
+        "pictures": [p.sha256 for p in found],
+        "codes": full,
+        "responses": np.abs(full).max(1).astype(np.float64),
+        "embeddings": np.stack([e.values for e in embeddings]).astype(np.float64),
+        "classes": [{f"label={p.label}", f"scene={p.attributes['scene']}"} for p in found],
+    }
+
+
+def test_statistics_are_those_of_a_plain_computation(built: Catalogue, dense: Any) -> None:
+    a = dense["responses"]
+    fired = a > 0
+    table = built.columns("feature", "fired", "firing_rate", "mean", "maximum", "histogram")
+    column = {n: np.array(table.column(n).to_pylist()) for n in table.column_names}
+    f = column["feature"]
+    np.testing.assert_array_equal(f, np.flatnonzero(fired.any(0)))
+    np.testing.assert_array_equal(column["fired"], fired.sum(0)[f])
+    np.testing.assert_allclose(column["firing_rate"], fired.mean(0)[f], rtol=1e-12)
+    mean = a.sum(0)[f] / fired.sum(0)[f]
+    np.testing.assert_allclose(column["mean"], mean, rtol=1e-6)
+    np.testing.assert_array_equal(column["maximum"].astype(np.float32), a.max(0)[f])
+    edges = [2.0 ** (k // 2 - 16) * (1.5 if k % 2 else 1) for k in range(65)]
+    for i, feature in enumerate(f):
+        own = np.clip(a[fired[:, feature], feature], edges[0], edges[-1] * 0.999)
+        np.testing.assert_array_equal(column["histogram"][i], np.histogram(own, edges)[0])
+
+
+def test_references_are_the_strongest_and_maps_are_the_codes(
+    built: Catalogue, dense: Any, runner: LocalRunner
+) -> None:
+    a, info = dense["responses"], runner.model("tiny")
+    for card in built.cards(range(a.shape[1])):
+        order = sorted(
+            (i for i in range(len(a)) if a[i, card.feature] > 0),
+            key=lambda i: (-a[i, card.feature], dense["pictures"][i]),
+        )
+        assert [r.image for r in card.references] == [dense["pictures"][i] for i in order[:5]]
+        for r, i in zip(card.references, order, strict=False):
+            own = dense["codes"][i, info.prefix_tokens :, card.feature].reshape(info.grid)
+            np.testing.assert_allclose(r.heat, own, atol=0.51 * r.activation / 127)
+        drawn = {r.image: r.activation for r in card.sample}
+        assert list(drawn.values()) == sorted(drawn.values(), reverse=True)
+        where = {p: i for i, p in enumerate(dense["pictures"])}
+        assert all(a[where[p], card.feature] == np.float32(v) for p, v in drawn.items())
+        assert len(drawn) == min(5, len(order)) or len(order) < 8
+
+
+def test_clarity_and_redundancy(built: Catalogue, dense: Any, runner: LocalRunner) -> None:
+    where = {p: i for i, p in enumerate(dense["pictures"])}
+    rows = runner.directions("tiny", "middle").astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = rows @ rows.T - 3 * np.eye(len(rows))
+    for card in built.cards(range(len(rows))):
+        x = dense["embeddings"][[where[r.image] for r in card.references]]
+        if len(x) > 1:
+            pairs = (x @ x.T)[np.triu_indices(len(x), 1)]  # clarity is the mean cosine of pairs
+            assert card.clarity == pytest.approx(pairs.mean(), abs=1e-5)
+        assert card.redundancy == pytest.approx(cosines[card.feature].max(), abs=1e-6)
+        assert card.neighbours[0].value == pytest.approx(card.redundancy, abs=1e-6)
+
+
+def average_precision(score: np.ndarray, member: np.ndarray) -> float:
+    """As scikit-learn writes it: over thresholds, sum of (recall step) x precision."""
+    total = 0.0
+    for threshold in np.unique(score)[::-1]:
+        chosen = score >= threshold
+        step = (member & (score == threshold)).sum() / member.sum()
+        total += step * (member & chosen).sum() / chosen.sum()
+    return total
+
+
+def auroc(score: np.ndarray, member: np.ndarray) -> float:
+    """How often a positive stands above a negative; a draw counts half."""
+    positive, negative = score[member][:, None], score[~member][None]
+    return float(((positive > negative) + 0.5 * (positive == negative)).mean())
+
+
+def test_classes_are_measured_as_by_hand(built: Catalogue, dense: Any) -> None:
+    a, checked = dense["responses"], 0
+    for card in built.cards(range(a.shape[1])):
+        score = a[:, card.feature]
+        for found in card.classes:
+            member = np.array([found.name in c for c in dense["classes"]])
+            assert found.positives == member.sum()
+            assert found.ap == pytest.approx(average_precision(score, member), abs=1e-6)
+            assert found.auroc == pytest.approx(auroc(score, member), abs=1e-6)
+            lift = member[score > 0].mean() / member.mean()
+            assert found.lift == pytest.approx(lift, abs=1e-6)
+            checked += 1
+        assert len(card.classes) == 4
+    assert checked > 100
+
+
+def test_features_that_fire_together(built: Catalogue, dense: Any) -> None:
+    fired = dense["responses"] > 0
+    for card in built.cards(range(fired.shape[1])):
+        own = fired[:, [card.feature]]
+        overlap = (own & fired).sum(0) / (own | fired).sum(0)
+        overlap[card.feature] = -1
+        for near in card.coactive:
+            assert near.value == pytest.approx(overlap[near.feature], abs=1e-6)
+        best = np.sort(overlap)[::-1][: len(card.coactive)]
+        assert [n.value for n in card.coactive] == pytest.approx(best.tolist(), abs=1e-6)
+
+
+def test_labels_maximise_what_the_method_says(
+    built: Catalogue, dense: Any, runner: LocalRunner
+) -> None:
+    words = [*runner.model("tiny").prompts, "blue", "green", "grey", "red"]
+    texts = tuple(f"a {w}" for w in ("", *words))
+    found = runner.embed(Embed(model="tiny", texts=texts)).results()
+    empty, *rest = (e.values.astype(np.float64) for e in found)
+    where = {p: i for i, p in enumerate(dense["pictures"])}
+    for card in built.cards(range(100)):
+        m = dense["embeddings"][[where[r.image] for r in card.references]].mean(0)
+        m /= np.linalg.norm(m)
+        scores = [m @ t - m @ empty for t in rest]
+        assert card.label_score == pytest.approx(max(scores), abs=1e-5)
+        shown = words[int(np.argmax(scores))] if max(scores) >= 0 else ""
+        assert card.label == shown or np.ptp(np.sort(scores)[-2:]) < 1e-6
+
+
+def test_thumbnails_lie_beside(built: Catalogue) -> None:
+    cards = built.cards(range(100))
+    wanted = {r.image for c in cards for r in (*c.references, *c.sample)}
+    found = built.thumbnails(wanted | {"0" * 64})
+    assert set(found) == wanted and all(d.startswith(b"\xff\xd8") for d in found.values())
+
+
+def test_search_finds_a_class_by_the_feature_that_detects_it(
+    built: Catalogue, runner: LocalRunner
+) -> None:
+    cards = built.cards(range(100))
+    for colour in ("red", "green", "blue"):
+        ap = {c.feature: d.ap for c in cards for d in c.classes if d.name == f"label={colour}"}
+        best = max(ap, key=lambda feature: ap[feature])
+        hits = search(built, runner, colour, 5)
+        assert best in [h.feature for h in hits]
+    with pytest.raises(InvalidRequest, match="nothing to search for"):
+        search(built, runner, " ?! ")
+
+
+class Failing:
+    """The runner, which goes away after some questions."""
+
+    def __init__(self, runner: LocalRunner, questions: int) -> None:
+        self._runner, self._left = runner, questions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    def stream(self, questions: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+        for found in self._runner.stream(questions):
+            self._left -= 1
+            if self._left < 0:
+                raise Unavailable("gone")
+            yield found
+
+
+def test_a_build_that_was_stopped_goes_on_and_writes_the_same_bytes(
+    runner: LocalRunner, images: ImageSet, built: Catalogue, tmp_path: Path
+) -> None:
+    place, work = str(tmp_path / "middle.parquet"), str(tmp_path / "work")
+    rows = runner.directions("tiny", "middle")
+    with pytest.raises(Unavailable):
+        build(Failing(runner, 3), images, PLAN, place, work, rows)
+    assert not Path(place).exists() and len(list(Path(work).iterdir())) == 1
+    found = build(runner, images, PLAN, place, work, rows)
+    assert found.reused == 32
+    assert Path(place).read_bytes() == Path(built._place).read_bytes()
+
+
+def test_what_is_broken_is_left_out_and_named(
+    runner: LocalRunner, pictures: Path, tmp_path: Path
+) -> None:
+    for i in range(24):
+        (tmp_path / f"{i:02d}.png").write_bytes((pictures / f"{i:02d}.png").read_bytes())
+    (tmp_path / "03.png").write_bytes((pictures / "03.png").read_bytes()[:200])
+    images = ImageSet(open_images(str(tmp_path)), decode=False)
+    found = build(runner, images, PLAN, str(tmp_path / "c.parquet"), str(tmp_path / "work"))
+    assert (found.report.pictures, found.report.broken) == (23, 1)
+    assert found.report.named[0].key == "03.png" and "cut short" in found.report.named[0].why
+    catalogue = Catalogue(str(tmp_path / "c.parquet"))
+    assert catalogue.about["pictures"] == 23
+    (card,) = catalogue.cards([int(catalogue.columns("feature").column(0)[0].as_py())])
+    assert card.redundancy is None and card.neighbours == ()  # no directions were given
+
+
+def test_what_cannot_be_built_says_so(
+    runner: LocalRunner, images: ImageSet, tmp_path: Path
+) -> None:
+    place, work = str(tmp_path / "c.parquet"), str(tmp_path / "work")
+    with pytest.raises(NotFound, match="has no dictionary 'none'; it has middle, last"):
+        build(runner, images, Plan("tiny", "none"), place, work)
+    nothing = ImageSet(images.source, where="label = none")
+    with pytest.raises(InvalidRequest, match="no picture of the set could be read"):
+        build(runner, nothing, PLAN, place, work)
+    with pytest.raises(NotFound, match="build one first"):
+        Catalogue(place)
