@@ -9,10 +9,11 @@ from steerboard.model.check import (
     check_unit,
     describe,
     dictionary_of,
+    masked,
     tokens,
 )
 from steerboard.spec.capabilities import ModelInfo, SiteInfo
-from steerboard.spec.edits import Edit, Part, Scale
+from steerboard.spec.edits import Edit, Mask, Part, Scale
 from steerboard.spec.errors import EmptyMask, InvalidRequest, NotFound
 from steerboard.spec.requests import Attribute, UnitActivation
 
@@ -91,9 +92,10 @@ def check_tokens(info: ModelInfo, site: SiteInfo, request: Attribute) -> None:
                 " patch, or ask for all tokens",
                 field="tokens",
             ) from error
+        prefix = tokens(info, edit) <= masked(info, site.name, Mask(kind="prefix"))
+        asked, other = ("prefix", "the patches") if prefix else ("patches", PREFIX_TOKEN)
         raise EmptyMask(
-            f"no gradient reaches the patches at {site.name}: choose an earlier site, or"
-            f" {PREFIX_TOKEN}",
+            f"no gradient reaches the {asked} at {site.name}: choose an earlier site, or {other}",
             field="tokens",
         ) from error
 

@@ -127,6 +127,7 @@ def describe_site(tower: Tower, name: str, n_bar: float) -> SiteInfo:
         heads=site.heads,
         n_bar=n_bar,
         patches_read=site.patches_read,
+        prefix_unread=site.prefix > 0 and not site.prefix_read,
     )
 
 

@@ -105,11 +105,22 @@ def check_mask(model: ModelInfo, site: SiteInfo, edit: Edit, field: str) -> None
             " mark at least one patch, or choose all tokens",
             field=field,
         )
+    check_read(model, site, covered, field)
+
+
+def check_read(model: ModelInfo, site: SiteInfo, covered: frozenset[int], field: str) -> None:
+    """Something behind the site reads a token that is covered."""
     prefix = masked(model, site.name, Mask(kind="prefix"))
     if not site.patches_read and not covered & prefix:
         raise EmptyMask(
             f"behind {site.name} no patch is read, so this edit could change nothing:"
             " choose an earlier site, or the prefix token",
+            field=field,
+        )
+    if site.prefix_unread and covered <= prefix:
+        raise EmptyMask(
+            f"behind {site.name} no prefix token is read, so this edit could change nothing:"
+            " choose an earlier site, or patches",
             field=field,
         )
 

@@ -43,6 +43,7 @@ def site(shape: SiteShape, n_bar: float) -> SiteInfo:
         heads=shape.heads,
         n_bar=n_bar,
         patches_read=shape.patches_read,
+        prefix_unread=shape.prefix > 0 and not shape.prefix_read,
     )
 
 

@@ -35,6 +35,9 @@ class SiteInfo(Spec):
     heads: int = 0
     n_bar: float = Field(ge=0, description="median token norm on the calibration images")
     patches_read: bool = Field(description="whether anything behind the site reads patch tokens")
+    prefix_unread: bool = Field(
+        default=False, description="whether nothing behind the site reads prefix tokens"
+    )
 
 
 class DictionaryInfo(Spec):

@@ -335,7 +335,7 @@ class Quality(_message.Message):
     def __init__(self, tokens: _Optional[_Union[TokenSet, str]] = ..., explained_variance: _Optional[float] = ..., per_dimension: _Optional[float] = ..., cosine: _Optional[float] = ..., l0: _Optional[float] = ..., dead: _Optional[float] = ...) -> None: ...
 
 class SiteInfo(_message.Message):
-    __slots__ = ("name", "width", "tokens", "units", "heads", "n_bar", "patches_read")
+    __slots__ = ("name", "width", "tokens", "units", "heads", "n_bar", "patches_read", "prefix_unread")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +343,7 @@ class SiteInfo(_message.Message):
     HEADS_FIELD_NUMBER: _ClassVar[int]
     N_BAR_FIELD_NUMBER: _ClassVar[int]
     PATCHES_READ_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_UNREAD_FIELD_NUMBER: _ClassVar[int]
     name: str
     width: int
     tokens: int
@@ -350,7 +351,8 @@ class SiteInfo(_message.Message):
     heads: int
     n_bar: float
     patches_read: bool
-    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., tokens: _Optional[int] = ..., units: _Optional[_Iterable[str]] = ..., heads: _Optional[int] = ..., n_bar: _Optional[float] = ..., patches_read: bool = ...) -> None: ...
+    prefix_unread: bool
+    def __init__(self, name: _Optional[str] = ..., width: _Optional[int] = ..., tokens: _Optional[int] = ..., units: _Optional[_Iterable[str]] = ..., heads: _Optional[int] = ..., n_bar: _Optional[float] = ..., patches_read: bool = ..., prefix_unread: bool = ...) -> None: ...
 
 class DictionaryInfo(_message.Message):
     __slots__ = ("id", "fingerprint", "site", "tokens", "architecture", "size", "quality")

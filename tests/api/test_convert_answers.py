@@ -117,6 +117,7 @@ site = st.builds(
     heads=COUNT,
     n_bar=st.floats(0, 1e6),
     patches_read=st.booleans(),
+    prefix_unread=st.booleans(),
 )
 limits = st.builds(cap.Limits, **{name: COUNT for name in cap.Limits.model_fields})
 model = st.builds(

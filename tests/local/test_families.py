@@ -21,7 +21,7 @@ from steerboard.dictionary.native import write
 from steerboard.dictionary.sae import Sae
 from steerboard.model.load import load
 from steerboard.spec.edits import Add, Neuron, Scale
-from steerboard.spec.errors import EmptyMask
+from steerboard.spec.errors import EmptyMask, InvalidRequest
 from steerboard.spec.requests import Probe, Prompts
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
@@ -182,6 +182,37 @@ def test_the_embedding_can_be_moved_whatever_the_prefix(served: tuple[Case, Path
     nowhere = edit.model_copy(update={"mask": Mask(kind="patches", cells=((0, 0),))})
     with pytest.raises(EmptyMask):
         runner.steer(asked(folder, SteerSet(edits=(nowhere,))))
+
+
+def test_a_prefix_that_nothing_reads_is_refused_with_the_remedy(
+    served: tuple[Case, Path, Runner],
+) -> None:
+    case, folder, runner = served
+    info = runner.model("other")
+    last = [site for site in info.sites if site.name.startswith("resid_post")][-1]
+    averages = info.prefix_tokens > 0 and "map" not in str(case.vision)
+    assert last.patches_read and last.prefix_unread == averages
+    if not averages:
+        return
+    edit = Edit(site=last.name, unit=Neuron(index=0), op=Scale(m=1.0), mask=Mask(kind="prefix"))
+    with pytest.raises(EmptyMask, match=r"no prefix token is read.*earlier site, or patches"):
+        runner.steer(asked(folder, SteerSet(edits=(edit,))))
+    earlier = edit.model_copy(update={"site": "resid_post.3"})
+    (answer,) = runner.steer(asked(folder, SteerSet(edits=(earlier,)))).items
+    assert (answer.steered[0].logits != answer.clean.logits).any()
+    request = Attribute(
+        model="other",
+        images=asked(folder, SteerSet()).images,
+        classifier=probe(),
+        units="neuron",
+        site=last.name,
+        tokens=Mask(kind="prefix"),
+    )
+    with pytest.raises(
+        InvalidRequest,
+        match=r"no gradient reaches the prefix at resid_post\.7: choose an earlier site",
+    ):
+        runner.attribute(request)
 
 
 @torch.inference_mode()
