@@ -183,6 +183,24 @@ def test_what_a_visit_returns_is_what_goes_on(name: str) -> None:
         assert not torch.allclose(ours.run(x, 0, visit), clean), wanted
 
 
+@each_family
+@torch.inference_mode()
+def test_it_runs_where_and_in_what_its_weights_are(name: str) -> None:
+    visual = tower(name)
+    ours = read_tower(visual)
+    x = pixels(ours)
+    exact = embedding(visual, x)
+    visual.to(torch.bfloat16)
+    half, seen = captured(ours, x.bfloat16())
+    assert {value.dtype for value in (half, *seen.values())} == {torch.bfloat16}
+    likeness = torch.cosine_similarity(half.double(), exact)
+    assert likeness.min() > 0.97, likeness
+    # The meta device computes nothing, and refuses what was left behind on another.
+    visual.to("meta")
+    away, seen = captured(ours, x.bfloat16().to("meta"))
+    assert away.shape == exact.shape and {v.device.type for v in seen.values()} == {"meta"}
+
+
 def test_a_plain_transformer_has_all_sites() -> None:
     ours = read_tower(tower("CLIP"))
     assert [site.name for site in ours.sites] == site_names(2)
