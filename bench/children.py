@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.clients import OverGrpc, OverHttp
+from bench.house import EMOJILAND
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300.0
@@ -58,16 +59,43 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
+def size_of(architecture: str) -> tuple[int, int]:
+    """Height and width of the pictures that a model reads."""
+    return (96, 96) if architecture == EMOJILAND else (224, 224)
+
+
 @contextmanager
-def ours(architecture: str, threads: int) -> Iterator[OverGrpc]:
-    """The project's server, ready."""
+def ours(
+    architecture: str, threads: int, profile: str = "", secret: str = ""
+) -> Iterator[OverGrpc]:
+    """The project's server, ready.
+
+    Args:
+        architecture: What it serves.
+        threads: Of torch.
+        profile: A file for where its time went, written when it ends; or empty.
+        secret: What tokens are signed with; or empty.
+    """
     port = free_port()
     command = [sys.executable, "-m", "bench.serve", architecture, str(port), str(threads)]
-    with running(command) as child:
-        client = OverGrpc(architecture, port)
+    with running([*command, *filter(None, [profile])], STEERBOARD_TOKEN_SECRET=secret) as child:
+        client = OverGrpc(architecture, port, size_of(architecture))
         _until(child, lambda: _serves(client.channel))
         yield client
         client.close()
+
+
+@contextmanager
+def house(config: Path, threads: int, secret: str) -> Iterator[tuple[str, int]]:
+    """The inference service as it is shipped, ready: address and process id."""
+    address = f"127.0.0.1:{free_port()}"
+    own = {"STEERBOARD_CONFIG": str(config), "STEERBOARD_INFERENCE_LISTEN": address}
+    command = [sys.executable, "-m", "services.inference"]
+    own |= {"STEERBOARD_THREADS": str(threads), "STEERBOARD_TOKEN_SECRET": secret}
+    with running(command, **own) as child:
+        with grpc.insecure_channel(address) as channel:
+            _until(child, lambda: _serves(channel))
+        yield address, child.pid
 
 
 @contextmanager
@@ -85,9 +113,11 @@ def peer(name: str, python: str, architecture: str, threads: int, batch: int) ->
         "BENCH_THREADS": str(threads),
         "BENCH_BATCH": str(batch),
         "BENCH_PORT": str(port),
+        "BENCH_SHAPE": "3,{},{}".format(*size_of(architecture)),
     }
     with running(command, **environment) as child:
-        _until(child, lambda: _listens(port, path))
+        height, width = size_of(architecture)
+        _until(child, lambda: _listens(port, path, bytes(3 * height * width * 4)))
         yield OverHttp(port, path)
 
 
@@ -117,11 +147,11 @@ def _serves(channel: grpc.Channel) -> bool:
     return bool(asked.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _listens(port: int, path: str) -> bool:
+def _listens(port: int, path: str, picture: bytes) -> bool:
     """Whether one picture is answered: a port may be open long before the model is there."""
     try:
         kept = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        kept.request("POST", path, bytes(3 * 224 * 224 * 4))
+        kept.request("POST", path, picture)
         return kept.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -24,6 +24,11 @@ def figure(values: list[float]) -> Figure:
     return Figure(statistics.median(values), min(values), max(values))
 
 
+def one(value: float) -> Figure:
+    """Of what is measured once."""
+    return Figure(float(value), float(value), float(value))
+
+
 def seconds(call: Callable[[], object]) -> float:
     begun = time.perf_counter()
     call()

@@ -1,6 +1,10 @@
-"""Models of real architectures with random weights: speed does not depend on what they learned."""
+"""Models of real architectures with random weights: speed does not depend on what they learned.
+
+``emojiland`` is the demo's own small model, where serving and not the model is the cost.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +17,14 @@ from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.served import ServedModel, describe_site
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.load import LoadedModel
+from steerboard.model.load import load as load_folder
 from steerboard.model.towers import read_tower
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo
 from steerboard.spec.digest import digest
 
 N_BAR = 10.0
+EMOJILAND = "emojiland"
+DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,9 @@ class Plan:
 
 
 def load(architecture: str) -> LoadedModel:
-    """The architecture with weights of seed 0."""
+    """The architecture with weights of seed 0, or the demo's model."""
+    if architecture == EMOJILAND:
+        return load_folder(DEMO / "model")
     torch.manual_seed(0)
     clip, _, transform = open_clip.create_model_and_transforms(architecture)
     clip = clip.float().eval().requires_grad_(False)
@@ -99,6 +108,6 @@ def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
     return ServedModel(loaded, editor, books, info)
 
 
-def pictures(count: int, seed: int) -> np.ndarray:
-    """Preprocessed tensors ``[count, 3, 224, 224]``, no two alike."""
-    return np.random.default_rng(seed).standard_normal((count, 3, 224, 224), dtype=np.float32)
+def pictures(count: int, seed: int, size: tuple[int, int] = (224, 224)) -> np.ndarray:
+    """Preprocessed tensors ``[count, 3, height, width]``, no two alike."""
+    return np.random.default_rng(seed).standard_normal((count, 3, *size), dtype=np.float32)

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 ARCHITECTURE = os.environ["BENCH_ARCHITECTURE"]
 THREADS = int(os.environ["BENCH_THREADS"])
 BATCH = int(os.environ["BENCH_BATCH"])
+SHAPE = tuple(map(int, os.environ["BENCH_SHAPE"].split(",")))
 PORT = int(os.environ["BENCH_PORT"])
 
 
@@ -22,7 +23,7 @@ class Predict(litserve.LitAPI):
         self.model = Classifier(load(ARCHITECTURE))
 
     async def decode_request(self, request: Request):
-        return np.frombuffer(await request.body(), "<f4").reshape(3, 224, 224)
+        return np.frombuffer(await request.body(), "<f4").reshape(SHAPE)
 
     def batch(self, inputs):
         return np.stack(inputs)

@@ -9,6 +9,7 @@ from mosec import Server, Worker
 ARCHITECTURE = os.environ["BENCH_ARCHITECTURE"]
 THREADS = int(os.environ["BENCH_THREADS"])
 BATCH = int(os.environ["BENCH_BATCH"])
+SHAPE = tuple(map(int, os.environ["BENCH_SHAPE"].split(",")))
 
 
 class Predict(Worker):
@@ -20,7 +21,7 @@ class Predict(Worker):
         self.model = Classifier(load(ARCHITECTURE))
 
     def deserialize(self, data):
-        return np.frombuffer(data, "<f4").reshape(3, 224, 224)
+        return np.frombuffer(data, "<f4").reshape(SHAPE)
 
     def serialize(self, data):
         return np.asarray(data, "<f4").tobytes()

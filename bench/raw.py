@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from steerboard.model.load import LoadedModel
 
+NEURON = 3  # the coordinate that sliders move
 PROMPTS = ("a photo of a cat", "a photo of a dog")
 
 
@@ -18,10 +19,13 @@ class Classifier:
 
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        found = functional.normalize(self.visual(torch.from_numpy(pixels)), dim=-1)
-        return (found @ self.weight.T).numpy()
+        return self.logits(self.visual(torch.from_numpy(pixels))).numpy()
 
-    def steered(self, pixels: np.ndarray, block: int, neuron: int, m: float) -> np.ndarray:
+    def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Of embeddings ``[n, e]`` as the tower gives them."""
+        return functional.normalize(embeddings, dim=-1) @ self.weight.T
+
+    def steered(self, pixels: np.ndarray, block: int, m: float, neuron: int = NEURON) -> np.ndarray:
         """One coordinate of a block's output scaled, by a forward hook."""
 
         def edit(_module, _inputs, out):

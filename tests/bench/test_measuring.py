@@ -1,13 +1,23 @@
 """The bench compares like with like; its numbers are not looked at here."""
 
+import itertools
 import json
+import threading
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.clients import throughput
-from bench.clock import Figure, figure, in_turn, ratios
-from bench.serving import check_alike, main, table
+from bench import peers, soak
+from bench.clients import bodies, throughput
+from bench.clock import Figure, figure, in_turn, one, ratios
+from bench.report import Line, markdown, write
+from bench.rows_people import jain
+from bench.rows_serving import check_alike
+from bench.sampler import Sampler, beside
+from bench.serving import ROWS, main, parser, rows_of, size_of
+from steerboard.spec.answers import Answer, Prediction
 
 
 def test_rounds_are_interleaved_and_ratios_taken_within_a_round():
@@ -40,9 +50,16 @@ class Server:
 
 def test_every_body_is_asked_about_once_however_many_callers():
     server = Server()
-    bodies = [np.full(4, i, "<f4").tobytes() for i in range(50)]
-    assert throughput(server, bodies, 7) > 0
-    assert sorted(server.asked) == sorted(bodies)
+    given = [np.full(4, i, "<f4").tobytes() for i in range(50)]
+    assert throughput(server, iter(given), 7, 60) > 0
+    assert sorted(server.asked) == sorted(given)
+
+
+def test_callers_stop_when_the_time_is_over_and_no_two_pictures_are_alike():
+    server = Server()
+    speed = throughput(server, bodies((8, 8)), 3, 0.2)
+    assert speed > 0 and len(set(server.asked)) == len(server.asked) > 3
+    assert {len(body) for body in server.asked} == {3 * 8 * 8 * 4}
 
 
 def test_a_fault_of_a_server_is_not_counted_as_speed():
@@ -54,7 +71,7 @@ def test_a_fault_of_a_server_is_not_counted_as_speed():
             return send
 
     with pytest.raises(ConnectionError):
-        throughput(Broken(), [b"x"] * 10, 3)
+        throughput(Broken(), iter([b"x"] * 10), 3, 60)
 
 
 def test_a_server_that_answers_otherwise_is_not_measured():
@@ -62,23 +79,110 @@ def test_a_server_that_answers_otherwise_is_not_measured():
         means = pixels.mean((1, 2, 3))
         return np.stack([means, 2 * means], 1)
 
-    check_alike(raw, Server(), {"peer": Server()})
+    server = Server()
+    server.size = (8, 8)
+    check_alike(raw, server, {"peer": Server()})
     with pytest.raises(RuntimeError, match="peer answers"):
-        check_alike(raw, Server(), {"peer": Server(wrong=0.5)})
+        check_alike(raw, server, {"peer": Server(wrong=0.5)})
 
 
-def test_the_table_has_a_line_for_every_number():
-    record = {"a": {"ratio": Figure(1.0, 0.5, 2.0).told(), "bound": 1.5}, "cores": 2}
-    assert json.loads(json.dumps(record)) == record
-    lines = table(record).splitlines()
-    assert lines[2:] == [
-        "| a: ratio | 1 | 0.5 | 2 |",
-        "| a: bound | 1.5 | | |",
-        "| cores | 2 | | |",
+LINES = [
+    Line("slider", "times faster", Figure(3.0, 2.0, 4.0), at_least=2.4),
+    Line("slider", "a move", Figure(30.0, 20.0, 40.0), unit="ms"),
+    Line("soak", "wrong answers", one(1), at_most=0),
+]
+RECORD = {
+    "machine": {"cores": 2},
+    "rows": [line.told() for line in LINES],
+    "missing": {"mosec": "not installed"},
+    "profiles": {"emojiland": [{"thread": "engine", "doing": "a.py:f", "share": 0.5}]},
+}
+
+
+def test_the_table_has_a_line_for_every_number_and_says_what_falls_short(tmp_path):
+    lines = markdown(RECORD, LINES).splitlines()
+    assert lines[:1] == ["cores: 2"]
+    assert lines[4:7] == [
+        "| slider | times faster | 3 [2, 4]  | at least 2.4 | met |",
+        "| slider | a move | 30 [20, 40] ms |  |  |",
+        "| soak | wrong answers | 1 [1, 1]  | at most 0 | **short** |",
     ]
+    assert "Not measured: mosec (not installed)" in lines
+    assert "| engine | `a.py:f` | 50.0 % |" in lines
+    write(tmp_path, RECORD, LINES)
+    told = json.loads((tmp_path / "serving.json").read_text())
+    assert [row["met"] for row in told["rows"]] == [True, None, False]
+    assert (tmp_path / "serving.md").read_text().startswith("cores: 2")
 
 
-def test_help_is_told(capsys):
+def test_a_share_of_ten_times_is_told_by_jain_s_index():
+    """Jain, Chiu and Hawe: n equal shares 1; seven with 1 and one with 10: 17^2 / (8 x 107)."""
+    assert jain([5] * 8) == 1
+    assert jain([10, *[1] * 7]) == pytest.approx(289 / 856)
+
+
+def test_what_is_asked_for_is_measured(capsys):
+    asked = parser().parse_args(["--quick", "--only", "slider,soak", "--seconds", "3"])
+    assert rows_of(asked) == ("slider", "soak")
+    assert (
+        size_of(asked).soak_s == 3 and size_of(asked).moves < size_of(parser().parse_args([])).moves
+    )
+    assert "soak" not in rows_of(parser().parse_args([])), "it takes minutes"
+    with pytest.raises(SystemExit, match="no row 'sliders'"):
+        rows_of(parser().parse_args(["--only", "sliders"]))
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
-    assert ended.value.code == 0 and "--quick" in capsys.readouterr().out
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in ROWS)
+
+
+def test_peers_are_those_that_the_project_names():
+    project = tomllib.loads((Path(peers.ROOT) / "pyproject.toml").read_text())["project"]
+    assert peers.wanted() == project["optional-dependencies"]["bench"]
+    assert {name.partition(">")[0] for name in peers.wanted()} == {"litserve", "mosec", "nnsight"}
+
+
+def test_the_sampler_tells_work_from_waiting():
+    """One thread computes, one waits: only the first is seen, in nearly every sample."""
+    stop = threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            sum(range(500))
+
+    threads = [
+        threading.Thread(target=busy, name="worker-1"),
+        threading.Thread(target=stop.wait, name="sleeper-1"),
+    ]
+    for thread in threads:
+        thread.start()
+    sampler: Sampler = beside(0.3)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    seen = [found for found in sampler.told() if found["thread"] in ("worker", "sleeper")]
+    assert {found["thread"] for found in seen} == {"worker"}
+    assert sum(found["share"] for found in seen) > 0.9
+
+
+def prediction(*logits):
+    values = np.array(logits, np.float32)
+    return Answer((Prediction(values, np.full_like(values, 0.5)),))
+
+
+def test_a_wrong_answer_is_seen_in_a_soak():
+    assert soak.alike(prediction(20.0, -3.0), prediction(20.001, -3.0))
+    assert not soak.alike(prediction(20.0, -3.0), prediction(20.1, -3.0))
+    assert not soak.alike(prediction(20.0), prediction(20.0, 1.0))
+    both = Answer(prediction(1.0).items * 2)
+    assert not soak.alike(prediction(1.0), both), "an answer that lacks a picture"
+
+
+def test_questions_of_a_soak_are_of_every_kind_and_the_same_each_time(demo_runner):
+    one, two = soak.questions(demo_runner, 24), soak.questions(demo_runner, 24)
+    assert one == two
+    assert {type(q).__name__ for q in one} == {"Steer", "Predict", "Attribute", "Encode", "Embed"}
+    assert len({len(q.images) for q in one}) == 3
+    for question in itertools.islice(one, 6):
+        assert soak.ask(demo_runner, question).results()

@@ -1,0 +1,179 @@
+"""Inside the engine, in this process: what edits cost, what a cached picture saves.
+
+``L`` counts blocks from 1: the output of block L is edited, N - L blocks are behind it.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from bench.clock import figure, in_turn, ratios, seconds
+from bench.house import Plan, build, pictures
+from bench.raw import NEURON
+from bench.report import Line
+from bench.stage import Stage, loaded
+from steerboard.inprocess.kernel import DirectKernel, Row
+from steerboard.inprocess.runner import LocalRunner
+from steerboard.spec.edits import Edit, Feature, Mask, Neuron, Scale, SteerSet
+from steerboard.spec.requests import Attribute, Margin, Pixels, Prompts
+from steerboard.spec.tensor import Tensor
+
+FEATURES = 49_152
+CLASSES = 40
+
+
+def compare_steered(stage: Stage) -> Iterator[Line]:
+    """A batch under edits of a wide ReLU dictionary over the same batch without; nothing cached."""
+    size = stage.size
+    served = build(Plan(size.slider, FEATURES, 7), loaded(size.slider))
+    kernel, tensors = DirectKernel(cache_bytes=0), endless()
+    plain = [Row(str(i), next(tensors)) for i in range(size.rows)]
+    rng = np.random.default_rng(0)
+    steered = [
+        Row(row.image, row.pixels, edits("resid_post.7", rng, 1 + i % 8))
+        for i, row in enumerate(plain)
+    ]
+    kernel.embed(served, plain)
+    found = in_turn(
+        {
+            "steered": lambda: seconds(lambda: kernel.embed(served, steered)),
+            "plain": lambda: seconds(lambda: kernel.embed(served, plain)),
+        },
+        size.rounds,
+    )
+    what = f"{size.rows} rows, 1 to 8 edits each of {FEATURES} features / unsteered"
+    yield Line(
+        f"steered {size.slider}", what, ratios(found["steered"], found["plain"]), at_most=1.05
+    )
+
+
+def compare_resteer(stage: Stage) -> Iterator[Line]:
+    """A move on a cached picture over a full forward; at the last block's CLS too."""
+    architecture = stage.size.slider
+    served, kernel, tensors = (
+        build(Plan(architecture), loaded(architecture)),
+        DirectKernel(),
+        endless(),
+    )
+    blocks, cached = len(loaded(architecture).tower.blocks), Row("cached", next(tensors))
+    names = itertools.count()
+
+    def full() -> float:
+        row = Row(f"full {next(names)}", next(tensors))
+        return seconds(lambda: kernel.embed(served, [row]))
+
+    for layer in (4, 6, 8, 10, 11, blocks):
+        last, ms = layer == blocks, itertools.count(1)
+
+        def again(layer: int = layer, last: bool = last, ms: "itertools.count[int]" = ms) -> float:
+            change = neuron(f"resid_post.{layer - 1}", next(ms) / 1000, last)
+            row = Row("cached", cached.pixels, change)
+            return seconds(lambda: kernel.embed(served, [row]))
+
+        again()
+        found = in_turn({"again": again, "full": full}, max(5, stage.size.moves // 2))
+        what = "last block's CLS" if last else f"L = {layer} of {blocks}"
+        bound = 0.05 if last else (blocks - layer) / blocks + 0.1
+        value = ratios(found["again"], found["full"])
+        yield Line(
+            f"re-steer {architecture}", f"{what}: a move / a full forward", value, at_most=bound
+        )
+
+
+def compare_attribute(stage: Stage) -> Iterator[Line]:
+    """``Attribute`` by gradient on a cached picture over the forward of the part behind the site.
+
+    A question of its own each time: another pair of classes, so no gradient is found in the cache.
+    """
+    architecture = stage.size.slider
+    for features in (8 * 768, FEATURES):
+        served, kernel = (
+            build(Plan(architecture, features, 7), loaded(architecture)),
+            DirectKernel(),
+        )
+        runner, pixels = LocalRunner({architecture: served}, kernel), pictures(1, 11)[0]
+        pairs = itertools.permutations(range(CLASSES), 2)
+        prompts = Prompts(prompts=tuple(f"thing {i}" for i in range(CLASSES)))
+        picture = Pixels(tensor=Tensor.of(pixels))
+        row, ms = Row("cached", torch.from_numpy(pixels)), itertools.count(1)
+
+        def attribute(runner=runner, picture=picture, prompts=prompts, pairs=pairs) -> float:
+            one, other = next(pairs)
+            request = Attribute(
+                model=architecture,
+                images=(picture,),
+                classifier=prompts,
+                dictionary="book",
+                targets=(Margin(index=one, against=other),),
+            )
+            return seconds(lambda: runner.attribute(request).one())
+
+        def suffix(kernel=kernel, served=served, row=row, ms=ms) -> float:
+            change = neuron("resid_post.7", next(ms) / 1000)
+            return seconds(lambda: kernel.embed(served, [Row("cached", row.pixels, change)]))
+
+        attribute(), suffix()
+        found = in_turn({"attribute": attribute, "suffix": suffix}, max(5, stage.size.moves // 2))
+        runner.close()
+        what = f"gradient, {features} features at L = 8, cached / the suffix's forward"
+        yield Line(
+            f"attribute {architecture}",
+            what,
+            ratios(found["attribute"], found["suffix"]),
+            at_most=2.5,
+            details={"attribute_ms": 1e3 * figure(found["attribute"]).median},
+        )
+
+
+def compare_ablations(stage: Stage) -> Iterator[Line]:
+    """64 exact ablations at the middle block over 64 full forwards in the best batch."""
+    architecture = stage.size.slider
+    blocks = len(loaded(architecture).tower.blocks)
+    site = f"resid_post.{blocks // 2 - 1}"
+    served = build(Plan(architecture, FEATURES, blocks // 2 - 1), loaded(architecture))
+    kernel, tensors = DirectKernel(), endless()
+    pixels, numbers = next(tensors), itertools.count()
+
+    def ablations() -> float:
+        start = 64 * next(numbers)
+        rows = [Row("cached", pixels, SteerSet(edits=(off(site, start + i),))) for i in range(64)]
+        return seconds(lambda: kernel.embed(served, rows))
+
+    def forwards(batch: int) -> float:
+        plain = DirectKernel(cache_bytes=0, batch=batch)
+        rows = [Row(str(i), next(tensors)) for i in range(64)]
+        return seconds(lambda: plain.embed(served, rows))
+
+    kernel.embed(served, [Row("cached", pixels, SteerSet(edits=(off(site, 0),)))])
+    found = in_turn(
+        {
+            "ablations": ablations,
+            "forwards": lambda: min(forwards(batch) for batch in (8, 16, 32, 64)),
+        },
+        min(3, stage.size.rounds),
+    )
+    value = ratios(found["forwards"], found["ablations"])
+    what = f"64 ablations at L = {blocks // 2} of {blocks}: times faster than 64 forwards"
+    yield Line(f"ablations {architecture}", what, value, at_least=1.8)
+
+
+def endless() -> Iterator[torch.Tensor]:
+    """Preprocessed pictures, no two alike."""
+    for seed in itertools.count(1000):
+        yield torch.from_numpy(pictures(1, seed)[0])
+
+
+def neuron(site: str, m: float, prefix: bool = False) -> SteerSet:
+    mask = Mask(kind="prefix" if prefix else "all")
+    return SteerSet(edits=(Edit(site=site, unit=Neuron(index=NEURON), op=Scale(m=m), mask=mask),))
+
+
+def off(site: str, index: int) -> Edit:
+    return Edit(site=site, unit=Feature(dictionary="book", index=index), op=Scale(m=-1))
+
+
+def edits(site: str, rng: np.random.Generator, count: int) -> SteerSet:
+    chosen = rng.choice(FEATURES, count, replace=False)
+    return SteerSet(edits=tuple(off(site, int(f)) for f in chosen))

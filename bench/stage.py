@@ -1,0 +1,86 @@
+"""What the rows of the bench share: how much is measured, and the servers that are compared."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from bench import children
+from bench.clients import OverGrpc, OverHttp
+from bench.house import load
+from steerboard.model.load import LoadedModel
+
+B32, B16, EMOJILAND = "ViT-B-32", "ViT-B-16", "emojiland"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    architectures: tuple[str, ...] = (B32, B16, EMOJILAND)
+    slider: str = B16
+    rounds: int = 5
+    seconds: float = 8.0  # of load, for each of what is compared
+    callers: int = 32
+    batch: int = 16
+    rows: int = 32
+    moves: int = 50
+    peers: tuple[str, ...] = ("mosec", "litserve")
+    soak_s: float = 120.0
+    soak_callers: int = 200
+
+
+QUICK = Size(
+    architectures=(B32,),
+    slider=B32,
+    rounds=3,
+    seconds=2.0,
+    callers=16,
+    batch=8,
+    rows=32,
+    moves=10,
+    peers=("mosec",),
+    soak_s=10.0,
+    soak_callers=50,
+)
+
+
+@dataclass
+class Stage:
+    """Where rows run; ``missing`` says what could not be measured, ``profiles`` what took long."""
+
+    size: Size
+    threads: int
+    python: str
+    missing: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def servers(
+        self, architecture: str, profile: str = ""
+    ) -> Iterator[tuple[OverGrpc, dict[str, OverHttp]]]:
+        """Ours, and every peer that is installed, all ready."""
+        with ExitStack() as stack:
+            ours = stack.enter_context(children.ours(architecture, self.threads, profile))
+            peers = {
+                name: stack.enter_context(
+                    children.peer(name, self.python, architecture, self.threads, self.size.batch)
+                )
+                for name in self.size.peers
+                if self.has(name)
+            }
+            yield ours, peers
+
+    def has(self, name: str) -> bool:
+        """Whether the interpreter for peers has this one."""
+        if children.installed(name, self.python):
+            return True
+        self.missing[name] = "not installed: steerboard bench serving --install-peers"
+        return False
+
+
+@cache
+def loaded(architecture: str) -> LoadedModel:
+    """The model in this process."""
+    return load(architecture)
