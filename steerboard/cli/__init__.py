@@ -94,6 +94,17 @@ def bench_serving(
     replace_by_serving([*(["--quick"] if quick else []), *context.args])
 
 
+@benches.command("soak")
+def bench_soak(
+    seconds: Annotated[float, typer.Option(min=1)] = 120,
+    callers: Annotated[int, typer.Option(min=1)] = 200,
+) -> None:
+    """Many callers on Emojiland: every answer checked, errors and memory counted."""
+    from steerboard.cli.bench import replace_by_serving
+
+    replace_by_serving(["--only", "soak", "--seconds", str(seconds), "--callers", str(callers)])
+
+
 def main() -> None:
     """Entry point; an error of ours is one sentence, not a traceback."""
     from steerboard.spec.errors import SteerboardError
