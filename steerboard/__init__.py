@@ -4,6 +4,7 @@
 are indistinguishable. What is heavy is imported when it is first asked for.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,8 @@ def local(path: str | Path) -> "Runner":
     return open_local(path, __version__)
 
 
-def connect(address: str, token: str | None = None) -> "Runner":
-    """A Runner over gRPC, such as ``connect("localhost:50051")``."""
+def connect(address: str | Sequence[str], token: str | None = None) -> "Runner":
+    """A Runner over gRPC, such as ``connect("localhost:50051")``, or of several replicas."""
     from steerboard.api.client import connect as connect_to
 
     return connect_to(address, token)
