@@ -42,6 +42,8 @@ class Header(Spec):
     normalize: Normalize = "none"
     softcap: float = 0.0
     groups: tuple[int, ...] = ()
+    least: float = 0.0
+    stop_at_repeat: bool = False
     site: str
     tokens: TokenSet
     d_in: int
@@ -52,7 +54,12 @@ class Header(Spec):
     training: dict[str, str | int | float] = {}  # noqa: RUF012
 
 
-WORDS = ("architecture", "k", "signed", "subtract_bias", "normalize", "softcap", "groups", "tokens")
+PURSUIT = "matching_pursuit"
+# What a header and a dictionary in memory say by the same words.
+WORDS = (
+    *("architecture", "k", "signed", "subtract_bias", "normalize", "tokens"),
+    *("softcap", "groups", "least", "stop_at_repeat"),
+)
 
 
 @dataclass(frozen=True)
@@ -138,8 +145,9 @@ def check_shapes(name: str, header: Header, tensors: Mapping[str, torch.Tensor])
             )
         if not torch.isfinite(tensors[key]).all():
             raise DictionaryMisfit(f"{name}: {key} holds NaN or infinity")
-    if header.architecture in COMPETING and not 0 < header.k <= header.d_sae:
-        raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {header.d_sae}")
+    most = header.d_in + header.d_sae if header.architecture == PURSUIT else header.d_sae
+    if header.architecture in COMPETING and not 0 < header.k <= most:
+        raise DictionaryMisfit(f"{name}: k is {header.k}, it must lie between 1 and {most}")
     if header.architecture == "groupmax" and header.d_sae % header.k:
         raise DictionaryMisfit(f"{name}: {header.d_sae} features are not {header.k} equal groups")
     if header.groups and (min(header.groups) < 1 or sum(header.groups) != header.d_sae):

@@ -14,14 +14,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from steerboard.dictionary.pursuit import pursue
 from steerboard.spec.capabilities import TokenSet
 
 Architecture = Literal[
-    "relu", "tanh-relu", "jumprelu", "batchtopk", "gated", "topk", "abstopk", "groupmax"
+    "relu",
+    "tanh-relu",
+    "jumprelu",
+    "batchtopk",
+    "gated",
+    "topk",
+    "abstopk",
+    "groupmax",
+    "matching_pursuit",
 ]
 Normalize = Literal["none", "layer_norm", "constant_norm_rescale"]
 # Kinds where the other features decide whether one is kept.
-COMPETING = ("topk", "abstopk", "groupmax")
+COMPETING = ("topk", "abstopk", "groupmax", "matching_pursuit")
 THRESHOLDED = ("jumprelu", "batchtopk")
 # Added to the standard deviation on the way in and not on the way out, as SAELens and Prisma do.
 LAYER_NORM_EPS = 1e-5
@@ -35,11 +44,13 @@ class Sae:
     ``threshold [f]`` belongs to jumprelu and batchtopk (trained over a batch, but used with the
     threshold found in training, so that a token never depends on its neighbours); ``k`` to topk,
     abstopk (the k largest by magnitude) and groupmax (the largest of each of k equal groups);
-    with ``signed`` what is kept is kept as it is, without ReLU. ``gain [f]`` and ``b_mag [f]``
-    belong to gated, whose gate is ``p > 0`` and whose value is ``relu(gain (p - b_enc) + b_mag)``.
-    ``softcap`` c, where it is not 0, makes ``c tanh(z / c)`` of a code. ``groups`` are the sizes of
-    a Matryoshka dictionary's nested parts, a fact only: it decodes as its last prefix, which is all
-    of it. ``subtract_bias`` says whether b_dec is taken off the input.
+    with ``signed`` what is kept is kept as it is, without ReLU. matching_pursuit takes at most k
+    features one after the other, until less than ``least`` of the token is left, or, with
+    ``stop_at_repeat``, until one comes twice. ``gain [f]`` and ``b_mag [f]`` belong to gated, whose
+    gate is ``p > 0`` and whose value is ``relu(gain (p - b_enc) + b_mag)``. ``softcap`` c, where it
+    is not 0, makes ``c tanh(z / c)`` of a code. ``groups`` are the sizes of a Matryoshka
+    dictionary's nested parts, a fact only: it decodes as its last prefix, which is all of it.
+    ``subtract_bias`` says whether b_dec is taken off the input.
     """
 
     W_enc: Tensor
@@ -57,6 +68,8 @@ class Sae:
     b_mag: Tensor | None = None
     softcap: float = 0.0
     groups: tuple[int, ...] = ()
+    least: float = 0.0
+    stop_at_repeat: bool = False
 
     @property
     def size(self) -> int:
@@ -104,15 +117,22 @@ class Sae:
         """The code ``[.., f]`` of ``x [.., d]``."""
         if not self.pointwise:
             values, which = self.kept(x)
-            return x.new_zeros(*x.shape[:-1], self.size).scatter(-1, which, values)
+            # Added, because a pursuit may take one feature several times.
+            return x.new_zeros(*x.shape[:-1], self.size).scatter_add(-1, which, values)
         return self._activate(self._input(x) @ self.W_enc + self.b_enc, lambda own: own)
 
     def kept(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Values and features ``[.., k]`` that a competing kind keeps of ``x [.., d]``."""
-        values, which = self._choose(self._input(x) @ self.W_enc + self.b_enc)
+        """Values and features ``[.., k]`` that a competing kind keeps of ``x [.., d]``.
+
+        A pursuit may name a feature twice, or stop before k: activations are sums of its values.
+        """
+        values, which = self._choose(self._input(x))
         return self._capped(values if self.signed else values.relu()), which
 
-    def _choose(self, p: Tensor) -> tuple[Tensor, Tensor]:
+    def _choose(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        if self.architecture == "matching_pursuit":
+            return pursue(c, self.W_dec, self.k, self.least, self.stop_at_repeat)
+        p = c @ self.W_enc + self.b_enc
         if self.architecture == "abstopk":
             which = p.abs().topk(self.k, dim=-1).indices
             return p.gather(-1, which), which

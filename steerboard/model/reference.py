@@ -48,6 +48,8 @@ class ReferenceDictionary:
     gain: Array | None = None
     b_mag: Array | None = None
     softcap: float = 0.0
+    least: float = 0.0
+    stop_at_repeat: bool = False
 
     def spread(self, x: Array) -> float:
         """What one unit of normalised space is for this token ``[d]``."""
@@ -62,8 +64,9 @@ class ReferenceDictionary:
         centre = x.mean() if self.normalize == "layer_norm" else 0.0
         eps = 1e-5 if self.normalize == "layer_norm" else 0.0
         normal = (x - centre) / (self.spread(x) + eps)
-        p = (normal - self.b_dec * self.subtract_bias) @ self.W_enc + self.b_enc
-        z = self.activated(p)
+        c = normal - self.b_dec * self.subtract_bias
+        pursuit = self.architecture == "matching_pursuit"
+        z = self.pursued(c) if pursuit else self.activated(c @ self.W_enc + self.b_enc)
         return self.softcap * np.tanh(z / self.softcap) if self.softcap else z
 
     def activated(self, p: Array) -> Array:
@@ -81,6 +84,19 @@ class ReferenceDictionary:
             return np.where(p > 0, np.maximum(value, 0), 0)
         positive = np.maximum(p, 0)
         return np.tanh(positive) if self.architecture == "tanh-relu" else positive
+
+    def pursued(self, c: Array) -> Array:
+        """The code ``[f]`` of matching pursuit on a token ``[d]`` without its bias."""
+        z = np.zeros(len(self.W_dec))
+        for _ in range(self.k):
+            f = int((self.W_dec @ c).argmax())
+            a = max(float(self.W_dec[f] @ c), 0.0)
+            new = z[f] == 0 and a > 0
+            z[f] += a
+            c = c - a * self.W_dec[f]
+            if (self.stop_at_repeat and not new) or np.linalg.norm(c) < self.least:
+                break
+        return z
 
     def chosen(self, p: Array) -> npt.NDArray[np.int64]:
         """Which features ``[k]`` a kind that compares them keeps."""

@@ -198,7 +198,6 @@ def test_tensors_that_nobody_asked_for_are_refused(tmp_path):
         ("jumprelu_skip_transcoder", "jumprelu_skip_transcoder"),
         ("crosscoder", "crosscoder"),
         ("temporal", "temporal"),
-        ("matching_pursuit", "matching_pursuit"),
     ],
 )
 def test_what_is_no_dictionary_of_one_site_is_refused_by_name(tmp_path, architecture, named):

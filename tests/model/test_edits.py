@@ -58,6 +58,13 @@ KINDS = {
     },
     "abstopk": {"architecture": "abstopk", "k": 6, "signed": True, "normalize": "layer_norm"},
     "groupmax": {"architecture": "groupmax", "k": 5},
+    "pursuit": {"architecture": "matching_pursuit", "k": 6, "least": 1.0},
+    "new only": {
+        "architecture": "matching_pursuit",
+        "k": 9,
+        "stop_at_repeat": True,
+        "normalize": "layer_norm",
+    },
     "capped": {"architecture": "topk", "k": 9, "softcap": 1.5},
     "matryoshka": {
         "architecture": "batchtopk",

@@ -40,7 +40,8 @@ def read(path: Path, hints: Hints = NO_HINTS) -> DictionaryFile:
     """
     if not path.exists():
         raise NotFound(f"dictionary {path} is missing")
-    own = next(iter(path.glob("*.safetensors")), path) if path.is_dir() else path
+    inside = list(path.glob("*.safetensors")) if path.is_dir() else []
+    own = inside[0] if len(inside) == 1 else path
     if own.is_file() and is_native(own):
         file = read_native(own)
         _check_native(own.name, file.header, hints)

@@ -146,6 +146,25 @@ def _gated(opened: Opened, _config: Config) -> Sae:
     )
 
 
+def _pursuit(opened: Opened, config: Config) -> Sae:
+    """Tied: the encoder is the decoder, and what is not taken off is not added."""
+    opened.drop("W_enc", "b_enc")
+    W_dec, b_dec = opened.take("W_dec", "fd"), opened.take("b_dec", "d")
+    if config.get("normalize_activations") == "expected_average_only_in":
+        raise opened.misfit("a pursuit trained on scaled activations cannot be folded")
+    every = config.get("max_iterations") is None
+    return Sae(
+        W_dec.T.contiguous(),
+        torch.zeros(len(W_dec)),
+        W_dec,
+        b_dec * bool(config.get("apply_b_dec_to_input", True)),
+        architecture="matching_pursuit",
+        k=W_dec.shape[1] if every else opened.positive("max_iterations", config),
+        least=max(0.0, float(config.get("residual_threshold", 1e-2))),
+        stop_at_repeat=bool(config.get("stop_on_duplicate_support", True)),
+    )
+
+
 BUILDERS: dict[str, Callable[[Opened, Config], Sae]] = {
     "standard": _relu,
     "tanh-relu": _tanh,
@@ -155,6 +174,7 @@ BUILDERS: dict[str, Callable[[Opened, Config], Sae]] = {
     "batchtopk": _batchtopk,
     "matryoshka_batchtopk": _matryoshka,
     "gated": _gated,
+    "matching_pursuit": _pursuit,
 }
 
 

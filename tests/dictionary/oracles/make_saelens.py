@@ -37,6 +37,8 @@ def made(name, **config):
 
 def saved(case, name, **config):
     sae = made(name, **config)
+    if "Pursuit" in name:  # trained on rows of unit length; others would make it diverge
+        sae.W_dec.data /= sae.W_dec.data.norm(dim=1, keepdim=True)
     sae.save_model(record(OUT, case, sae.encode, sae.decode))
 
 
@@ -78,7 +80,10 @@ folded.fold_activation_norm_scaling_factor(2.5)
 torch.testing.assert_close(folded.encode(activations()), before)
 folded.save_model(record(OUT, "folded", folded.encode, folded.decode))
 
-made("MatchingPursuitSAE").save_model(record(OUT, "pursuit", refused="matching_pursuit"))
+saved("pursuit", "MatchingPursuitSAE", residual_threshold=0.5, max_iterations=6)
+for case, repeats in (("pursuit_repeating", False), ("pursuit_new_only", True)):
+    more = {"max_iterations": None, "stop_on_duplicate_support": repeats}
+    saved(case, "MatchingPursuitSAE", apply_b_dec_to_input=repeats, **more)
 for name in ("Transcoder", "SkipTranscoder", "JumpReLUTranscoder"):
     other = made(name, d_out=D, apply_b_dec_to_input=False)
     other.save_model(record(OUT, name.lower(), refused=other.cfg.architecture()))
