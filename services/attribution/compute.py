@@ -7,12 +7,12 @@ of pictures and a closing one, which puts them together.
 
 from typing import assert_never
 
-from services.attribution import one_picture, picture_set
+from services.attribution import catalogue_set, one_picture, picture_set
 from services.attribution.picture_set import CHUNK
 from services.attribution.records import Size
 from services.attribution.results import Rows
 from services.attribution.tools import State, Tools
-from steerboard.spec.jobs import AttributeJob, AttributeSetJob, JobSpec
+from steerboard.spec.jobs import AttributeJob, AttributeSetJob, CatalogueJob, JobSpec
 
 BATCH = 16  # pictures or ablations of a step
 
@@ -26,6 +26,10 @@ def size(spec: JobSpec) -> Size:
             return Size(
                 picture_set.chunks(spec) + 1, len(spec.images), min(CHUNK, len(spec.images))
             )
+        case CatalogueJob():
+            return Size(
+                catalogue_set.chunks(spec) + 1, len(spec.images), min(CHUNK, len(spec.images))
+            )
     assert_never(spec)
 
 
@@ -38,6 +42,8 @@ def complete(spec: JobSpec, chunk: int, state: State) -> bool:
             if chunk == picture_set.chunks(spec):
                 return bool(state) and state["chunks"] == chunk
             return len(state.get("rows", ())) == len(picture_set.images_of(spec, chunk))
+        case CatalogueJob():
+            return catalogue_set.closed(spec, chunk, state)
     assert_never(spec)
 
 
@@ -59,6 +65,10 @@ def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> S
             if chunk == picture_set.chunks(spec):
                 return picture_set.gathered(chunk, state, tools)
             return picture_set.attributed(spec, chunk, state, tools, batch)
+        case CatalogueJob():
+            if chunk == catalogue_set.chunks(spec):
+                return catalogue_set.gathered(spec, state, tools)
+            return catalogue_set.observed(spec, chunk, state, tools, batch)
     assert_never(spec)
 
 
@@ -77,4 +87,7 @@ def rows(spec: JobSpec, chunk: int, state: State) -> Rows:
                 if chunk == picture_set.chunks(spec)
                 else list(state["rows"])
             )
+        case CatalogueJob():
+            last = chunk == catalogue_set.chunks(spec)
+            return [catalogue_set.summary(state)] if last else list(state["rows"])
     assert_never(spec)

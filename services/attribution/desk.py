@@ -21,7 +21,14 @@ from steerboard.spec.errors import (
     NotFound,
     Unavailable,
 )
-from steerboard.spec.jobs import AttributeJob, AttributeResult, JobSpec, JobStatus, Lane
+from steerboard.spec.jobs import (
+    AttributeJob,
+    AttributeResult,
+    AttributeSetJob,
+    JobSpec,
+    JobStatus,
+    Lane,
+)
 from steerboard.spec.runner import Runner
 
 PAGE, MAX_PAGE = 200, 1000
@@ -200,7 +207,7 @@ def lane_of(spec: JobSpec, who: Identity) -> Lane:
 
 def check_targets(spec: JobSpec) -> None:
     """A set has one target, or one for each picture; raises InvalidRequest."""
-    if isinstance(spec, AttributeJob):
+    if not isinstance(spec, AttributeSetJob):
         return
     if len(spec.targets) not in (1, len(spec.images)):
         raise InvalidRequest(

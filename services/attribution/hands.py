@@ -124,7 +124,8 @@ class Hands:
             return self.results.read(job, chunks)
 
         runner = self.ask(begun.submitter, begun.lane)
-        return Tools(runner, read, self.library.features, finished)
+        folder = self.library.folder(tenant, job)
+        return Tools(runner, read, self.library.features, finished, folder)
 
 
 class Progress:

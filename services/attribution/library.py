@@ -128,6 +128,10 @@ class Library:
             self._blobs.mv(half, blob)
         return sha256
 
+    def folder(self, tenant: str, job: str) -> str:
+        """Fsspec URL of a folder for the files of a tenant's job."""
+        return str(self._blobs.unstrip_protocol(f"{self._root}/{digest(tenant)[:16]}.jobs/{job}"))
+
     def features(
         self, dictionary: str, indices: Iterable[int], references: int = 16
     ) -> list[FeatureCard]:

@@ -17,6 +17,7 @@ from steerboard.spec.jobs import (
     AttributeJob,
     AttributeResult,
     AttributeSetJob,
+    CatalogueJob,
     JobSpec,
     JobStatus,
     RankedFeature,
@@ -36,6 +37,8 @@ class _AnyJob(Spec):
 
 def job_to_message(job: JobSpec) -> pb.JobSpec:
     """A job spec as a message."""
+    if isinstance(job, CatalogueJob):
+        return pb.JobSpec(catalogue=_catalogue_to_message(job))
     method = enum_value(steering_pb2.Method, "METHOD", job.method)
     classifier = classifier_to_message(job.classifier)
     match job:
@@ -77,6 +80,8 @@ def job_from_message(message: pb.JobSpec) -> JobSpec:
             plain = _attribute_plain(message.attribute)
         case "attribute_set":
             plain = _attribute_set_plain(message.attribute_set)
+        case "catalogue":
+            plain = _catalogue_plain(message.catalogue)
         case _:
             plain = {}
     return _AnyJob.model_validate({"job": plain}).job
@@ -111,6 +116,29 @@ def _attribute_set_plain(message: pb.AttributeSetJob) -> dict[str, Any]:
     images = tuple(_digest(sha256) for sha256 in message.images)
     own = said(kind="attribute_set", images=images, targets=targets_plain(message.targets))
     return _shared_plain(message) | own
+
+
+def _catalogue_to_message(job: CatalogueJob) -> pb.CatalogueJob:
+    return pb.CatalogueJob(
+        model=job.model,
+        images=[image.sha256 for image in job.images],
+        dictionary=job.dictionary,
+        facts=[pb.Facts(names=names) for names in job.facts],
+        words=job.words,
+        references=job.references,
+    )
+
+
+def _catalogue_plain(message: pb.CatalogueJob) -> dict[str, Any]:
+    return said(
+        kind="catalogue",
+        model=message.model,
+        images=tuple(_digest(sha256) for sha256 in message.images),
+        dictionary=message.dictionary,
+        facts=tuple(tuple(one.names) for one in message.facts),
+        words=tuple(message.words),
+        references=optional(message, "references"),
+    )
 
 
 def job_status_to_message(status: JobStatus) -> pb.JobStatus:

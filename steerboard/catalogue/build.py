@@ -10,6 +10,7 @@ from steerboard.catalogue.panel import LIMIT
 from steerboard.catalogue.partial import SAMPLED, TOP, Partial, panel_records
 from steerboard.catalogue.records import Array, pack
 from steerboard.catalogue.shards import Shards, merged, shelved
+from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import Known
 from steerboard.images.image_set import ImageSet, Report
 from steerboard.images.picture import Picture
@@ -169,10 +170,28 @@ def finish(
 ) -> None:
     """Write the catalogue of a merged part, and the responses of its panel beside it."""
     shelf = shelved(shards, names, partial)
+    known = named(runner, info, plan, partial, shelf, texts, directions)
+    write(place, known, told(info, book))
+    write_responses(place, partial)
+
+
+def named(
+    runner: Runner,
+    info: ModelInfo,
+    plan: Plan,
+    partial: Partial,
+    shelf: Shelf,
+    texts: Iterable[str],
+    directions: Array | None = None,
+) -> Known:
+    """All that rows are made from, with the words to label with."""
     words = vocabulary(runner, info.id, tuple(texts), info.template)
     floor = chance(words, shelf.embeddings, plan.top) if plan.floor is None else plan.floor
-    known = Known(partial, shelf, words, directions, floor)
-    write(place, known, told(info, book))
+    return Known(partial, shelf, words, directions, floor)
+
+
+def write_responses(place: str, partial: Partial) -> None:
+    """Write the responses of the panel beside a catalogue: what comparing it takes."""
     folder, _, name = place.removesuffix(".parquet").rpartition("/")
     Shards(folder or ".", "").put(f"{name}{RESPONSES}", pack(panel_records(partial.panel)))
 

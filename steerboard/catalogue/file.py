@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from steerboard.catalogue.partial import heat
 from steerboard.catalogue.records import Array
+from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import COLUMNS, SCHEMA, Known, tables
 from steerboard.spec.catalogue import Detected, FeatureCard, Neighbour
 from steerboard.spec.errors import InvalidRequest, NotFound
@@ -34,6 +35,12 @@ Facts = Mapping[str, Any]
 
 def write(place: str, known: Known, about: Facts) -> None:
     """Write a catalogue at ``place`` (ending in ``.parquet``), whole or not at all."""
+    put(place, headed(known, about), tables(known))
+    write_thumbnails(place, known.shelf)
+
+
+def headed(known: Known, about: Facts) -> pa.Schema:
+    """The schema with what the whole is about in its metadata."""
     facts = {
         **about,
         "pictures": known.partial.pictures,
@@ -43,11 +50,15 @@ def write(place: str, known: Known, about: Facts) -> None:
         "label_floor": known.floor,
     }
     head = {KEY: json.dumps(facts, sort_keys=True).encode(), NUMBER: str(VERSION).encode()}
-    put(place, SCHEMA.with_metadata(head), tables(known))
-    shelf = known.shelf.thumbnails
-    names = sorted(shelf)
+    return SCHEMA.with_metadata(head)
+
+
+def write_thumbnails(place: str, shelf: Shelf) -> None:
+    """Write the thumbnails of a catalogue beside it, by digest."""
+    held = shelf.thumbnails
+    names = sorted(held)
     parts = (
-        pa.table({"sha256": [*map(bytes.fromhex, p)], "jpeg": [shelf[n] for n in p]}, THUMBS)
+        pa.table({"sha256": [*map(bytes.fromhex, p)], "jpeg": [held[n] for n in p]}, THUMBS)
         for p in (names[i : i + 256] for i in range(0, len(names), 256))
     )
     if names:

@@ -92,7 +92,7 @@ def facts(picture: Picture) -> list[str]:
         for name, value in own.items()
         if isinstance(value, str | bool)
         and value != ""
-        and (isinstance(value, bool) or number(value) is None)
+        and (name == "label" or isinstance(value, bool) or number(value) is None)
         and len(f"{name}={value}") <= LONGEST_FACT
     ]
 

@@ -34,6 +34,14 @@ class Shelf:
             if r.thumbnail:
                 self.thumbnails[r.sha256] = r.thumbnail
 
+    def records(self) -> list[Record]:
+        """What is on it, as records that ``add`` takes back."""
+        none, begin, small = np.zeros(0, np.int32), np.zeros(1, np.int64), self.thumbnails
+        return [
+            Record(name, (), none, none, begin, none, none, row, small.get(name, b""))
+            for name, row in zip(self._names, self.embeddings, strict=False)
+        ]
+
     @property
     def embeddings(self) -> Array:
         """``[n, d]`` of all pictures referred to, by digest."""

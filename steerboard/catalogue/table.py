@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from steerboard.catalogue.association import associations
 from steerboard.catalogue.labels import Vocabulary, labels
@@ -69,30 +70,41 @@ class Known:
 
 def tables(known: Known) -> Iterator[pa.Table]:
     """A table for each row group, by feature; those that never fired have no row."""
-    partial = known.partial
-    fired = np.flatnonzero(partial.sums.fired)
-    responses = partial.panel.responses(partial.size)
-    found = associations(responses, partial.panel.facts(), fired)
-    coactive = together(responses, fired)
-    means = partial.sums.mean()
+    fired, responses = rows_of(known.partial), panel_of(known.partial)
     for part in blocks(len(fired), GROUP):
-        own = fired[part]
-        columns: dict[str, Any] = {
-            "feature": own,
-            "fired": partial.sums.fired[own],
-            "firing_rate": partial.sums.fired[own] / partial.pictures,
-            "mean": means[own],
-            "maximum": partial.sums.maximum[own].astype(np.float64),
-            "histogram": partial.sums.histogram[own].tolist(),
-            "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in coactive[part]],
-            "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in coactive[part]],
-            **classes([next(found) for _ in own]),
-            **measured(known, own),
-            **near(known.directions, own),
-            **listed(partial.best, own, ""),
-            **listed(partial.drawn, own, "sample_", QUANTILES),
-        }
-        yield pa.table({n: pa.array(columns[n], t) for n, t in COLUMNS.items()}, schema=SCHEMA)
+        yield table(known, fired[part], responses)
+
+
+def rows_of(partial: Partial) -> Array:
+    """``[n]`` the features that have a row."""
+    return np.flatnonzero(partial.sums.fired)
+
+
+def panel_of(partial: Partial) -> sparse.csr_array:
+    """``[picture, f]`` the responses that classes and meetings are counted over."""
+    return partial.panel.responses(partial.size)
+
+
+def table(known: Known, own: Array, responses: sparse.csr_array) -> pa.Table:
+    """The rows of some features ``own [b]``."""
+    partial = known.partial
+    met = together(responses, own)
+    columns: dict[str, Any] = {
+        "feature": own,
+        "fired": partial.sums.fired[own],
+        "firing_rate": partial.sums.fired[own] / partial.pictures,
+        "mean": partial.sums.mean()[own],
+        "maximum": partial.sums.maximum[own].astype(np.float64),
+        "histogram": partial.sums.histogram[own].tolist(),
+        "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in met],
+        "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in met],
+        **classes(list(associations(responses, partial.panel.facts(), own))),
+        **measured(known, own),
+        **near(known.directions, own),
+        **listed(partial.best, own, ""),
+        **listed(partial.drawn, own, "sample_", QUANTILES),
+    }
+    return pa.table({n: pa.array(columns[n], t) for n, t in COLUMNS.items()}, schema=SCHEMA)
 
 
 def classes(found: list[Any]) -> dict[str, Any]:

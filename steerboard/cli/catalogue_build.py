@@ -1,6 +1,6 @@
 """``steerboard catalogue build``: in this process, over an inference service, or by the workers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,22 +50,40 @@ def build(wanted: Wanted) -> None:
         model = runner.model(wanted.model or models[0])
         for name in wanted.dictionaries or [d.id for d in model.dictionaries]:
             plan = Plan(model.id, name, wanted.references, words=words(wanted.words))
+            if wanted.jobs:
+                tell(by_workers(wanted, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
+                continue
             tell(build_with(wanted, runner, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
 
 
 def build_with(wanted: Wanted, runner: Runner, images: ImageSet, plan: Plan, place: str) -> Built:
-    """One catalogue, by the workers or from here, with a line that counts pictures."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} pictures"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as shown:
-        line = shown.add_task(plan.dictionary, total=None)
-
-        def progress(pictures: int) -> None:
-            shown.update(line, completed=pictures)
-
+    """One catalogue, observed from here, with a line that counts pictures."""
+    with counting(plan.dictionary) as progress:
         work = f"{place.removesuffix('.parquet')}.building"
         rows = directions(runner, plan)
         return build_one(runner, images, plan, place, work, rows, progress)
+
+
+@contextmanager
+def counting(name: str) -> Iterator[Callable[[int], None]]:
+    """A line that counts pictures."""
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} pictures"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as shown:
+        line = shown.add_task(name, total=None)
+        yield lambda pictures: shown.update(line, completed=pictures)
+
+
+def by_workers(wanted: Wanted, images: ImageSet, plan: Plan, place: str) -> Built:
+    """One catalogue, built by the workers behind a job door, and fetched."""
+    from steerboard.api.jobs_client import JobClient
+    from steerboard.catalogue.by_job import build_by_job
+
+    client = JobClient(wanted.jobs, wanted.token or None)
+    try:
+        with counting(plan.dictionary) as progress:
+            return build_by_job(client, images, plan, place, progress)
+    finally:
+        client.close()
 
 
 def directions(runner: Runner, plan: Plan) -> Array | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from steerboard.spec.base import Spec
 from steerboard.spec.requests import Classifier, ClassTarget, Digest, Margin
@@ -39,7 +39,32 @@ class AttributeSetJob(Spec):
     top_k: int = Field(default=24, ge=1, le=256)
 
 
-JobSpec = Annotated[AttributeJob | AttributeSetJob, Field(discriminator="kind")]
+class CatalogueJob(Spec):
+    """Find out what is known of every feature of a dictionary over many images."""
+
+    kind: Literal["catalogue"] = "catalogue"
+    model: str
+    images: tuple[Digest, ...] = Field(min_length=1, max_length=100_000)
+    dictionary: str
+    facts: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="classes of each image, such as label=owl; none: unknown"
+    )
+    words: tuple[str, ...] = Field(
+        default=(), max_length=4000, description="to label with, besides the model's class names"
+    )
+    references: int = Field(default=12, ge=1, le=64, description="strongest images a feature")
+
+    @model_validator(mode="after")
+    def _facts_of_each(self) -> "CatalogueJob":
+        if self.facts and len(self.facts) != len(self.images):
+            raise ValueError(
+                f"facts of {len(self.facts)} images, and there are {len(self.images)}: give those"
+                " of each, or none"
+            )
+        return self
+
+
+JobSpec = Annotated[AttributeJob | AttributeSetJob | CatalogueJob, Field(discriminator="kind")]
 
 
 class JobStatus(Spec):

@@ -26,47 +26,51 @@ from steerboard.v1 import steering_pb2 as steerboard_dot_v1_dot_steering__pb2
 from steerboard.v1 import types_pb2 as steerboard_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18steerboard/v1/jobs.proto\x12\rsteerboard.v1\x1a\x1csteerboard/v1/steering.proto\x1a\x19steerboard/v1/types.proto\"\xa3\x02\n\x0c\x41ttributeJob\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12-\n\nclassifier\x18\x03 \x01(\x0b\x32\x19.steerboard.v1.Classifier\x12\x12\n\ndictionary\x18\x04 \x01(\t\x12%\n\x06target\x18\x05 \x01(\x0b\x32\x15.steerboard.v1.Target\x12%\n\x06method\x18\x06 \x01(\x0e\x32\x15.steerboard.v1.Method\x12\x12\n\x05top_k\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x06verify\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nreferences\x18\t \x01(\x03H\x02\x88\x01\x01\x42\x08\n\x06_top_kB\t\n\x07_verifyB\r\n\x0b_references\"\xe0\x01\n\x0f\x41ttributeSetJob\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\t\x12-\n\nclassifier\x18\x03 \x01(\x0b\x32\x19.steerboard.v1.Classifier\x12\x12\n\ndictionary\x18\x04 \x01(\t\x12&\n\x07targets\x18\x05 \x03(\x0b\x32\x15.steerboard.v1.Target\x12%\n\x06method\x18\x06 \x01(\x0e\x32\x15.steerboard.v1.Method\x12\x12\n\x05top_k\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_top_k\"|\n\x07JobSpec\x12\x30\n\tattribute\x18\x01 \x01(\x0b\x32\x1b.steerboard.v1.AttributeJobH\x00\x12\x37\n\rattribute_set\x18\x02 \x01(\x0b\x32\x1e.steerboard.v1.AttributeSetJobH\x00\x42\x06\n\x04kind\"\xd5\x01\n\tJobStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.steerboard.v1.JobState\x12\x0c\n\x04\x64one\x18\x03 \x01(\x03\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x11\n\x04rate\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cseconds_left\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x08 \x01(\x08\x12\x0e\n\x06joined\x18\t \x01(\x08\x42\x07\n\x05_rateB\x0f\n\r_seconds_left\"E\n\rSubmitRequest\x12$\n\x04spec\x18\x01 \x01(\x0b\x32\x16.steerboard.v1.JobSpec\x12\x0e\n\x06images\x18\x02 \x03(\x0c\":\n\x0eSubmitResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\"\x1a\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\rWatchResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\"B\n\rResultRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x03\"S\n\tReference\x12\r\n\x05image\x18\x01 \x01(\t\x12\x12\n\nactivation\x18\x02 \x01(\x01\x12#\n\x04heat\x18\x03 \x01(\x0b\x32\x15.steerboard.v1.Tensor\"\x94\x02\n\rRankedFeature\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\x03\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x12\n\nactivation\x18\x03 \x01(\x01\x12\x0c\n\x04peak\x18\x04 \x01(\x01\x12#\n\x04heat\x18\x05 \x01(\x0b\x32\x15.steerboard.v1.Tensor\x12\x15\n\x08measured\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66iring_rate\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07maximum\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12,\n\nreferences\x18\t \x03(\x0b\x32\x18.steerboard.v1.ReferenceB\x0b\n\t_measuredB\x0e\n\x0c_firing_rateB\n\n\x08_maximum\"\xd4\x01\n\x0f\x41ttributeResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x14\n\x07\x61gainst\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32\x1c.steerboard.v1.RankedFeature\x12\x0c\n\x04rest\x18\x05 \x01(\x01\x12\r\n\x05\x65rror\x18\x06 \x01(\x01\x12\x0c\n\x04\x62ias\x18\x07 \x01(\x01\x12\r\n\x05total\x18\x08 \x01(\x01\x12\x17\n\x0fprovenance_json\x18\t \x01(\tB\n\n\x08_against\"X\n\tJobResult\x12\x33\n\tattribute\x18\x01 \x01(\x0b\x32\x1e.steerboard.v1.AttributeResultH\x00\x12\x0e\n\x04json\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"~\n\x0eResultResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.steerboard.v1.JobResult\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x1b\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\":\n\x0e\x43\x61ncelResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xa7\x02\n\nJobService\x12\x45\n\x06Submit\x12\x1c.steerboard.v1.SubmitRequest\x1a\x1d.steerboard.v1.SubmitResponse\x12\x44\n\x05Watch\x12\x1b.steerboard.v1.WatchRequest\x1a\x1c.steerboard.v1.WatchResponse0\x01\x12\x45\n\x06Result\x12\x1c.steerboard.v1.ResultRequest\x1a\x1d.steerboard.v1.ResultResponse\x12\x45\n\x06\x43\x61ncel\x12\x1c.steerboard.v1.CancelRequest\x1a\x1d.steerboard.v1.CancelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18steerboard/v1/jobs.proto\x12\rsteerboard.v1\x1a\x1csteerboard/v1/steering.proto\x1a\x19steerboard/v1/types.proto\"\xa3\x02\n\x0c\x41ttributeJob\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12-\n\nclassifier\x18\x03 \x01(\x0b\x32\x19.steerboard.v1.Classifier\x12\x12\n\ndictionary\x18\x04 \x01(\t\x12%\n\x06target\x18\x05 \x01(\x0b\x32\x15.steerboard.v1.Target\x12%\n\x06method\x18\x06 \x01(\x0e\x32\x15.steerboard.v1.Method\x12\x12\n\x05top_k\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x06verify\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nreferences\x18\t \x01(\x03H\x02\x88\x01\x01\x42\x08\n\x06_top_kB\t\n\x07_verifyB\r\n\x0b_references\"\xe0\x01\n\x0f\x41ttributeSetJob\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\t\x12-\n\nclassifier\x18\x03 \x01(\x0b\x32\x19.steerboard.v1.Classifier\x12\x12\n\ndictionary\x18\x04 \x01(\t\x12&\n\x07targets\x18\x05 \x03(\x0b\x32\x15.steerboard.v1.Target\x12%\n\x06method\x18\x06 \x01(\x0e\x32\x15.steerboard.v1.Method\x12\x12\n\x05top_k\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_top_k\"\x16\n\x05\x46\x61\x63ts\x12\r\n\x05names\x18\x01 \x03(\t\"\x9d\x01\n\x0c\x43\x61talogueJob\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x03(\t\x12\x12\n\ndictionary\x18\x03 \x01(\t\x12#\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32\x14.steerboard.v1.Facts\x12\r\n\x05words\x18\x05 \x03(\t\x12\x17\n\nreferences\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_references\"\xae\x01\n\x07JobSpec\x12\x30\n\tattribute\x18\x01 \x01(\x0b\x32\x1b.steerboard.v1.AttributeJobH\x00\x12\x37\n\rattribute_set\x18\x02 \x01(\x0b\x32\x1e.steerboard.v1.AttributeSetJobH\x00\x12\x30\n\tcatalogue\x18\x03 \x01(\x0b\x32\x1b.steerboard.v1.CatalogueJobH\x00\x42\x06\n\x04kind\"\xd5\x01\n\tJobStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.steerboard.v1.JobState\x12\x0c\n\x04\x64one\x18\x03 \x01(\x03\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x11\n\x04rate\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cseconds_left\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x08 \x01(\x08\x12\x0e\n\x06joined\x18\t \x01(\x08\x42\x07\n\x05_rateB\x0f\n\r_seconds_left\"E\n\rSubmitRequest\x12$\n\x04spec\x18\x01 \x01(\x0b\x32\x16.steerboard.v1.JobSpec\x12\x0e\n\x06images\x18\x02 \x03(\x0c\":\n\x0eSubmitResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\"\x1a\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\"9\n\rWatchResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\"B\n\rResultRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x03\"S\n\tReference\x12\r\n\x05image\x18\x01 \x01(\t\x12\x12\n\nactivation\x18\x02 \x01(\x01\x12#\n\x04heat\x18\x03 \x01(\x0b\x32\x15.steerboard.v1.Tensor\"\x94\x02\n\rRankedFeature\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\x03\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x12\n\nactivation\x18\x03 \x01(\x01\x12\x0c\n\x04peak\x18\x04 \x01(\x01\x12#\n\x04heat\x18\x05 \x01(\x0b\x32\x15.steerboard.v1.Tensor\x12\x15\n\x08measured\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66iring_rate\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07maximum\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12,\n\nreferences\x18\t \x03(\x0b\x32\x18.steerboard.v1.ReferenceB\x0b\n\t_measuredB\x0e\n\x0c_firing_rateB\n\n\x08_maximum\"\xd4\x01\n\x0f\x41ttributeResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x14\n\x07\x61gainst\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32\x1c.steerboard.v1.RankedFeature\x12\x0c\n\x04rest\x18\x05 \x01(\x01\x12\r\n\x05\x65rror\x18\x06 \x01(\x01\x12\x0c\n\x04\x62ias\x18\x07 \x01(\x01\x12\r\n\x05total\x18\x08 \x01(\x01\x12\x17\n\x0fprovenance_json\x18\t \x01(\tB\n\n\x08_against\"X\n\tJobResult\x12\x33\n\tattribute\x18\x01 \x01(\x0b\x32\x1e.steerboard.v1.AttributeResultH\x00\x12\x0e\n\x04json\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"~\n\x0eResultResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.steerboard.v1.JobResult\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x1b\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\":\n\x0e\x43\x61ncelResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.steerboard.v1.JobStatus*\x95\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x12\n\x0eJOB_STATE_DONE\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xa7\x02\n\nJobService\x12\x45\n\x06Submit\x12\x1c.steerboard.v1.SubmitRequest\x1a\x1d.steerboard.v1.SubmitResponse\x12\x44\n\x05Watch\x12\x1b.steerboard.v1.WatchRequest\x1a\x1c.steerboard.v1.WatchResponse0\x01\x12\x45\n\x06Result\x12\x1c.steerboard.v1.ResultRequest\x1a\x1d.steerboard.v1.ResultResponse\x12\x45\n\x06\x43\x61ncel\x12\x1c.steerboard.v1.CancelRequest\x1a\x1d.steerboard.v1.CancelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'steerboard.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=2136
-  _globals['_JOBSTATE']._serialized_end=2285
+  _globals['_JOBSTATE']._serialized_start=2371
+  _globals['_JOBSTATE']._serialized_end=2520
   _globals['_ATTRIBUTEJOB']._serialized_start=101
   _globals['_ATTRIBUTEJOB']._serialized_end=392
   _globals['_ATTRIBUTESETJOB']._serialized_start=395
   _globals['_ATTRIBUTESETJOB']._serialized_end=619
-  _globals['_JOBSPEC']._serialized_start=621
-  _globals['_JOBSPEC']._serialized_end=745
-  _globals['_JOBSTATUS']._serialized_start=748
-  _globals['_JOBSTATUS']._serialized_end=961
-  _globals['_SUBMITREQUEST']._serialized_start=963
-  _globals['_SUBMITREQUEST']._serialized_end=1032
-  _globals['_SUBMITRESPONSE']._serialized_start=1034
-  _globals['_SUBMITRESPONSE']._serialized_end=1092
-  _globals['_WATCHREQUEST']._serialized_start=1094
-  _globals['_WATCHREQUEST']._serialized_end=1120
-  _globals['_WATCHRESPONSE']._serialized_start=1122
-  _globals['_WATCHRESPONSE']._serialized_end=1179
-  _globals['_RESULTREQUEST']._serialized_start=1181
-  _globals['_RESULTREQUEST']._serialized_end=1247
-  _globals['_REFERENCE']._serialized_start=1249
-  _globals['_REFERENCE']._serialized_end=1332
-  _globals['_RANKEDFEATURE']._serialized_start=1335
-  _globals['_RANKEDFEATURE']._serialized_end=1611
-  _globals['_ATTRIBUTERESULT']._serialized_start=1614
-  _globals['_ATTRIBUTERESULT']._serialized_end=1826
-  _globals['_JOBRESULT']._serialized_start=1828
-  _globals['_JOBRESULT']._serialized_end=1916
-  _globals['_RESULTRESPONSE']._serialized_start=1918
-  _globals['_RESULTRESPONSE']._serialized_end=2044
-  _globals['_CANCELREQUEST']._serialized_start=2046
-  _globals['_CANCELREQUEST']._serialized_end=2073
-  _globals['_CANCELRESPONSE']._serialized_start=2075
-  _globals['_CANCELRESPONSE']._serialized_end=2133
-  _globals['_JOBSERVICE']._serialized_start=2288
-  _globals['_JOBSERVICE']._serialized_end=2583
+  _globals['_FACTS']._serialized_start=621
+  _globals['_FACTS']._serialized_end=643
+  _globals['_CATALOGUEJOB']._serialized_start=646
+  _globals['_CATALOGUEJOB']._serialized_end=803
+  _globals['_JOBSPEC']._serialized_start=806
+  _globals['_JOBSPEC']._serialized_end=980
+  _globals['_JOBSTATUS']._serialized_start=983
+  _globals['_JOBSTATUS']._serialized_end=1196
+  _globals['_SUBMITREQUEST']._serialized_start=1198
+  _globals['_SUBMITREQUEST']._serialized_end=1267
+  _globals['_SUBMITRESPONSE']._serialized_start=1269
+  _globals['_SUBMITRESPONSE']._serialized_end=1327
+  _globals['_WATCHREQUEST']._serialized_start=1329
+  _globals['_WATCHREQUEST']._serialized_end=1355
+  _globals['_WATCHRESPONSE']._serialized_start=1357
+  _globals['_WATCHRESPONSE']._serialized_end=1414
+  _globals['_RESULTREQUEST']._serialized_start=1416
+  _globals['_RESULTREQUEST']._serialized_end=1482
+  _globals['_REFERENCE']._serialized_start=1484
+  _globals['_REFERENCE']._serialized_end=1567
+  _globals['_RANKEDFEATURE']._serialized_start=1570
+  _globals['_RANKEDFEATURE']._serialized_end=1846
+  _globals['_ATTRIBUTERESULT']._serialized_start=1849
+  _globals['_ATTRIBUTERESULT']._serialized_end=2061
+  _globals['_JOBRESULT']._serialized_start=2063
+  _globals['_JOBRESULT']._serialized_end=2151
+  _globals['_RESULTRESPONSE']._serialized_start=2153
+  _globals['_RESULTRESPONSE']._serialized_end=2279
+  _globals['_CANCELREQUEST']._serialized_start=2281
+  _globals['_CANCELREQUEST']._serialized_end=2308
+  _globals['_CANCELRESPONSE']._serialized_start=2310
+  _globals['_CANCELRESPONSE']._serialized_end=2368
+  _globals['_JOBSERVICE']._serialized_start=2523
+  _globals['_JOBSERVICE']._serialized_end=2818
 # @@protoc_insertion_point(module_scope)

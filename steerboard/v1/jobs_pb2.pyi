@@ -64,13 +64,37 @@ class AttributeSetJob(_message.Message):
     top_k: int
     def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[str]] = ..., classifier: _Optional[_Union[_types_pb2.Classifier, _Mapping]] = ..., dictionary: _Optional[str] = ..., targets: _Optional[_Iterable[_Union[_types_pb2.Target, _Mapping]]] = ..., method: _Optional[_Union[_steering_pb2.Method, str]] = ..., top_k: _Optional[int] = ...) -> None: ...
 
+class Facts(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CatalogueJob(_message.Message):
+    __slots__ = ("model", "images", "dictionary", "facts", "words", "references")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    images: _containers.RepeatedScalarFieldContainer[str]
+    dictionary: str
+    facts: _containers.RepeatedCompositeFieldContainer[Facts]
+    words: _containers.RepeatedScalarFieldContainer[str]
+    references: int
+    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[str]] = ..., dictionary: _Optional[str] = ..., facts: _Optional[_Iterable[_Union[Facts, _Mapping]]] = ..., words: _Optional[_Iterable[str]] = ..., references: _Optional[int] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("attribute", "attribute_set")
+    __slots__ = ("attribute", "attribute_set", "catalogue")
     ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTE_SET_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
     attribute: AttributeJob
     attribute_set: AttributeSetJob
-    def __init__(self, attribute: _Optional[_Union[AttributeJob, _Mapping]] = ..., attribute_set: _Optional[_Union[AttributeSetJob, _Mapping]] = ...) -> None: ...
+    catalogue: CatalogueJob
+    def __init__(self, attribute: _Optional[_Union[AttributeJob, _Mapping]] = ..., attribute_set: _Optional[_Union[AttributeSetJob, _Mapping]] = ..., catalogue: _Optional[_Union[CatalogueJob, _Mapping]] = ...) -> None: ...
 
 class JobStatus(_message.Message):
     __slots__ = ("id", "state", "done", "total", "rate", "seconds_left", "message", "cached", "joined")

@@ -168,6 +168,15 @@ job_specs = st.one_of(
         targets=st.lists(targets, min_size=1, max_size=3).map(tuple),
         top_k=st.integers(1, 256),
     ),
+    st.builds(
+        jobs.CatalogueJob,
+        model=NAMES,
+        images=st.lists(refs, min_size=2, max_size=2).map(tuple),
+        dictionary=NAMES,
+        facts=st.just(()) | st.tuples(*[st.lists(NAMES, max_size=2).map(tuple)] * 2),
+        words=st.lists(NAMES, max_size=3).map(tuple),
+        references=st.integers(1, 64),
+    ),
 )
 statuses = st.builds(
     jobs.JobStatus,
