@@ -12,7 +12,7 @@ gradients, which attributions go on with, stay there, in float32 whatever the to
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,11 +69,13 @@ class Kernel(Protocol):
         """
 
 
-def suffix(tower: Tower, x: Tensor, first: int, visit: Visit) -> Tensor:
+def suffix(
+    tower: Tower, x: Tensor, first: int, visit: Visit, watched: Collection[str] | None = None
+) -> Tensor:
     """From the input of block ``first`` to the embedding, edits of ``x`` itself first."""
     if first:
         x = visit(f"resid_post.{first - 1}", x)
-    return tower.run(x, first, visit)
+    return tower.run(x, first, visit, watched)
 
 
 class DirectKernel:
@@ -145,13 +147,22 @@ class DirectKernel:
                 fresh = self._prefix(served, own, index)
                 if index:
                     fresh = self._edited(served, own, f"resid_post.{index - 1}", fresh)
-                x = fresh if x is None else torch.cat([x, fresh])
+                # Whoever comes from the last block's output brings its patches, which nobody reads.
+                x = fresh if x is None else torch.cat([x, fresh[:, : x.shape[1]]])
                 members += own
             assert x is not None
             if index < len(tower.blocks):
-                x = tower.block(x, index, self._visit(served, members))
+                x = self._block(served, members, x, index)
         assert x is not None
         return tower.finish(x, self._visit(served, members))
+
+    def _block(self, served: ServedModel, rows: Sequence[Row], x: Tensor, index: int) -> Tensor:
+        """One block under the rows' edits; the last one for what is pooled, where that suffices."""
+        tower, visit = served.loaded.tower, self._visit(served, rows)
+        watched = {edit.site for row in rows for edit in row.steer.edits}
+        if index == len(tower.blocks) - 1 and tower.ends_short(watched):
+            return tower.last(x, visit)
+        return tower.block(x, index, visit)
 
     def _visit(self, served: ServedModel, rows: Sequence[Row]) -> Visit:
         edited = {edit.site for row in rows for edit in row.steer.edits}
@@ -291,7 +302,8 @@ class DirectKernel:
             return x
 
         with torch.enable_grad():
-            embedding = functional.normalize(full(suffix(tower, start, first, keep)), dim=-1)
+            out = suffix(tower, start, first, keep, {*sites, *edited, until})
+            embedding = functional.normalize(full(out), dim=-1)
             end = full(seen[until]) if until else embedding
             value = (end * readouts.to(end.device)).sum()
             gradients = torch.autograd.grad(value, [seen[s] for s in sites])

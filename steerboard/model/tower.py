@@ -7,7 +7,7 @@ in ``towers/``; ``towers.read_tower`` finds the right one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -65,12 +65,14 @@ class Tower(ABC):
         heads: Attention heads a block, 0 where there are none.
         mlp_width: Hidden neurons of the last block's MLP, 0 where it is not a site.
         embedding_width: Of the image embedding.
+        skips: Whether the last block can be run for the pooled tokens alone.
     """
 
     family: ClassVar[str]
     width: int
     heads: int = 0
     mlp_width: int = 0
+    skips = False
 
     def __init__(
         self,
@@ -111,11 +113,38 @@ class Tower(ABC):
     def block_shapes(self, index: int) -> list[tuple[str, int, tuple[int, int]]]:
         """(kind, width, grid) of each site of a block, in the order in which they are met."""
 
-    def run(self, x: Tensor, first: int, visit: Visit = unvisited) -> Tensor:
-        """From the input of block ``first`` to the image embedding ``[b, e]``, not normalised."""
-        for index in range(first, len(self.blocks)):
+    def run(
+        self,
+        x: Tensor,
+        first: int,
+        visit: Visit = unvisited,
+        watched: Collection[str] | None = None,
+    ) -> Tensor:
+        """From the input of block ``first`` to the image embedding ``[b, e]``, not normalised.
+
+        Where ``watched`` is given ``visit`` leaves all other sites as they are, and need not be
+        called there.
+        """
+        short = watched is not None and first < len(self.blocks) and self.ends_short(watched)
+        for index in range(first, len(self.blocks) - short):
             x = self.block(x, index, visit)
-        return self.finish(x, visit)
+        return self.finish(self.last(x, visit) if short else x, visit)
+
+    def ends_short(self, watched: Collection[str]) -> bool:
+        """Whether ``last`` may stand for the last block where only ``watched`` sites are visited.
+
+        Nothing reads the patches there once keys and values are formed, unless somebody looks.
+        """
+        last = len(self.blocks) - 1
+        behind = {f"{kind}.{last}" for kind in ("head_out", "mlp_post", "resid_post")}
+        return self.skips and behind.isdisjoint(watched)
+
+    def last(self, x: Tensor, visit: Visit = unvisited) -> Tensor:
+        """The last block for the tokens that are pooled, ``[b, p, d]``; visits what lies before.
+
+        Only where ``ends_short`` says so.
+        """
+        return self.block(x, len(self.blocks) - 1, visit)
 
     def finish(self, x: Tensor, visit: Visit = unvisited) -> Tensor:
         """From the output of the last block to the image embedding ``[b, e]``."""

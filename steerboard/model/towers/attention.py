@@ -57,6 +57,15 @@ class PlainPass:
         self.count: int = module.num_heads
         self.width: int = module.embed_dim
 
+    def first_heads(self, x: Tensor, count: int) -> Tensor:
+        """What ``heads`` puts out at the first ``count`` tokens, ``[b, count, width]``."""
+        weight, bias, d = self.module.in_proj_weight, self.module.in_proj_bias, self.width
+        one, two = bias.split([d, 2 * d]) if bias is not None else (None, None)
+        query = functional.linear(x[:, :count], weight[:d], one)
+        both = functional.linear(x, weight[d:], two).unflatten(-1, (2, self.count, -1))
+        key, value = both.permute(2, 0, 3, 1, 4)
+        return mix(query.unflatten(-1, (self.count, -1)).transpose(1, 2), key, value)
+
     def heads(self, x: Tensor, rope: Tensor | None = None) -> Tensor:
         """See ``AttentionPass``."""
         fused = functional.linear(x, self.module.in_proj_weight, self.module.in_proj_bias)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from steerboard.model.tower import Tower, Visit, unvisited
-from steerboard.model.towers.attention import AttentionPass
+from steerboard.model.towers.attention import AttentionPass, PlainPass
 from steerboard.model.towers.mlp import MlpPass
 from steerboard.spec.capabilities import TokenSet
 
@@ -59,6 +59,7 @@ class TransformerTower(Tower):
         self.width = width
         self.heads = passes[-1].attention.count
         self.mlp_width = passes[-1].mlp.width
+        self.skips = pools == "prefix" and isinstance(passes[-1].attention, PlainPass)
         self.measure()
 
     @property
@@ -85,6 +86,15 @@ class TransformerTower(Tower):
             hidden = visit(f"mlp_post.{index}", hidden)
         x = x + own.after_mlp(own.mlp.project(hidden))
         return visit(f"resid_post.{index}", x)
+
+    def last(self, x: Tensor, visit: Visit = unvisited) -> Tensor:
+        """The last block for the prefix alone: one query for keys and values of all tokens."""
+        own = self.passes[-1]
+        assert isinstance(own.attention, PlainPass)
+        x = visit(f"resid_pre.{len(self.blocks) - 1}", x)
+        heads = own.attention.first_heads(own.before_attention(x), self.prefix)
+        x = x[:, : self.prefix] + own.after_attention(own.attention.project(heads))
+        return x + own.after_mlp(own.mlp.project(own.mlp.hidden(own.before_mlp(x))))
 
     def block_shapes(self, index: int) -> list[tuple[str, int, tuple[int, int]]]:
         """(kind, width, grid) of each site of a block."""
