@@ -1,6 +1,7 @@
 """Completeness of gradient scores over every kind of unit, and other routes to the same numbers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -29,6 +30,20 @@ KINDS: dict[str, Units] = {
     "layer_norm": Features(sae(normalize="layer_norm")),
     "rescale": Features(sae(normalize="constant_norm_rescale")),
     "signed": Features(sae(architecture="topk", k=5, signed=True)),
+    "magnitude": Features(sae(architecture="abstopk", k=5, signed=True, normalize="layer_norm")),
+    "groups": Features(sae(architecture="groupmax", k=4)),
+    "pursuit": Features(
+        replace(sae(architecture="matching_pursuit", k=4), W_dec=unit_rows(sae().W_dec))
+    ),
+    "tanh": Features(sae(architecture="tanh-relu")),
+    "capped": Features(sae(architecture="topk", k=5, softcap=1.5)),
+    "gated": Features(
+        sae(
+            architecture="gated",
+            gain=torch.linspace(0.2, 1, 20, dtype=torch.float64),
+            b_mag=torch.linspace(-0.5, 0.5, 20, dtype=torch.float64),
+        )
+    ),
     "neurons": Neurons(),
     "heads": Heads(3),
     "directions": Directions(unit_rows(torch.randn(3, 6, dtype=torch.float64))),
