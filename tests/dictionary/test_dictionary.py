@@ -19,12 +19,20 @@ KINDS: list[dict[str, Any]] = [
     {"architecture": "batchtopk", "threshold": torch.full((20,), 0.7)},
     {"architecture": "topk", "k": 4},
     {"architecture": "topk", "k": 4, "signed": True, "normalize": "constant_norm_rescale"},
+    {"architecture": "abstopk", "k": 4, "signed": True},
+    {"architecture": "groupmax", "k": 5},
+    {"architecture": "matching_pursuit", "k": 6},
+    {"architecture": "matching_pursuit", "k": 6, "least": 1.0, "stop_at_repeat": True},
+    {"architecture": "tanh-relu"},
+    {"architecture": "gated", "gain": torch.linspace(0.5, 2, 20), "b_mag": torch.ones(20) / 3},
+    {"architecture": "topk", "k": 4, "softcap": 1.5, "groups": (5, 15)},
 ]
 
 
 def sae(**kind: Any) -> Sae:
     torch.manual_seed(0)
-    return Sae(torch.randn(6, 20), torch.randn(20), torch.randn(20, 6), torch.randn(6), **kind)
+    rows = torch.nn.functional.normalize(torch.randn(20, 6), dim=1)
+    return Sae(torch.randn(6, 20), torch.randn(20), rows, torch.randn(6), **kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,6 +41,24 @@ def test_units_one_by_one_are_the_code(kind: dict[str, Any]) -> None:
     alone = book.encode_units(x, torch.arange(20))
     together = torch.stack([book.encode(row)[:, i] for i, row in enumerate(x)])
     torch.testing.assert_close(alone, together)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "k" in kind])
+def test_what_is_kept_sums_to_the_code(kind: dict[str, Any]) -> None:
+    """As the cache of codes reads it: a pursuit may keep one feature in several parts."""
+    book, x = sae(**kind), torch.randn(50, 6)
+    values, which = book.kept(x)
+    summed = torch.stack([(values * (which == f)).sum(-1) for f in range(20)], dim=-1)
+    torch.testing.assert_close(summed, book.encode(x))
+    assert which.shape[-1] <= kind["k"]
+
+
+def test_a_pursuit_ends_where_little_is_left_or_nothing_points_there() -> None:
+    x = torch.randn(50, 6)
+    book = sae(architecture="matching_pursuit", k=400, least=0.5)
+    left = x - book.decode(book.encode(x), x)
+    small = left.norm(dim=1) < 0.5
+    assert small.any() and (small | ((left @ book.W_dec.T).amax(1) < 1e-3)).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
