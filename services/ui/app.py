@@ -10,7 +10,7 @@ import streamlit as st
 if str(Path(__file__).parents[2]) not in sys.path:
     sys.path.append(str(Path(__file__).parents[2]))
 
-from services.ui import markup, picker, predict, recovery, review, steer
+from services.ui import markup, picker, predict, recovery, review, steer, suggesting
 from services.ui.backend import backend, model, picture
 from services.ui.session import begin, named, session, state, told
 from steerboard.spec.answers import Prediction
@@ -90,6 +90,7 @@ def workbench(data: bytes) -> None:
     with right, st.container(key="aside"):
         st.html(markup.step(3, "what you believe, before you try"))
         steer.hypothesis()
+        asked = st.container(key="asked")
         st.html(markup.step(4, "what the model says when features move"))
         test = st.container(key="test")
     with left:
@@ -100,6 +101,8 @@ def workbench(data: bytes) -> None:
         names = predict.prompts().names
         wanted = review.choose(clean, names)
         below = st.container()
+    with asked:
+        suggesting.show(data, names)
     # The answer to a moved slider comes before the rows are drawn again.
     with test:
         steer.show(data, clean, wanted, names)

@@ -119,6 +119,14 @@ def changed(title: str, pictures: Sequence[tuple[str, str, str]], count: int) ->
     return f'<div class="sb-changed"><small>{escape(more)}</small><div>{cells}</div></div>'
 
 
+def way(features: str, answer: str, note: str) -> str:
+    """A suggestion: what is turned off, what the model then says, what else changes."""
+    return (
+        f'<div class="sb-way"><span>{escape(features)} off: <b>{escape(answer)}</b></span>'
+        f"<small>{escape(note)}</small></div>"
+    )
+
+
 def legend(entries: Sequence[tuple[str, str]]) -> str:
     """(CSS colour, meaning) pairs."""
     cells = (

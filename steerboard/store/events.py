@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from steerboard.spec.base import Spec
 
-SCHEMA = 3  # 1: without uploads; 2: without probings
+SCHEMA = 3  # 1: without uploads; 2: without probings and suggestions
 
 
 class PictureChosen(Spec):
@@ -100,6 +100,14 @@ class Probed(Spec):
     broken: int = Field(ge=0)
 
 
+class Suggested(Spec):
+    """Ways to another answer were suggested: features to turn off together, one list a way."""
+
+    kind: Literal["suggested"] = "suggested"
+    dictionary: str
+    ways: tuple[tuple[int, ...], ...]
+
+
 Event = Annotated[
     PictureChosen
     | PictureUploaded
@@ -111,7 +119,8 @@ Event = Annotated[
     | Reset
     | Reviewed
     | Tested
-    | Probed,
+    | Probed
+    | Suggested,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -158,7 +167,7 @@ def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
             return {"moves": moved(state.moves, event)}
         case Reset():
             return {"moves": {}}
-        case Reviewed() | Tested() | Probed():
+        case Reviewed() | Tested() | Probed() | Suggested():
             return {}
     assert_never(event)
 
