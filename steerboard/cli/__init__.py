@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from steerboard.cli.attribute import attribute, methods
 from steerboard.cli.catalogue import app as catalogues
 from steerboard.cli.check_config import app as checks
 from steerboard.cli.dictionary import app as dictionaries
@@ -24,6 +25,8 @@ dictionaries.command("train")(train)
 app.add_typer(inspections, name="inspect")
 app.add_typer(evidences, name="evidence")
 app.add_typer(recipes, name="recipe")
+app.command()(methods)
+app.command()(attribute)
 inspections.command("dictionary")(inspect_dictionary)
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 
