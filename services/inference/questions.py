@@ -51,7 +51,8 @@ def _steered(message: Any) -> int:
 
 
 def _attributed(message: Any) -> int:
-    return 1 + max(1, len(message.targets))
+    walks = message.method_name == "integrated_gradients"
+    return 1 + max(1, len(message.targets)) * (1 + (message.steps or 16 if walks else 0))
 
 
 QUESTIONS = {

@@ -5,7 +5,7 @@ import pytest
 
 import steerboard as sb
 from steerboard.spec.answers import Answer, Steered
-from steerboard.spec.edits import Direction, Edit, Mask, Remove, Scale
+from steerboard.spec.edits import Add, Direction, Edit, Head, Mask, Neuron, Part, Remove, Scale, Set
 from steerboard.spec.errors import (
     BadImage,
     EmptyMask,
@@ -15,6 +15,7 @@ from steerboard.spec.errors import (
     OverlappingEdits,
     SteerboardError,
 )
+from steerboard.spec.requests import Cosine, LogProb, ProbeOutput, UnitActivation
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
 
@@ -26,6 +27,29 @@ OFF = sb.scale("resid_post.1", "middle", -1.0, 3)
 @pytest.fixture
 def images(tiny_images):
     return tuple(sb.Encoded(data=data) for data in tiny_images[:3])
+
+
+TARGETS = (
+    LogProb(),
+    Cosine(index=2),
+    ProbeOutput(weight=Tensor.of(np.linspace(-1, 1, 16)), bias=0.5),
+    sb.Margin(against=1),
+    UnitActivation(site="resid_post.2", unit=Neuron(index=3)),
+)
+ROW = Direction(values=Tensor.of(np.linspace(-1, 1, 24)))
+EDITS = (
+    *(
+        Edit(site="resid_post.1", unit=ROW, op=op)
+        for op in (Set(value=1.0), Add(alpha=0.2), Remove())
+    ),
+    *(Edit(site="mlp_post.1", unit=Neuron(index=5), op=op) for op in (Scale(m=1), Set(value=2.0))),
+    Edit(site="head_out.1", unit=Head(index=1), op=Scale(m=-1)),
+    *(
+        Edit(site="resid_post.1", unit=Part(of=of, dictionary="middle"), op=Scale(m=-0.5))
+        for of in ("code", "error")
+    ),
+    Edit(site="embedding", unit=Part(of="site"), op=Scale(m=0.1)),
+)
 
 
 def steer(images, *sets, targets=()):
@@ -50,6 +74,29 @@ def calls(images):
         "steer": steer(images, sb.SteerSet(), OFF, targets=(sb.Margin(), sb.Logit(index=2))),
         "attribute": sb.Attribute(
             **asked, classifier=PROMPTS, dictionary="middle", maps=True, steer=OFF
+        ),
+        "every target": sb.Attribute(
+            **asked,
+            classifier=PROMPTS,
+            dictionary="middle",
+            targets=TARGETS,
+            steps=3,
+            method="integrated_gradients",
+            tokens=Mask(kind="patches", cells=((0, 1), (2, 2))),
+        ),
+        "heads": sb.Attribute(**asked, classifier=PROMPTS, units="head", site="head_out.1"),
+        "neurons": sb.Attribute(**asked, classifier=PROMPTS, units="neuron", site="mlp_post.1"),
+        "directions": sb.Attribute(
+            **asked,
+            classifier=PROMPTS,
+            units="direction",
+            site="resid_post.1",
+            directions=Tensor.of(np.eye(24)[:3]),
+            method="logit_lens",
+            targets=(Cosine(index=2),),
+        ),
+        "every unit": steer(
+            images, *(sb.SteerSet(edits=(e,)) for e in EDITS), targets=TARGETS[:-1]
         ),
         "encode": sb.Encode(**asked, dictionary="middle"),
         "embed": sb.Embed(**asked),
@@ -85,10 +132,16 @@ def close(one, other):
         assert one == other
 
 
-@pytest.mark.parametrize("name", ["predict", "steer", "attribute", "encode", "embed"])
+@pytest.mark.parametrize(
+    "name",
+    "predict|steer|every unit|attribute|every target|heads|neurons|directions|encode|embed".split(
+        "|"
+    ),
+)
 def test_answers_are_alike_and_one_bad_image_fails_alone(local_runner, remote_runner, images, name):
     request = calls((images[0], NO_PICTURE, images[1]))[name]
-    here, there = (getattr(r, name)(request) for r in (local_runner, remote_runner))
+    method = type(request).__name__.lower()
+    here, there = (getattr(r, method)(request) for r in (local_runner, remote_runner))
     assert isinstance(there, Answer)
     assert isinstance(there.items[1], BadImage) and there.items[1].field == "images[1]"
     close(here.items, there.items)
