@@ -7,15 +7,17 @@ from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
 
 import open_clip  # isort: skip
 
+from steerboard.model import huggingface
+from steerboard.model.folders import HuggingFace, Siglip
 from steerboard.model.sources import (
     CONFIG,
     HUB,
     Folder,
     Hub,
-    HuggingFace,
     Known,
     Random,
     Source,
+    told,
 )
 from steerboard.spec.errors import InvalidRequest, NotFound
 
@@ -72,7 +74,9 @@ def in_folder(path: Path) -> Source:
     if (path / "config.json").is_file():
         weights = path / "model.safetensors"
         if weights.is_file():
-            return HuggingFace(path, weights)
+            with told(str(path)):
+                kind = huggingface.kind_of(path)
+            return (Siglip if kind == "siglip" else HuggingFace)(path, weights)
         raise NotFound(
             f"{weights} is missing: of Hugging Face's folders only one safetensors file is read;"
             " save the model with save_pretrained(..., max_shard_size='100GB')"

@@ -42,19 +42,24 @@ WHOLE = {
 TOWERS = {"vision_model": "visual.transformer", "text_model": "transformer"}
 
 
+def kind_of(folder: Path) -> str:
+    """``clip`` or ``siglip``; raises InvalidRequest for a folder of another kind of model."""
+    kind: str = json.loads((folder / "config.json").read_text()).get("model_type", "")
+    if kind not in ("clip", "siglip"):
+        raise InvalidRequest(
+            f"{folder} holds a model of type {kind!r}, and of Hugging Face's folders only 'clip'"
+            " (CLIPModel) and 'siglip' (SiglipModel) are read: choose the model's open_clip version"
+        )
+    return kind
+
+
 def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """open_clip's ``model_cfg`` and ``preprocess_cfg`` of a folder.
 
     Raises:
-        InvalidRequest: Not a CLIPModel, or one that open_clip's CLIP cannot be.
+        InvalidRequest: One that open_clip's CLIP cannot be.
     """
     config = json.loads((folder / "config.json").read_text())
-    kind = config.get("model_type")
-    if kind != "clip":
-        raise InvalidRequest(
-            f"{folder} holds a model of type {kind!r}, and of Hugging Face's folders only 'clip'"
-            " (CLIPModel) is read: choose the open_clip version of the model"
-        )
     vision, text = config["vision_config"], config["text_config"]
     acts = {part.get("hidden_act", "quick_gelu") for part in (vision, text)}
     if len(acts) > 1 or not acts <= {"quick_gelu", "gelu"}:
@@ -111,15 +116,18 @@ def check_tokenizer(folder: Path, text: Mapping[str, Any]) -> None:
         )
 
 
-def preprocessing(folder: Path, image_size: int) -> dict[str, Any]:
-    """open_clip's ``preprocess_cfg``; CLIP's own numbers where the folder has no file for it."""
+def preprocessing(folder: Path, image_size: int, crops: bool = True) -> dict[str, Any]:
+    """open_clip's ``preprocess_cfg``; only the size where the folder has no file for it.
+
+    ``crops`` is what holds where the file does not say: whether the middle is cut out.
+    """
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         return {"size": image_size}
     told = json.loads(file.read_text())
     size = told.get("size", {})
     # A plain number, as old files have it, means the shorter side.
-    squash = isinstance(size, dict) and "height" in size and not told.get("do_center_crop", True)
+    squash = isinstance(size, dict) and "height" in size and not told.get("do_center_crop", crops)
     return {
         "size": image_size,
         "mean": told["image_mean"],

@@ -12,20 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
 
 import open_clip  # isort: skip
-from open_clip.factory import set_model_preprocess_cfg
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from steerboard.model import huggingface
 from steerboard.spec.errors import InvalidRequest, SteerboardError, Unavailable
 
 CONFIG = "open_clip_config.json"
@@ -61,7 +57,7 @@ class Source(ABC):
         try:
             return open_clip.get_tokenizer(self.named)
         except Exception as error:
-            return NoTokenizer(f"{type(error).__name__}: {error}")
+            return NoTokenizer(first_line(error))
 
 
 @dataclass(frozen=True)
@@ -186,44 +182,6 @@ class Hub(Source):
     def named(self) -> str:
         """See ``Source``."""
         return f"{HUB}{self.name}"
-
-
-@dataclass(frozen=True)
-class HuggingFace(Source):
-    """A ``CLIPModel`` folder on disk."""
-
-    path: Path
-    weights: Path
-
-    @cached_property
-    def _config(self) -> tuple[dict[str, Any], PreprocessCfg]:
-        with told(str(self.path)):
-            model, preprocess = huggingface.read_config(self.path)
-        return model, PreprocessCfg(**preprocess)
-
-    def build(self) -> tuple[Any, Any]:
-        """See ``Source``."""
-        model, preprocess = self._config
-        with told(str(self.path)):
-            clip = open_clip.CLIP(**model)
-            clip.load_state_dict(huggingface.convert(load_file(self.weights)))
-        set_model_preprocess_cfg(clip, plain(vars(preprocess)))
-        return clip, image_transform_v2(preprocess, is_train=False)
-
-    def config(self, clip: Any) -> Any:
-        """See ``Source``."""
-        model, _ = self._config
-        return {"model_cfg": model, "preprocess_cfg": plain(clip.visual.preprocess_cfg)}
-
-    @property
-    def named(self) -> str:
-        """See ``Source``; the folder's vocabulary was checked to be CLIP's own."""
-        return "ViT-B-32"
-
-    def tokenizer(self) -> Any:
-        """CLIP's own, of the folder's context length."""
-        length = self._config[0]["text_cfg"]["context_length"]
-        return open_clip.get_tokenizer(self.named, context_length=length)
 
 
 def check_activation(architecture: str, tag: str) -> None:
