@@ -6,6 +6,7 @@ state is a function of the set alone, and the file written from it is the same b
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from steerboard.catalogue.sums import Sums
 from steerboard.spec.errors import InvalidRequest
 
 TOP, SAMPLED = 12, 16
-PIECE = 2**25  # numbers of maps that are spread out at once
+WAITING = 2**20  # responses that wait to be taken in together: a list is sorted less often
 LISTS = ("order", "peaks", "digests", "maps")
 TOTALS = ("fired", "whole", "parts", "maximum", "histogram")
 
@@ -50,20 +51,43 @@ class Partial:
         self.size, self.cells = size, cells
         self.shards: set[str] = set()
         self.pictures, self.digest = 0, 0
-        self.sums = Sums.empty(size)
-        self.best, self.drawn = Shortlist(size, top, cells), Shortlist(size, sampled, cells)
+        self._sums = Sums.empty(size)
+        self._best, self._drawn = Shortlist(size, top, cells), Shortlist(size, sampled, cells)
         self.panel = Panel(panel)
+        self._waiting: list[Record] = []
+        self._entries = 0
+
+    @property
+    def sums(self) -> Sums:
+        """Counts, sums, maxima and histograms."""
+        self._settle()
+        return self._sums
+
+    @property
+    def best(self) -> Shortlist:
+        """The strongest pictures of each feature."""
+        self._settle()
+        return self._best
+
+    @property
+    def drawn(self) -> Shortlist:
+        """Pictures drawn by lot of those on which each feature fires."""
+        self._settle()
+        return self._drawn
 
     def add(self, shard: str, records: Sequence[Record]) -> None:
         """Take in a shard, unless it is there already."""
         if shard in self.shards:
             return
+        check(records, self.size)
         self.shards.add(shard)
         self.pictures += len(records)
         self.digest = (self.digest + sum(int(r.sha256, 16) for r in records)) % 2**256
         self.panel.add(records)
-        if records:
-            self._take(records)
+        self._waiting += records
+        self._entries += sum(len(r.features) for r in records)
+        if self._entries >= WAITING:
+            self._settle()
 
     def merge(self, other: "Partial") -> None:
         """Take in another part.
@@ -89,43 +113,56 @@ class Partial:
         found: Array = np.unique(np.concatenate(lists), axis=0)
         return found
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _settle(self) -> None:
+        """Take in what waits."""
+        records, self._waiting, self._entries = self._waiting, [], 0
+        if not records:
+            return
         features = np.concatenate([r.features for r in records]).astype(np.int64)
-        if features.size and not 0 <= features.min() <= features.max() < self.size:
-            raise InvalidRequest(
-                f"a record names feature {features.max()}, and the dictionary has {self.size}"
-            )
         peaks = np.concatenate([r.peaks for r in records])
         own = numbers(bytes.fromhex("".join(r.sha256 for r in records)))
         digests = np.repeat(own, [len(r.features) for r in records], axis=0)
-        self.sums.add(features, peaks)
-        for held, order in (
-            (self.best, strongest(peaks)),
-            (self.drawn, shuffled(features, digests)),
-        ):
-            wanted = np.flatnonzero(held.wants(features, order))
-            step = max(1, PIECE // max(self.cells, 1))
-            for start in range(0, len(wanted), step):
-                which = wanted[start : start + step]
-                maps = spread(records, which, self.cells)
-                held.offer(
-                    Offers(features[which], order[which], peaks[which], digests[which], maps)
-                )
+        maps = Maps.of(records, self.cells).spread
+        self._sums.add(features, peaks)
+        self._best.offer(Offers(features, strongest(peaks), peaks, digests, maps))
+        self._drawn.offer(Offers(features, shuffled(features, digests), peaks, digests, maps))
 
 
-def spread(records: Sequence[Record], which: Array, cells: int) -> Array:
-    """``[n, cells]`` the maps of the entries ``which [n]``, counted through all records."""
-    counts = np.concatenate([np.diff(r.starts) for r in records])
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    patches = np.concatenate([r.patches for r in records])
-    shades = np.concatenate([r.shades for r in records])
-    own = counts[which]
-    row = np.repeat(np.arange(len(which)), own)
-    inside = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
-    at = np.repeat(starts[which], own) + inside
-    maps = np.zeros((len(which), cells), np.int8)
-    maps[row, patches[at]] = shades[at]
-    return maps
+def check(records: Sequence[Record], size: int) -> None:
+    """Raises InvalidRequest for a record that names a feature beyond the dictionary."""
+    for r in records:
+        if len(r.features) and not 0 <= r.features[0] <= r.features[-1] < size:
+            raise InvalidRequest(
+                f"a record names feature {r.features[-1]}, and the dictionary has {size}"
+            )
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of all entries of some records, end to end, as they are kept in records."""
+
+    starts: Array
+    patches: Array
+    shades: Array
+    cells: int
+
+    @classmethod
+    def of(cls, records: Sequence[Record], cells: int) -> "Maps":
+        """Of records."""
+        counts = np.concatenate([np.diff(r.starts) for r in records])
+        patches = np.concatenate([r.patches for r in records])
+        shades = np.concatenate([r.shades for r in records])
+        return cls(np.concatenate([[0], np.cumsum(counts)]), patches, shades, cells)
+
+    def spread(self, which: Array) -> Array:
+        """``[n, cells]`` the maps of the entries ``which [n]``."""
+        own = self.starts[which + 1] - self.starts[which]
+        row = np.repeat(np.arange(len(which)), own)
+        inside = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
+        at = np.repeat(self.starts[which], own) + inside
+        maps = np.zeros((len(which), self.cells), np.int8)
+        maps[row, self.patches[at]] = self.shades[at]
+        return maps
 
 
 def heat(shades: Array, peak: float) -> Array:
@@ -134,18 +171,18 @@ def heat(shades: Array, peak: float) -> Array:
     return found
 
 
-def save(partial: Partial) -> bytes:
+def save(part: Partial) -> bytes:
     """A part as a file, so that a merge can go on elsewhere."""
-    fired = np.flatnonzero(partial.sums.fired)
+    fired = np.flatnonzero(part.sums.fired)
     arrays: dict[str, Array] = {"fired_features": fired}
-    arrays |= {f"sums_{n}": getattr(partial.sums, n)[fired] for n in TOTALS}
+    arrays |= {f"sums_{n}": getattr(part.sums, n)[fired] for n in TOTALS}
     for name in ("best", "drawn"):
-        held = getattr(partial, name)
+        held = getattr(part, name)
         arrays |= {f"{name}_{n}": getattr(held, n)[fired] for n in LISTS}
-    words = [*sorted(partial.shards), str(partial.pictures), str(partial.digest)]
-    words += [str(n) for n in (partial.size, partial.cells, partial.panel.limit)]
+    words = [*sorted(part.shards), str(part.pictures), str(part.digest)]
+    words += [str(n) for n in (part.size, part.cells, part.panel.limit)]
     arrays["words"] = np.frombuffer("\n".join(words).encode(), np.uint8)
-    arrays["panel"] = np.frombuffer(pack(panel_records(partial.panel)), np.uint8)
+    arrays["panel"] = np.frombuffer(pack(panel_records(part.panel)), np.uint8)
     out = io.BytesIO()
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()

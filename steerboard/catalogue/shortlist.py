@@ -5,52 +5,30 @@ Strongest first gives the reference pictures. By a hash of feature and picture i
 random sample of the pictures on which the feature fires, the same one on every machine.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from steerboard.catalogue.records import Array
 
 FREE = np.uint64(2**64 - 1)
+PIECE = 2048  # features that are put in at a time
 
 
 @dataclass(frozen=True)
 class Offers:
-    """Pictures offered to features: ``[n]`` each, digests ``[n, 4]``, maps ``[n, cells]``."""
+    """Pictures offered to features: ``[n]`` each, digests ``[n, 4]``.
+
+    ``maps`` spreads out the maps of some of them, ``[k] -> [k, cells]``: most never need it.
+    """
 
     features: Array
     order: Array
     peaks: Array
     digests: Array
-    maps: Array
-
-    def take(self, which: Array) -> "Offers":
-        """Some of them."""
-        return Offers(
-            self.features[which],
-            self.order[which],
-            self.peaks[which],
-            self.digests[which],
-            self.maps[which],
-        )
-
-    def sorted(self) -> "Offers":
-        """By feature, order and digest; the same picture twice for a feature is there once."""
-        d = self.digests
-        place = np.lexsort((d[:, 3], d[:, 2], d[:, 1], d[:, 0], self.order, self.features))
-        found = self.take(place)
-        same = (found.features[1:] == found.features[:-1]) & (
-            found.digests[1:] == found.digests[:-1]
-        ).all(1)
-        return found.take(np.concatenate([[True], ~same])) if len(place) else found
-
-    def ranks(self) -> Array:
-        """``[n]`` the place of each within its feature; they must be sorted."""
-        n = len(self.features)
-        begins = np.concatenate([[True], self.features[1:] != self.features[:-1]])[:n]
-        first = np.maximum.accumulate(np.where(begins, np.arange(n), 0))
-        ranks: Array = np.arange(n) - first
-        return ranks
+    maps: Callable[[Array], Array]
 
 
 class Shortlist:
@@ -70,46 +48,67 @@ class Shortlist:
         self.digests = np.zeros((size, count, 4), np.uint64)
         self.maps = np.zeros((size, count, cells), np.int8)
 
-    def wants(self, features: Array, order: Array) -> Array:
-        """``[n]`` whether each could still come in: most cannot, and cost no more than this."""
-        wanted: Array = order <= self.order[features, -1]
-        return wanted
-
     def offer(self, offers: Offers) -> None:
         """Keep of these, and of what is held, the first of each feature."""
-        offers = offers.take(self.wants(offers.features, offers.order))
-        touched = np.unique(offers.features)
-        both = joined(self.held(touched), offers).sorted()
-        ranks = both.ranks()
-        kept, ranks = both.take(ranks < self.count), ranks[ranks < self.count]
+        # Most cannot come in any more, and cost no more than this look.
+        wanted = np.flatnonzero(offers.order <= self.order[offers.features, -1])
+        features = offers.features[wanted]
+        best, _ = first(features, offers.order[wanted], offers.digests[wanted, 0], self.count)
+        wanted, features = wanted[best], features[best]
+        begins = np.flatnonzero(np.diff(features, prepend=-1))
+        cuts = [*begins[::PIECE].tolist(), len(features)]
+        for a, b in pairwise(cuts):
+            self._put(offers, wanted[a:b])
+
+    def _put(self, offers: Offers, new: Array) -> None:
+        """Sort some offers in among what is held of their features."""
+        touched = np.unique(offers.features[new])
+        row, rank = np.nonzero(self.order[touched] != FREE)
+        old = touched[row], rank
+        features = np.concatenate([old[0], offers.features[new]])
+        order = np.concatenate([self.order[old], offers.order[new]])
+        digests = np.concatenate([self.digests[old], offers.digests[new]])
+        kept, ranks = first(features, order, digests[:, 0], self.count)
+        peaks = np.concatenate([self.peaks[old], offers.peaks[new]])[kept]
+        # One copy of each map that stays, old or new, and one back to its place.
+        maps = np.empty((len(kept), self.maps.shape[2]), np.int8)
+        held = kept < len(row)
+        maps[held] = self.maps[old[0][kept[held]], rank[kept[held]]]
+        maps[~held] = offers.maps(new[kept[~held] - len(row)])
         self.order[touched] = FREE
-        at = kept.features, ranks
-        self.order[at], self.peaks[at] = kept.order, kept.peaks
-        self.digests[at], self.maps[at] = kept.digests, kept.maps
+        at = features[kept], ranks
+        self.order[at], self.peaks[at] = order[kept], peaks
+        self.digests[at], self.maps[at] = digests[kept], maps
 
-    def held(self, features: Array) -> Offers:
-        """What is kept of some features, as offers."""
-        order = self.order[features]
-        row, rank = np.nonzero(order != FREE)
-        at = features[row], rank
-        return Offers(at[0], self.order[at], self.peaks[at], self.digests[at], self.maps[at])
+    def merge(self, other: "Shortlist") -> None:
+        """Take in another list."""
+        row, rank = np.nonzero(other.order != FREE)
+        self.offer(
+            Offers(
+                row,
+                other.order[row, rank],
+                other.peaks[row, rank],
+                other.digests[row, rank],
+                lambda which: other.maps[row[which], rank[which]],
+            )
+        )
 
-    def merge(self, other: "Shortlist", piece: int = 2048) -> None:
-        """Take in another list, some features at a time."""
-        fired = np.flatnonzero(other.order[:, 0] != FREE)
-        for start in range(0, len(fired), piece):
-            self.offer(other.held(fired[start : start + piece]))
 
+def first(features: Array, order: Array, names: Array, count: int) -> tuple[Array, Array]:
+    """The first ``count`` of each feature, by feature and order, and the rank of each ``[k]``.
 
-def joined(a: Offers, b: Offers) -> Offers:
-    """Both together."""
-    return Offers(
-        np.concatenate([a.features, b.features]),
-        np.concatenate([a.order, b.order]),
-        np.concatenate([a.peaks, b.peaks]),
-        np.concatenate([a.digests, b.digests]),
-        np.concatenate([a.maps, b.maps]),
-    )
+    Ties go by ``names``, the first 64 bits of the digest; the same picture counts once.
+    """
+    place = np.lexsort((names, order, features))
+    f, n = features[place], names[place]
+    again = np.zeros(len(place), bool)
+    again[1:] = (f[1:] == f[:-1]) & (n[1:] == n[:-1])
+    place, f = place[~again], f[~again]
+    begins = np.ones(len(f), bool)
+    begins[1:] = f[1:] != f[:-1]
+    ranks = np.arange(len(f)) - np.maximum.accumulate(np.where(begins, np.arange(len(f)), 0))
+    fits = ranks < count
+    return place[fits], ranks[fits]
 
 
 def strongest(peaks: Array) -> Array:
