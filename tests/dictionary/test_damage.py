@@ -212,3 +212,15 @@ def test_our_own_file_under_a_hint_of_another_place(tmp_path):
     assert "not prefix" in refusal(tmp_path / "d.safetensors", Hints(tokens="prefix"))
     with pytest.raises(InvalidRequest, match=r"\.safetensors"):
         convert(built.path, tmp_path / "d.pt")
+
+
+def test_an_older_stream_of_an_odd_protocol_is_no_warning(tmp_path):
+    built = made.prisma_legacy(tmp_path)
+    whole = built.path.read_bytes()
+    at = whole.index(b"\x80\x02", 2)  # the second pickle of five
+    for protocol in (4, 43):
+        built.path.write_bytes(whole[:at] + bytes([0x80, protocol]) + whole[at + 2 :])
+        try:
+            read(built.path, PLACE)
+        except DictionaryMisfit as error:
+            assert "old.pt" in error.message

@@ -11,6 +11,7 @@ import io
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -142,7 +143,9 @@ def _from_stream(name: str, data: bytes) -> Any:
     stream = io.BytesIO(data)
     for _ in range(5):
         check(name, stream, allowed=PLAIN | set(STORAGES))
-    return plain(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+    with warnings.catch_warnings():  # of an unusual protocol, which reading it settles
+        warnings.simplefilter("ignore", UserWarning)
+        return plain(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
 
 
 def check(name: str, stream: BinaryIO, allowed: set[str] = KNOWN) -> None:
