@@ -57,8 +57,8 @@ def missing(text: str, name: str, tag: str) -> str:
         return f"open_clip has no weights {tag!r} for {name}; it has {tags}"
     return (
         f"{text} is neither a folder nor a file nor a tag of open_clip: name a folder with"
-        f" {CONFIG}, a CLIPModel folder of Hugging Face, a file of weights with its architecture,"
-        " hf-hub:OWNER/NAME, or ARCHITECTURE/TAG such as ViT-B-32/laion2b_s34b_b79k"
+        f" {CONFIG}, a CLIPModel or SiglipModel folder of Hugging Face, a file of weights with its"
+        " architecture, hf-hub:OWNER/NAME, or ARCHITECTURE/TAG such as ViT-B-32/laion2b_s34b_b79k"
     )
 
 
@@ -83,7 +83,7 @@ def in_folder(path: Path) -> Source:
         )
     raise NotFound(
         f"{path / CONFIG} is missing: a model folder holds {CONFIG} and {WEIGHTS[0]}, or a"
-        " CLIPModel's config.json and model.safetensors"
+        " CLIPModel's or SiglipModel's config.json and model.safetensors"
     )
 
 

@@ -85,8 +85,9 @@ def load(where: Path | str, architecture: str = "") -> LoadedModel:
     """Load a model.
 
     Args:
-        where: A folder of open_clip (``open_clip_config.json`` and weights), a CLIPModel folder of
-            Hugging Face, a file of weights, or a tag (``hf-hub:OWNER/NAME``, ``ARCHITECTURE/TAG``).
+        where: A folder of open_clip (``open_clip_config.json`` and weights), a CLIPModel or
+            SiglipModel folder of Hugging Face, a file of weights, or a tag
+            (``hf-hub:OWNER/NAME``, ``ARCHITECTURE/TAG``).
         architecture: open_clip's name of what a lone file of weights belongs to.
 
     Raises:
