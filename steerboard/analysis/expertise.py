@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.stats import rankdata
 
 from steerboard.spec.errors import InvalidRequest
 
@@ -45,12 +44,60 @@ def expertise(responses: sparse.csc_array, labels: Labels) -> Expertise:
         InvalidRequest: No positive or no negative picture, or another number of labels.
     """
     check_labels(responses.shape[0], labels)
-    found = [
-        one_unit(responses.data[start:stop], labels[responses.indices[start:stop]], labels)
-        for start, stop in zip(responses.indptr[:-1], responses.indptr[1:], strict=True)
-    ]
-    precision, auroc = np.array(found).reshape(-1, 2).T
+    groups = ties(responses, labels)
+    positives, count = int(labels.sum()), len(labels)
+    silent = count - np.diff(responses.indptr)
+    missed = positives - groups.per_unit(groups.gained)
+    shares = groups.per_unit(groups.gained * groups.hits / groups.shown)
+    precision = (shares + missed * positives / count) / positives
+    ranks = groups.per_unit(groups.gained * groups.ranks(count)) + missed * (silent + 1) / 2
+    pairs = positives * (count - positives)
+    auroc = (ranks - positives * (positives + 1) / 2) / pairs
     return Expertise(precision, auroc, float(labels.mean()))
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Groups of equal responses of one unit, from the largest down, unit after unit ``[g]``.
+
+    ``hits`` and ``shown`` count positives and pictures down to the end of each group, ``gained``
+    and ``size`` those of the group itself. Silent pictures are in none: they come after.
+    """
+
+    unit: npt.NDArray[np.int64]
+    hits: Floats
+    shown: Floats
+    gained: Floats
+    size: Floats
+    units: int
+
+    def per_unit(self, values: Floats) -> Floats:
+        """Sum over the groups of each unit ``[f]``."""
+        return np.bincount(self.unit, values, self.units).astype(np.float64)
+
+    def ranks(self, count: int) -> Floats:
+        """Mean rank of each group's pictures among all, the smallest response having rank 1."""
+        return count - self.shown + (self.size + 1) / 2
+
+
+def ties(responses: sparse.csc_array, labels: Labels) -> Ties:
+    """Sort every unit's responses, all units at once."""
+    unit = np.repeat(np.arange(responses.shape[1]), np.diff(responses.indptr))
+    order = np.lexsort((-responses.data, unit))
+    unit, values = unit[order], responses.data[order]
+    last = np.append((np.diff(unit) != 0) | (np.diff(values) != 0), True)[: len(unit)]
+    ends = np.flatnonzero(last)
+    before = np.concatenate([[0], np.cumsum(labels[responses.indices[order]])])
+    own = before[ends + 1]
+    start = responses.indptr[unit[ends]]
+    return Ties(
+        unit=unit[ends],
+        hits=(own - before[start]).astype(np.float64),
+        shown=(ends + 1 - start).astype(np.float64),
+        gained=np.diff(own, prepend=0).astype(np.float64),
+        size=np.diff(ends, prepend=-1).astype(np.float64),
+        units=responses.shape[1],
+    )
 
 
 def check_labels(pictures: int, labels: Labels) -> None:
@@ -62,23 +109,3 @@ def check_labels(pictures: int, labels: Labels) -> None:
         raise InvalidRequest(
             f"a concept needs positive and negative pictures: add at least one {kind} one"
         )
-
-
-def one_unit(values: npt.NDArray[np.float32], own: Labels, labels: Labels) -> tuple[float, float]:
-    """Average precision and AUROC from the pictures where the unit fires; the others are silent."""
-    positives, count = int(labels.sum()), len(labels)
-    order = np.argsort(-values, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)[: len(values)]
-    hits = np.append(np.cumsum(own[order])[last], positives)
-    shown = np.append(last + 1, count)
-    precision = float((np.diff(hits, prepend=0) / positives * hits / shown).sum())
-    return precision, auroc(values, own, positives, count)
-
-
-def auroc(values: npt.NDArray[np.float32], own: Labels, positives: int, count: int) -> float:
-    """Mann and Whitney's U over all pairs; the silent pictures share the lowest ranks."""
-    silent = count - len(values)
-    ranks = rankdata(values) + silent
-    total = float(ranks[own].sum()) + (positives - int(own.sum())) * (silent + 1) / 2
-    pairs = positives * (count - positives)
-    return (total - positives * (positives + 1) / 2) / pairs
