@@ -56,42 +56,44 @@ def axis(bottom: int) -> str:
 
 
 def price(points: Sequence[SweepPoint]) -> str:
-    """Local gain against global loss over all strengths, with a dot for each factor."""
+    """Local gain and global loss over all strengths: two lines with their intervals."""
     side, bottom, wide = 52, 200, 480
-    most = max(0.05, *(p.break_rate.value for p in points)) * 1.15
+    most = max(p.factor for p in points)
 
-    def place(point: SweepPoint) -> tuple[float, float]:
-        x = side + (wide - side - 30) * point.break_rate.value / most
-        return round(x, 1), round(bottom - (bottom - 24) * point.fix_rate.value, 1)
+    def place(factor: float, value: float) -> tuple[float, float]:
+        x = side + (wide - side) * factor / most
+        return round(x, 1), round(bottom - (bottom - 24) * value, 1)
 
-    parts = [price_axes(side, bottom, wide, most)]
-    corners = " ".join(f"{x},{y}" for x, y in map(place, points))
-    parts.append(f'<polyline points="{corners}" class="curve"/>')
-    named: dict[tuple[float, float], list[str]] = {}
-    for point in points:
-        named.setdefault(place(point), []).append(f"{point.factor:g}")
-    for (x, y), factors in named.items():
-        tone = "good" if "1" in factors else "plain"
-        parts.append(f'<circle cx="{x}" cy="{y}" r="5" class="{tone}"/>')
-        label = "×" + ", ".join(factors)
-        parts.append(f'<text x="{x + 8}" y="{y - 8}" class="told">{label}</text>')
-    return framed(wide + 90, bottom + 48, parts, "fixed against broken over all strengths")
+    parts = [price_axes(points, side, bottom, wide, most)]
+    for tone, label, shares in (
+        ("good", "failing pictures fixed", [p.fix_rate for p in points]),
+        ("bad", "right pictures broken", [p.break_rate for p in points]),
+    ):
+        spots = [place(0.0, 0.0)]
+        spots += [place(p.factor, s.value) for p, s in zip(points, shares, strict=True)]
+        corners = " ".join(f"{x},{y}" for x, y in spots)
+        parts.append(f'<polyline points="{corners}" class="curve {tone}"/>')
+        for point, share in zip(points, shares, strict=True):
+            (x, low), (_, high) = place(point.factor, share.low), place(point.factor, share.high)
+            parts.append(f'<line x1="{x}" x2="{x}" y1="{low}" y2="{high}" class="{tone}"/>')
+            y = place(point.factor, share.value)[1]
+            parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" class="{tone}"/>')
+        parts.append(f'<text x="{wide + 12}" y="{spots[-1][1] + 4}" class="told">{label}</text>')
+    return framed(wide + 170, bottom + 48, parts, "fixed and broken over all strengths")
 
 
-def price_axes(side: int, bottom: int, wide: int, most: float) -> str:
-    """Fixed upward in quarters, broken to the right in thirds."""
+def price_axes(points: Sequence[SweepPoint], side: int, bottom: int, wide: int, most: float) -> str:
+    """Shares upward in quarters, the factors that were tried to the right."""
     parts = []
     for quarter in range(5):
         y = bottom - (bottom - 24) * quarter / 4
         parts.append(f'<line x1="{side}" x2="{wide}" y1="{y}" y2="{y}" class="grid"/>')
         parts.append(f'<text x="{side - 8}" y="{y + 4}" class="name">{25 * quarter} %</text>')
-    for third in range(4):
-        x = side + (wide - side - 30) * third / 3
-        text = f"{100 * most * third / 3:.1f} %"
-        parts.append(f'<text x="{x}" y="{bottom + 18}" class="tick">{text}</text>')
-    parts.append(f'<text x="{side}" y="12" class="told">failing pictures fixed</text>')
+    for point in points:
+        x = round(side + (wide - side) * point.factor / most, 1)
+        parts.append(f'<text x="{x}" y="{bottom + 18}" class="tick">×{point.factor:g}</text>')
     middle = (side + wide) / 2
-    parts.append(f'<text x="{middle}" y="{bottom + 38}" class="tick">right pictures broken</text>')
+    parts.append(f'<text x="{middle}" y="{bottom + 38}" class="tick">all strengths times</text>')
     return "".join(parts)
 
 

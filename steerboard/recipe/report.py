@@ -17,6 +17,7 @@ from steerboard.model.images import decode
 from steerboard.recipe.changes import op_of, place_of
 from steerboard.recipe.drawings import Mark, price, rates
 from steerboard.recipe.files import as_record
+from steerboard.spec.errors import Unavailable
 from steerboard.spec.evidence import EVIDENCE_SCHEMA, Detection, Evidence, Spread
 from steerboard.spec.recipe import Recipe
 
@@ -46,9 +47,13 @@ def as_json(recipe: Recipe, evidence: Evidence) -> dict[str, Any]:
 
 def write_rows(path: Path, evidence: Evidence, rows: Sequence[Row]) -> None:
     """One line a picture; the metadata say which run it was."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise Unavailable(
+            "rows are kept as Parquet, which needs pyarrow: pip install pyarrow"
+        ) from error
     table = pa.Table.from_pylist([asdict(row) for row in rows])
     facts = {"schema": str(EVIDENCE_SCHEMA), "evidence": evidence.digest, "recipe": evidence.recipe}
     known = {f"steerboard.{key}": value for key, value in facts.items()}

@@ -49,23 +49,32 @@ class Part:
 
 
 def parts(steer: SteerSet) -> tuple[Part, ...]:
-    """One part a dictionary; edits of other units belong to none."""
+    """One part a dictionary; added directions join the first part at their site."""
     found: dict[tuple[str, str], list[Edit]] = {}
     for edit in steer.edits:
         if isinstance(edit.unit, Feature):
             found.setdefault((edit.site, edit.unit.dictionary), []).append(edit)
+    for edit in steer.edits:
+        home = next((key for key in found if key[0] == edit.site), None)
+        if home is not None and added(edit):
+            found[home].append(edit)
     return tuple(Part(site, name, tuple(edits)) for (site, name), edits in found.items())
 
 
+def added(edit: Edit) -> bool:
+    """A direction whose size is known without an activation."""
+    return isinstance(edit.unit, Direction) and isinstance(edit.op, Add)
+
+
 def explained(steer: SteerSet) -> bool:
-    """Whether controls of the same size can be made: features only, conditions on features too."""
-    units = [e.unit for e in steer.edits] + [e.condition.unit for e in steer.edits if e.condition]
-    own = all(
-        isinstance(c.unit, Feature) and isinstance(e.unit, Feature)
-        and c.unit.dictionary == e.unit.dictionary
-        for e in steer.edits if (c := e.condition)
-    )  # fmt: skip
-    return bool(steer.edits) and own and all(isinstance(u, Feature) for u in units)
+    """Whether the size of the whole change is known from codes: see ``parts``.
+
+    Every edit is in a part, and every condition reads a feature of that part's dictionary.
+    """
+    known = parts(steer)
+    conditions = [(p.dictionary, e.condition) for p in known for e in p.edits if e.condition]
+    own = all(isinstance(c.unit, Feature) and c.unit.dictionary == name for name, c in conditions)
+    return bool(known) and own and sum(len(p.edits) for p in known) == len(steer.edits)
 
 
 def size(part: Part, code: Code, info: ModelInfo) -> Floats:
@@ -79,8 +88,9 @@ def size(part: Part, code: Code, info: ModelInfo) -> Floats:
 
 def coefficients(edit: Edit, code: Code, info: ModelInfo) -> Floats:
     """How far the edit moves along its unit row at each token, ``[t]``."""
-    assert isinstance(edit.unit, Feature)
-    a = activation(code, edit.unit.index)
+    a = np.zeros(code.shape[0])
+    if isinstance(edit.unit, Feature):
+        a = activation(code, edit.unit.index)
     gate = covered(edit.mask, len(a), info) & holds(edit.condition, code)
     match edit.op:
         case Scale(m=m):
@@ -131,7 +141,7 @@ def holds(condition: Condition | None, code: Code) -> npt.NDArray[np.bool_]:
 def other_features(
     part: Part, code: Code, info: ModelInfo, rng: np.random.Generator | None
 ) -> SteerSet:
-    """As many other active features, scaled by one m to the same total norm.
+    """As many other active features as there are edits, scaled by one m to the same total norm.
 
     Drawn at random, or, without ``rng``, those of the largest summed activation. Of either sign,
     as the recipe's own: down where it turns more down than up.
@@ -139,7 +149,7 @@ def other_features(
     total = np.bincount(code.features, np.abs(code.values), code.shape[1])
     total[list(part.features)] = 0.0
     active = np.flatnonzero(total)
-    many = min(len(part.features), len(active))
+    many = min(len(part.edits), len(active))
     chosen = (
         np.argsort(-total, kind="stable")[:many]
         if rng is None

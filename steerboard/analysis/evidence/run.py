@@ -30,7 +30,7 @@ from steerboard.spec.evidence import Evidence
 from steerboard.spec.recipe import SHORT, Recipe
 from steerboard.spec.runner import Runner
 
-CHUNK = 32
+MOVES = 1024  # edits times pictures in one question
 NUMBERS_KEPT = 20_000_000  # logits held for the detection of concepts
 
 Progress = Callable[[str, int, int], None]
@@ -171,7 +171,8 @@ def first_pass(
     """Every picture before and after, in the set's order; and how many could not be read."""
     rows: list[Row] = []
     failed, total = 0, len(images)
-    tasks = (Task(part, (recipe.steer,)) for part in chunks(images, CHUNK))
+    size = max(1, min(32, MOVES // len(recipe.steer.edits)))
+    tasks = (Task(part, (recipe.steer,)) for part in chunks(images, size))
     for answered in ask(runner, model, tasks):
         rows += rows_of(answered, lenses)
         concepts.add(lenses.classes, answered)
