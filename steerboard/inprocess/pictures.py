@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 
@@ -81,14 +81,21 @@ class Pictures:
         held: dict[str, bytes],
         tenant: str,
     ) -> list[Row | SteerboardError]:
-        """One row an image, decoded side by side."""
+        """One row an image; those that must be decoded side by side, the others at once."""
         asked = [
             self._decoders.submit(
                 copy_context().run, partial(self._row, served, image, i, held, tenant)
             )
+            if self._must_decode(served, image, tenant)
+            else self._row(served, image, i, held, tenant)
             for i, image in enumerate(images)
         ]
-        return [future.result() for future in asked]
+        return [row.result() if isinstance(row, Future) else row for row in asked]
+
+    def _must_decode(self, served: ServedModel, image: ImageRef, tenant: str) -> bool:
+        if not isinstance(image, Encoded | Digest):
+            return False
+        return self._pixels.get((served.info.fingerprint, f"{tenant}/{image.sha256}")) is None
 
     def _row(
         self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes], tenant: str
@@ -116,4 +123,6 @@ class Pictures:
 def tensor_digest(tensor: Numbers) -> str:
     """Hex SHA-256 of format, shape and numbers; no picture file has the same."""
     head = f"pixels {tensor.dtype} {tensor.shape} ".encode()
-    return hashlib.sha256(head + tensor.data).hexdigest()
+    found = hashlib.sha256(head)
+    found.update(tensor.data)
+    return found.hexdigest()
