@@ -21,6 +21,7 @@ from steerboard.spec.jobs import Lane
 from steerboard.v1 import steering_pb2 as pb
 
 CANCELLED = 64
+IN_FLIGHT = 40 + 7 * 4
 BULK_ROWS = 8  # pictures in one question of a batch caller
 
 
@@ -126,11 +127,12 @@ def compare_fairness(stage: Stage) -> Iterator[Line]:
                 people[i].connection()(body)
                 answered[i] += 1
 
-            at_once = [i for i in range(8) for _ in range(40 if i == 0 else 4)]
+            at_once = [i for i in range(8) for _ in range(40 if i == 0 else 4)]  # IN_FLIGHT in all
             with asking([lambda i=i: ask(i) for i in at_once]):
-                time.sleep(2.0)
+                _until(lambda answered=answered: answered.total() >= IN_FLIGHT, 600)
                 answered.clear()  # From where all queues are full.
-                time.sleep(2 * stage.size.seconds)
+                enough = 8 * stage.size.moves
+                _until(lambda answered=answered, n=enough: answered.total() >= n, 600)
                 shares = [answered[i] for i in range(8)]
             found.append(jain(shares))
     yield Line(
@@ -183,8 +185,8 @@ def _outcome(call: "grpc.Future[pb.PredictResponse]") -> str:
     return "OK"
 
 
-def _until(said: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+def _until(said: Callable[[], bool], patience_s: float = 60) -> None:
+    end = time.monotonic() + patience_s
     while not said():
         if time.monotonic() > end:
             raise RuntimeError("this never came")

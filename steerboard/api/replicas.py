@@ -124,7 +124,8 @@ class ReplicatedRunner:
         """What the first of them says that can be reached; a lost digest is asked of all."""
         last = Unavailable("no server is named at this address now", retry_after_s=2.0)
         for pause in ROUNDS_S:
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
             lost: list[ImageNotCached] = []
             for replica in self._fleet.order(key):
                 try:

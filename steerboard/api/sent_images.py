@@ -21,6 +21,7 @@ from steerboard.spec.requests import (
 T = TypeVar("T")
 Question = Predict | Steer | Attribute | Encode | Embed
 Q = TypeVar("Q", bound=Question)
+Digests = tuple[str | None, ...]
 
 
 class SentImages:
@@ -33,11 +34,12 @@ class SentImages:
 
     def ask(self, ask: Callable[[Q], Answer[T]], request: Q) -> Answer[T]:
         """Ask with digests for known pictures; where some are gone, once more with all bytes."""
-        short, known = self.shortened(request)
+        digests = _digests(request)
+        short, known = self._shortened(request, digests)
         answer = self._attempt(ask, short, known)
         if answer is None:
             answer = ask(request)
-        self.remember(request, answer)
+        self._remember(digests, answer)
         return answer
 
     def _attempt(
@@ -54,16 +56,15 @@ class SentImages:
 
     def shortened(self, request: Q) -> tuple[Q, set[str]]:
         """The request with digests in place of pictures that were sent before, and these."""
-        held = {image.sha256 for image in request.images if isinstance(image, Encoded)}
+        return self._shortened(request, _digests(request))
+
+    def _shortened(self, request: Q, digests: Digests) -> tuple[Q, set[str]]:
         with self._lock:
-            known = held & self._known.keys()
-
-        def short(image: ImageRef) -> ImageRef:
-            if isinstance(image, Encoded) and image.sha256 in known:
-                return Digest(sha256=image.sha256)
-            return image
-
-        images = tuple(short(image) for image in request.images)
+            known = {digest for digest in digests if digest is not None and digest in self._known}
+        images: tuple[ImageRef, ...] = tuple(
+            image if digest is None or digest not in known else Digest(sha256=digest)
+            for image, digest in zip(request.images, digests, strict=True)
+        )
         return cast(Q, request.model_copy(update={"images": images})), known
 
     def lacked(self, known: set[str], outcome: Answer[Any] | SteerboardError) -> bool:
@@ -78,13 +79,24 @@ class SentImages:
 
     def remember(self, request: Question, answer: Answer[Any]) -> None:
         """The encoded pictures that were answered without an error are there now."""
+        self._remember(_digests(request), answer)
+
+    def _remember(self, digests: Digests, answer: Answer[Any]) -> None:
         with self._lock:
-            for image, item in zip(request.images, answer.items, strict=False):
-                if isinstance(image, Encoded) and not isinstance(item, SteerboardError):
-                    self._known[image.sha256] = None
-                    self._known.move_to_end(image.sha256)
+            for digest, item in zip(digests, answer.items, strict=False):
+                if digest is not None and not isinstance(item, SteerboardError):
+                    self._known[digest] = None
+                    self._known.move_to_end(digest)
             while len(self._known) > self._capacity:
                 self._known.popitem(last=False)
+
+
+def _digests(request: Question) -> Digests:
+    """Of each image its digest, once (of a photograph it takes milliseconds), or None.
+
+    Those that are sent as digests already are the caller's to know.
+    """
+    return tuple(image.sha256 if isinstance(image, Encoded) else None for image in request.images)
 
 
 def _missing(items: Iterable[Any]) -> set[str]:
