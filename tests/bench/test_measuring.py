@@ -179,6 +179,13 @@ def test_a_wrong_answer_is_seen_in_a_soak():
     assert not soak.alike(prediction(1.0), both), "an answer that lacks a picture"
 
 
+def test_memory_of_a_moment_is_no_growth_and_a_leak_is():
+    steady = [(t / 2, 100.0 + 40.0 * (t % 7 == 0)) for t in range(120)]
+    assert set(soak.windows(steady)) == {100.0}
+    leaking = soak.windows([(t / 2, 100.0 + t / 10) for t in range(120)])
+    assert max(leaking) / min(leaking) > 1.05
+
+
 def test_questions_of_a_soak_are_of_every_kind_and_the_same_each_time(demo_runner):
     one, two = soak.questions(demo_runner, 24), soak.questions(demo_runner, 24)
     assert one == two
