@@ -31,16 +31,18 @@ def show(steer: SteerSet, names: tuple[str, ...]) -> None:
             without=state().picture,
         )
     )
-    finished = now.done
+    if now.done:
+        draw(now, names)  # Outside a fragment: its buttons are for the whole page.
+        if now.trouble is None and now.cases:
+            seen(now, steer)
+        return
 
     def look() -> None:
-        draw(now, names)
-        if now.done and not finished:
+        if now.done:
             st.rerun()
+        draw(now, names)
 
-    st.fragment(look, run_every=None if finished else LOOK_S)()
-    if finished and now.trouble is None and now.cases:
-        seen(now, steer)
+    st.fragment(look, run_every=LOOK_S)()
 
 
 def draw(now: Probing, names: tuple[str, ...]) -> None:

@@ -59,14 +59,16 @@ def show(data: bytes, names: tuple[str, ...]) -> None:
             help="Looks for the fewest features whose absence changes the answer.",
         )
         return
-    finished = now.done
+    if now.done:
+        draw(now, names)  # Outside a fragment: its buttons are for the whole page.
+        return
 
     def look() -> None:
-        draw(now, names)
-        if now.done and not finished:
+        if now.done:
             st.rerun()
+        st.html(markup.busy("Looking for the fewest features whose absence changes the answer"))
 
-    st.fragment(look, run_every=None if finished else LOOK_S)()
+    st.fragment(look, run_every=LOOK_S)()
 
 
 def begin(key: str, asked: Question, data: bytes) -> None:
@@ -102,11 +104,9 @@ def draw(now: Search, names: tuple[str, ...]) -> None:
     if now.trouble is not None:
         st.caption(f"No suggestion: {recovery.clause(now.trouble.message)}")
         st.button("Look again", key="suggest-again", on_click=forget)
-    elif now.found is None:
-        st.html(markup.busy("Looking for the fewest features whose absence changes the answer"))
-    elif not now.found.ways:
+    elif now.found is not None and not now.found.ways:
         st.caption("No few features of this dictionary change the answer when they are off.")
-    else:
+    elif now.found is not None:
         note(now.found)
         with st.container(border=True, key="ways"):
             for number, way in enumerate(now.found.ways):
