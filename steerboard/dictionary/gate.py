@@ -22,7 +22,9 @@ COSINE_FLOOR = 0.7  # of a dictionary that is judged by direction
 SCORE_FLOOR = 0.1  # mean over dimensions: below, massive dimensions alone were rebuilt
 CLEARLY = 0.02  # by how much another pairing must do better
 OTHER_TOKENS = 0.2  # the same for the other token type, which may simply be easier
-DENSER = 1.5  # an alternative with so many times the active features is not compared
+READING = 0.1  # the same for another bias or normalisation, which may flatter a sound dictionary
+DENSER = 1.25  # with more than so many times the active features, more is asked:
+FOR_DENSER = 0.25
 ROWS = 16_384  # of a token type, measured at the dictionary's own site
 TRIED = 1_024  # of a token type, for comparing pairings
 
@@ -151,16 +153,17 @@ def _tried(pairing: Pairing, stated: Mapping[TokenSet, Measured], judge: Gate) -
         margin = OTHER_TOKENS
     else:
         gains = [m.score - stated[part].score for part, m in found.items() if part in stated]
-        margin = CLEARLY
+        margin = READING if pairing.kind in ("input bias", "normalisation") else CLEARLY
     gain = sum(gains) / len(gains) if gains else -1.0
     own = max(s.quality.l0 for s in stated.values())
-    denser = max(m.quality.l0 for m in found.values()) > DENSER * own + 1
+    if max(m.quality.l0 for m in found.values()) > DENSER * own:
+        margin = max(margin, FOR_DENSER)
     return Tried(
         kind=pairing.kind,
         name=pairing.name,
         quality=tuple(m.quality for m in found.values()),
         gain=gain,
-        better=gain > margin and not denser,
+        better=gain > margin,
     )
 
 

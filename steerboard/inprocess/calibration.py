@@ -31,7 +31,9 @@ BOUNDS = [
     gate.SCORE_FLOOR,
     gate.CLEARLY,
     gate.OTHER_TOKENS,
+    gate.READING,
     gate.DENSER,
+    gate.FOR_DENSER,
     gate.ROWS,
     gate.TRIED,
 ]

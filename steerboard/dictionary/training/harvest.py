@@ -98,7 +98,7 @@ def harvest(
 
 
 def varied(pixels: Tensor, seed: list[int]) -> Tensor:
-    """Each picture ``[b, 3, h, w]`` cut by chance to 60 to 100 % of its sides, half of them flipped.
+    """Pictures ``[b, 3, h, w]`` cut by chance to 60 to 100 % of their sides, half of them flipped.
 
     A prefix token comes once a picture: without this, few pictures give too few of them.
     """

@@ -14,7 +14,7 @@ from torch.nn import Module, Parameter, functional
 from steerboard.dictionary.sae import Sae
 from steerboard.dictionary.training.plan import Plan
 
-FIRST_THRESHOLD = 0.05  # of jumprelu, in scaled units
+FIRST_THRESHOLD = 1.0  # of jumprelu, in scaled units: about one in six is active at first
 
 
 class Learner(Module):
@@ -92,5 +92,5 @@ def weights(sample: Tensor, balance: float) -> Tensor:
     in its own variance.
     """
     variance = sample.var(0)
-    weight = (variance + 1e-3 * variance.mean()) ** -balance
+    weight = (variance + 1e-4 * variance.mean()) ** -balance
     return weight / (weight * variance).sum()

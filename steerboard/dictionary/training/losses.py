@@ -15,9 +15,9 @@ from steerboard.dictionary.training.learner import Learner
 from steerboard.dictionary.training.plan import Plan
 from steerboard.dictionary.training.sparse import Code, activations, code_of, rebuild
 
-BANDWIDTH = 0.1  # of jumprelu's straight-through kernel, scaled units
-PULL = 0.03  # weight of (L0 / k - 1)^2
-STEERING = 0.02  # how fast relu's L1 penalty follows L0
+BANDWIDTH = 0.3  # of jumprelu's straight-through kernel, scaled units
+PULL = 0.1  # weight of (L0 / k - 1)^2
+STEERING = 0.01  # how fast relu's L1 penalty follows L0
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,9 @@ def _revive(learner: Learner, centred: Tensor, pre: Tensor, left: Tensor, plan: 
     if not k:
         return left.new_zeros(())
     which = dead[pre[:, dead].topk(k, dim=1, sorted=False).indices]
-    again = rebuild(_through(learner, centred, code_of(pre, which)), learner.W_dec)
+    # Without ReLU: a feature that lies below zero everywhere would get no gradient to rise by.
+    code = activations(centred, learner.W_enc, learner.b_enc, code_of(pre, which))
+    again = rebuild(code, learner.W_dec)
     return plan.auxiliary_weight * error(learner, left - again) / error(learner, left)
 
 
@@ -110,7 +112,7 @@ def _pointwise(learner: Learner, x: Tensor, plan: Plan) -> Loss:
     else:
         code = pre.relu()
         l0 = (code > 0).sum(1).float().mean()
-        penalty = learner.sparsity * code.sum(1).mean() / x.shape[1] ** 0.5
+        penalty = learner.sparsity.clone() * code.sum(1).mean() / x.shape[1] ** 0.5
         _steer(learner, float(l0), plan.k)
     left = x - learner.b_dec - code @ learner.W_dec
     errors = [error(learner, left)]

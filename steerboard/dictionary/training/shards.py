@@ -37,7 +37,7 @@ class Writer:
 
     def add(self, x: Tensor) -> None:
         """Take rows ``[n, d]``; raises InvalidRequest where half precision cannot hold them."""
-        half = x.cpu().numpy().astype(np.float16)
+        half: Rows = x.half().cpu().numpy()
         if not np.isfinite(half).all():
             raise InvalidRequest(
                 f"activations reach {float(x.abs().max()):.3g}, beyond half precision, or are no"
