@@ -33,6 +33,7 @@ class Plan:
         panel: Whole pictures compared at most.
         words: To label with besides the model's class names and the set's labels.
         floor: Score below which a feature has no label; None: what chance seldom reaches.
+        beside: Write thumbnails and the panel's responses too, in files of their own.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Plan:
     panel: int = LIMIT
     words: tuple[str, ...] = ()
     floor: float | None = None
+    beside: bool = True
 
 
 @dataclass
@@ -171,8 +173,9 @@ def finish(
     """Write the catalogue of a merged part, and the responses of its panel beside it."""
     shelf = shelved(shards, names, partial)
     known = named(runner, info, plan, partial, shelf, texts, directions)
-    write(place, known, told(info, book))
-    write_responses(place, partial)
+    write(place, known, told(info, book), thumbnails=plan.beside)
+    if plan.beside:
+        write_responses(place, partial)
 
 
 def named(

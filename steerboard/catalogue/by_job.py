@@ -51,7 +51,7 @@ def build_by_job(
         if "error" in row:
             built.report.pictures -= 1
             built.report.add(Broken(keys[row["image"]], row["error"]))
-    fetch(str(total["place"]), place)
+    fetch(str(total["place"]), place, plan.beside)
     built.features = int(total["features"])
     return built
 
@@ -78,10 +78,11 @@ def spec_of(images: ImageSet, plan: Plan, built: Built) -> tuple[CatalogueJob, d
     return spec, keys
 
 
-def fetch(source: str, place: str) -> None:
-    """Copy a catalogue and what lies beside it."""
+def fetch(source: str, place: str, beside: bool = True) -> None:
+    """Copy a catalogue, and what lies beside it."""
     stems = source.removesuffix(".parquet"), place.removesuffix(".parquet")
-    for ending in (THUMBNAILS, f"{RESPONSES}{SUFFIX}", ".parquet"):
+    more = (THUMBNAILS, f"{RESPONSES}{SUFFIX}") if beside else ()
+    for ending in (*more, ".parquet"):
         fs, path = fsspec.core.url_to_fs(stems[0] + ending)
         if not fs.exists(path):
             raise NotFound(f"{stems[0]}{ending} is out of reach from here: copy it by other means")

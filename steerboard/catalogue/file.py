@@ -33,10 +33,11 @@ SHOWN = [n for n in COLUMNS if n not in ("meaning", "fired")]
 Facts = Mapping[str, Any]
 
 
-def write(place: str, known: Known, about: Facts) -> None:
+def write(place: str, known: Known, about: Facts, thumbnails: bool = True) -> None:
     """Write a catalogue at ``place`` (ending in ``.parquet``), whole or not at all."""
     put(place, headed(known, about), tables(known))
-    write_thumbnails(place, known.shelf)
+    if thumbnails:
+        write_thumbnails(place, known.shelf)
 
 
 def headed(known: Known, about: Facts) -> pa.Schema:

@@ -40,6 +40,7 @@ def build_catalogue(
     ] = "",
     jobs: Annotated[str, typer.Option(help="host:port of a job door: its workers build")] = "",
     token: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="for the services")] = "",
+    slim: Annotated[bool, typer.Option(help="no thumbnails, and not what comparing takes")] = False,
 ) -> None:
     """Find out what is known of every feature over a set of pictures, and write it down.
 
@@ -49,7 +50,7 @@ def build_catalogue(
 
     wanted = Wanted(
         config, model, tuple(dictionary or ()), images, root, where, split, splits, words,
-        references, out, inference, jobs, token,
+        references, out, inference, jobs, token, slim,
     )  # fmt: skip
     build(wanted)
 

@@ -38,6 +38,7 @@ class Wanted:
     inference: str
     jobs: str
     token: str
+    slim: bool
 
 
 def build(wanted: Wanted) -> None:
@@ -49,7 +50,13 @@ def build(wanted: Wanted) -> None:
         models = [m.id for m in runner.models()]
         model = runner.model(wanted.model or models[0])
         for name in wanted.dictionaries or [d.id for d in model.dictionaries]:
-            plan = Plan(model.id, name, wanted.references, words=words(wanted.words))
+            plan = Plan(
+                model.id,
+                name,
+                wanted.references,
+                words=words(wanted.words),
+                beside=not wanted.slim,
+            )
             if wanted.jobs:
                 tell(by_workers(wanted, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
                 continue

@@ -40,9 +40,10 @@ def test_build_writes_one_file_a_dictionary(folder: Path, tiny_house: Path) -> N
     assert len(Catalogue(str(folder / "last.parquet"))) > 10
     half = typed(
         "build", "--config", tiny_house, "--images", folder / "set", "--split", "a", "--splits",
-        "a=0.5,b=0.5", "--dictionary", "last", "--out", folder / "half",
+        "a=0.5,b=0.5", "--dictionary", "last", "--out", folder / "half", "--slim",
     ).output  # fmt: skip
     count = Catalogue(str(folder / "half" / "last.parquet")).about["pictures"]
+    assert [p.name for p in (folder / "half").iterdir()] == ["last.parquet"]
     assert 15 < count < 48 and f"over {count} pictures" in half
     with pytest.raises(NotFound, match="there is no image set 'nothing'"):
         typed("build", "--config", tiny_house, "--images", "nothing")
