@@ -234,7 +234,7 @@ def solve(site: str, recipe: Recipe, tokens: Tokens, pictures: int) -> tuple[Ten
     scores = {ridge: unseen.r2(w) for ridge, w in tried.items()}
     best = {r: -float("inf") if score is None else score for r, score in scores.items()}
     ridge = max(RIDGES, key=lambda r: best[r])
-    kinds = [k for k, unheard in tokens.parts if unheard]
+    kinds = [k for k, unseen in tokens.parts if unseen]
     each = {k: tokens.of(True, [k]).r2(tried[ridge]) for k in kinds}
     fit = Fit(
         site=site,

@@ -102,7 +102,7 @@ def chunks(pictures: Iterable[Picture], size: int) -> Iterator[tuple[Picture, ..
 
 
 def ask(runner: Runner, model: ModelInfo, tasks: Iterable[Task]) -> Iterator[Answered]:
-    """Each task's embeddings, as they are done.
+    """Each task's embeddings, in the order of the tasks however they are answered.
 
     Raises:
         SteerboardError: A whole task cannot be answered (overlapping edits, an unknown site, a
@@ -117,10 +117,15 @@ def ask(runner: Runner, model: ModelInfo, tasks: Iterable[Task]) -> Iterator[Ans
             images = tuple(encoded(p) for p in task.pictures)
             yield Steer(model=model.id, images=images, classifier=probe, steer_sets=task.sets)
 
+    early: dict[int, Answered] = {}
+    due = 0
     for number, answer in runner.stream(questions()):
         if isinstance(answer, SteerboardError):
             raise answer
-        yield read(open_.pop(number), answer.items)
+        early[number] = read(open_.pop(number), answer.items)
+        while due in early:
+            yield early.pop(due)
+            due += 1
 
 
 def read(task: Task, items: Sequence[Steered | SteerboardError]) -> Answered:
