@@ -16,10 +16,10 @@ from services.attribution.picture_set import CHUNK, fetched
 from services.attribution.tools import State, Tools
 from steerboard.catalogue import partial as parts
 from steerboard.catalogue.build import Plan, about, described, empty, named, told, write_responses
-from steerboard.catalogue.file import headed, put, write_thumbnails
+from steerboard.catalogue.file import Catalogue, headed, put, write_thumbnails
 from steerboard.catalogue.observe import observe
 from steerboard.catalogue.records import pack, unpack
-from steerboard.catalogue.shards import Shards
+from steerboard.catalogue.shards import Shards, exists
 from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import GROUP, SCHEMA, Known, panel_of, rows_of, table
 from steerboard.images.picture import Picture
@@ -132,26 +132,30 @@ def shelved(spec: CatalogueJob, state: State, tools: Tools) -> State:
 
 
 def laid(spec: CatalogueJob, state: State, tools: Tools) -> State:
-    """Some more groups of rows; after the last of them the file."""
+    """A further group of rows; after the last of them the file."""
+    place = f"{tools.folder}/{RESULT}/{spec.dictionary}.parquet"
+    if exists(place):  # written by a try that was cut off before it could say so
+        return ended(state, place)
     known = known_of(spec, tools)
-    fired, responses = rows_of(known.partial), panel_of(known.partial)
-    groups, start = -(-len(fired) // GROUP), state.get("groups", 0)
-    work = f"{tools.folder}/{WORK}"
-    if start < groups:
-        rows = table(known, fired[start * GROUP : (start + 1) * GROUP], responses)
+    fired = rows_of(known.partial)
+    work, start = f"{tools.folder}/{WORK}", state.get("groups", 0)
+    if start * GROUP < len(fired):
+        own = fired[start * GROUP : (start + 1) * GROUP]
+        rows = table(known, own, panel_of(known.partial))
         put(f"{work}/rows-{start}.parquet", SCHEMA, [rows])
         return {**state, "groups": start + 1}
-    info, book = described(tools.runner, plan_of(spec))
-    place = f"{tools.folder}/{RESULT}/{spec.dictionary}.parquet"
-    put(
-        place,
-        headed(known, told(info, book)),
-        (read(f"{work}/rows-{i}.parquet") for i in range(groups)),
-    )
     write_thumbnails(place, known.shelf)
     write_responses(place, known.partial)
-    count = {"pictures": known.partial.pictures, "features": len(fired)}
-    return {**state, **count, "place": place}
+    head = headed(known, told(*described(tools.runner, plan_of(spec))))
+    put(place, head, (read(f"{work}/rows-{i}.parquet") for i in range(start)))
+    Shards(work, "").clear()
+    return ended(state, place)
+
+
+def ended(state: State, place: str) -> State:
+    """The state with a file that is written."""
+    found = Catalogue(place)
+    return {**state, "pictures": found.about["pictures"], "features": len(found), "place": place}
 
 
 @dataclass

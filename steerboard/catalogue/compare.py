@@ -17,7 +17,7 @@ from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.measures import blocks
 from steerboard.catalogue.panel import Panel
 from steerboard.catalogue.records import Array, unpack
-from steerboard.catalogue.shards import SUFFIX
+from steerboard.catalogue.shards import SUFFIX, exists
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 FEWEST = 20  # pictures that two catalogues must share
@@ -72,12 +72,6 @@ def read_responses(place: str) -> Responses:
         panel = Panel(2**62)
         panel.add(unpack(file.read()))
     return Responses(panel.pictures(), panel.responses(size))
-
-
-def exists(place: str) -> bool:
-    """Whether a file is there."""
-    fs, path = fsspec.core.url_to_fs(place)
-    return bool(fs.exists(path))
 
 
 def compare(first: Responses, second: Responses) -> Comparison:

@@ -79,6 +79,12 @@ class Shards:
         return fs, root.rstrip("/")
 
 
+def exists(place: str) -> bool:
+    """Whether there is a file at an fsspec URL."""
+    fs, path = fsspec.core.url_to_fs(place)
+    return bool(fs.exists(path))
+
+
 def merged(shards: Shards, names: Iterable[str], partial: Partial) -> Iterator[int]:
     """Take shards into ``partial`` one by one; pictures taken in so far."""
     for name in names:
