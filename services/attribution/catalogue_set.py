@@ -21,7 +21,7 @@ from steerboard.catalogue.observe import observe
 from steerboard.catalogue.records import pack, unpack
 from steerboard.catalogue.shards import Shards, exists
 from steerboard.catalogue.shelf import Shelf
-from steerboard.catalogue.table import GROUP, SCHEMA, Known, panel_of, rows_of, table
+from steerboard.catalogue.table import GROUP, SCHEMA, Compared, Known, rows_of, table
 from steerboard.images.picture import Picture
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.jobs import CatalogueJob
@@ -136,12 +136,12 @@ def laid(spec: CatalogueJob, state: State, tools: Tools) -> State:
     place = f"{tools.folder}/{RESULT}/{spec.dictionary}.parquet"
     if exists(place):  # written by a try that was cut off before it could say so
         return ended(state, place)
-    known = known_of(spec, tools)
+    known, compared = held(spec, tools)
     fired = rows_of(known.partial)
     work, start = f"{tools.folder}/{WORK}", state.get("groups", 0)
     if start * GROUP < len(fired):
         own = fired[start * GROUP : (start + 1) * GROUP]
-        rows = table(known, own, panel_of(known.partial))
+        rows = table(known, own, compared)
         put(f"{work}/rows-{start}.parquet", SCHEMA, [rows])
         return {**state, "groups": start + 1}
     write_thumbnails(place, known.shelf)
@@ -163,18 +163,18 @@ class Held:
     """What this process made last: a worker that goes on with a job has it at hand."""
 
     folder: str = ""
-    known: Known | None = None
+    made: tuple[Known, Compared] | None = None
 
 
 _HELD = Held()
 
 
-def known_of(spec: CatalogueJob, tools: Tools) -> Known:
+def held(spec: CatalogueJob, tools: Tools) -> tuple[Known, Compared]:
     """What rows are made from; a job's folder names model, dictionary and pictures too."""
-    if _HELD.folder != tools.folder or _HELD.known is None:
-        _HELD.known = make(spec, tools)
-        _HELD.folder = tools.folder
-    return _HELD.known
+    if _HELD.folder != tools.folder or _HELD.made is None:
+        known = make(spec, tools)
+        _HELD.made, _HELD.folder = (known, Compared.of(known.partial)), tools.folder
+    return _HELD.made
 
 
 def make(spec: CatalogueJob, tools: Tools) -> Known:

@@ -49,16 +49,35 @@ def classes(facts: Sequence[tuple[str, ...]]) -> tuple[list[str], sparse.csc_arr
     return names, sparse.csc_array((ones, (rows, columns)), shape=(len(facts), len(names)))
 
 
-def associations(
-    responses: sparse.csr_array, facts: Sequence[tuple[str, ...]], features: Array
-) -> Iterator[list[Association]]:
+@dataclass(frozen=True)
+class Judges:
+    """Responses by feature ``[picture, f]``, and who belongs to which class.
+
+    Attributes:
+        columns: The responses.
+        names: Of the classes.
+        members: ``[picture, class]``, sparse.
+        dense: The same as truth values.
+    """
+
+    columns: sparse.csc_array
+    names: list[str]
+    members: sparse.csc_array
+    dense: Array
+
+    @classmethod
+    def of(cls, responses: sparse.csr_array, facts: Sequence[tuple[str, ...]]) -> "Judges":
+        """From responses ``[picture, f]`` and the classes of each picture."""
+        names, members = classes(facts)
+        return cls(sparse.csc_array(responses), names, members, members.toarray() > 0)
+
+
+def associations(judges: Judges, features: Array) -> Iterator[list[Association]]:
     """For each feature the classes it detects best, by average precision above chance."""
-    names, members = classes(facts)
-    columns = sparse.csc_array(responses)
-    dense = members.toarray() > 0
+    names, dense = judges.names, judges.dense
     for part in blocks(len(features)):
-        own = columns[:, features[part]]
-        tried = correlated(own, members)
+        own = judges.columns[:, features[part]]
+        tried = correlated(own, judges.members)
         for i in range(own.shape[1]):
             rows = own.indices[own.indptr[i] : own.indptr[i + 1]]
             values = own.data[own.indptr[i] : own.indptr[i + 1]]

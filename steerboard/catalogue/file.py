@@ -130,8 +130,8 @@ class Catalogue:
         column = self.columns("meaning").column("meaning")
         if column.null_count:
             raise InvalidRequest(f"{self._place} was built without embeddings: build it again")
-        rows = [np.frombuffer(m, "<f2") for m in column.to_pylist()]
-        return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), np.float32)
+        data = np.frombuffer(b"".join(column.to_pylist()), "<f2")
+        return data.reshape(len(column), -1).astype(np.float32)
 
     def cards(self, features: Iterable[int], references: int = 16) -> list[FeatureCard]:
         """Cards of those features that are known, in the order asked."""

@@ -1,5 +1,7 @@
 """Features that lie near a feature: in the dictionary's directions, or on the same pictures."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 
@@ -39,31 +41,49 @@ def largest(values: Array, count: int) -> Array:
     return found
 
 
-def together(responses: sparse.csr_array, features: Array, count: int = NEAREST) -> list[Array]:
+@dataclass(frozen=True)
+class Meetings:
+    """Which features fire on which pictures, ``[picture, f]``, by feature and by picture.
+
+    Attributes:
+        columns: Ones, by feature.
+        rows: The same by picture.
+        fired: ``[f]`` pictures of each feature.
+    """
+
+    columns: sparse.csc_array
+    rows: sparse.csr_array
+    fired: Array
+
+    @classmethod
+    def of(cls, responses: sparse.csr_array) -> "Meetings":
+        """From responses ``[picture, f]``; what is stored fires."""
+        fires = sparse.csc_array(responses, copy=True)
+        fires.data = np.ones_like(fires.data, dtype=np.int32)
+        return cls(fires, fires.tocsr(), np.diff(fires.indptr))
+
+
+def together(meetings: Meetings, features: Array, count: int = NEAREST) -> list[Array]:
     """The features that fire on the same pictures as each of ``features [n]``.
 
     Measured by overlap: pictures with both, of those with either (Jaccard). Pairs that never meet
     are not stored nor looked at, so that the cost goes with the meetings.
 
-    Args:
-        responses: ``[picture, f]``; what is stored fires.
-        features: Of which.
-        count: How many at most.
-
     Returns:
-        For each an array ``[k, 2]`` of feature and overlap, the largest first.
+        For each an array ``[k, 2]`` of feature and overlap, at most ``count``, the largest first.
     """
-    fires = sparse.csc_array(responses, copy=True)
-    fires.data = np.ones_like(fires.data, dtype=np.int32)
-    fired = np.diff(fires.indptr)
-    rows = fires.tocsr()
+    fired = meetings.fired
     out: list[Array] = []
     for part in blocks(len(features), 128):
-        met = sparse.csr_array(fires[:, features[part]].T @ rows)
+        met = sparse.csr_array(meetings.columns[:, features[part]].T @ meetings.rows)
         for i, f in enumerate(features[part]):
             a, b = met.indptr[i], met.indptr[i + 1]
             others, counts = met.indices[a:b], met.data[a:b]
             overlap = counts / (fired[f] + fired[others] - counts)
+            # The feature itself stands among them with overlap 1. Only what can be kept is sorted.
+            if len(overlap) > count + 1:
+                least = np.partition(overlap, -(count + 1))[-(count + 1)]
+                others, overlap = others[overlap >= least], overlap[overlap >= least]
             order = np.lexsort((others, -overlap))
             order = order[others[order] != f][:count]
             out.append(np.stack([others[order], overlap[order]], 1))

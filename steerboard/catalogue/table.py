@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
-from steerboard.catalogue.association import associations
+from steerboard.catalogue.association import Judges, associations
 from steerboard.catalogue.labels import Vocabulary, labels
 from steerboard.catalogue.measures import blocks, clarity, meaning, polysemanticity
-from steerboard.catalogue.neighbours import nearest, together
+from steerboard.catalogue.neighbours import Meetings, nearest, together
 from steerboard.catalogue.partial import Partial
 from steerboard.catalogue.records import Array
 from steerboard.catalogue.shelf import Shelf
@@ -70,9 +69,9 @@ class Known:
 
 def tables(known: Known) -> Iterator[pa.Table]:
     """A table for each row group, by feature; those that never fired have no row."""
-    fired, responses = rows_of(known.partial), panel_of(known.partial)
+    fired, compared = rows_of(known.partial), Compared.of(known.partial)
     for part in blocks(len(fired), GROUP):
-        yield table(known, fired[part], responses)
+        yield table(known, fired[part], compared)
 
 
 def rows_of(partial: Partial) -> Array:
@@ -80,15 +79,24 @@ def rows_of(partial: Partial) -> Array:
     return np.flatnonzero(partial.sums.fired)
 
 
-def panel_of(partial: Partial) -> sparse.csr_array:
-    """``[picture, f]`` the responses that classes and meetings are counted over."""
-    return partial.panel.responses(partial.size)
+@dataclass(frozen=True)
+class Compared:
+    """The panel, made ready for what compares its pictures."""
+
+    judges: Judges
+    meetings: Meetings
+
+    @classmethod
+    def of(cls, partial: Partial) -> "Compared":
+        """The panel of a merged part."""
+        responses = partial.panel.responses(partial.size)
+        return cls(Judges.of(responses, partial.panel.facts()), Meetings.of(responses))
 
 
-def table(known: Known, own: Array, responses: sparse.csr_array) -> pa.Table:
+def table(known: Known, own: Array, compared: Compared) -> pa.Table:
     """The rows of some features ``own [b]``."""
     partial = known.partial
-    met = together(responses, own)
+    met = together(compared.meetings, own)
     columns: dict[str, Any] = {
         "feature": own,
         "fired": partial.sums.fired[own],
@@ -98,7 +106,7 @@ def table(known: Known, own: Array, responses: sparse.csr_array) -> pa.Table:
         "histogram": partial.sums.histogram[own].tolist(),
         "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in met],
         "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in met],
-        **classes(list(associations(responses, partial.panel.facts(), own))),
+        **classes(list(associations(compared.judges, own))),
         **measured(known, own),
         **near(known.directions, own),
         **listed(partial.best, own, ""),
