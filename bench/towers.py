@@ -78,7 +78,7 @@ def awake(visual: torch.nn.Module) -> None:
     """Give parameters that start at zero a value, or whole parts would not be tested."""
     torch.manual_seed(0)
     for parameter in visual.parameters():
-        if parameter.dim() < 2 or not parameter.any():
+        if parameter.dim() < 2 or (parameter == parameter.flatten()[0]).all():
             parameter.data += 0.05 * torch.randn_like(parameter)
 
 

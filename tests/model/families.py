@@ -125,7 +125,7 @@ def tower(name: str) -> Any:
 def awake(visual: nn.Module) -> None:
     """Random values where a fresh model has zeros, ones or 1e-6: each part must be felt."""
     for parameter in visual.parameters():
-        if parameter.dim() < 2 or not parameter.any():
+        if parameter.dim() < 2 or (parameter == parameter.flatten()[0]).all():
             parameter.data += 0.3 * torch.randn_like(parameter)
     for name, buffer in visual.named_buffers():
         if name.endswith("running_mean"):
