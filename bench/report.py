@@ -58,7 +58,7 @@ def markdown(record: dict[str, Any], lines: list[Line]) -> str:
 
 def _profile(name: str, found: list[dict[str, Any]]) -> str:
     rows = [f"| {p['thread']} | `{p['doing']}` | {100 * p['share']:.1f} % |" for p in found[:15]]
-    head = f"\nWhere the server's time goes ({name}): share of samples in which a thread did this\n"
+    head = f"\nWhere the server's time goes ({name}): of the moments in which it worked at all\n"
     return "\n".join([head, "| thread | doing | share |", "|---|---|---|", *rows])
 
 

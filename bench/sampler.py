@@ -17,6 +17,7 @@ OWN = ("steerboard/", "services/", "bench/")
 # The innermost function of a thread that waits.
 WAITING = {
     ("threading.py", "wait"),
+    ("threading.py", "run"),  # gRPC's poller, which waits in C.
     ("threading.py", "_wait_for_tstate_lock"),
     ("thread.py", "_worker"),
     ("selectors.py", "select"),
@@ -26,7 +27,7 @@ WAITING = {
 
 
 class Sampler:
-    """Looks at all threads but its own until it is written."""
+    """Looks at all threads but its own until it is written; ``samples`` are those with work."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -44,14 +45,16 @@ class Sampler:
     def look(self) -> None:
         """Count once what every thread does."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
-        self.samples += 1
+        busy = 0
         for ident, frame in sys._current_frames().items():
             name = names.get(ident, "other")
             if name != "sampler" and (doing := said(frame)):
                 self.found[role(name), doing] += 1
+                busy = 1
+        self.samples += busy
 
     def told(self) -> list[dict[str, object]]:
-        """Share of the samples in which a thread of this role did this, the largest first."""
+        """How often a thread of this role did this, of the samples in which any worked at all."""
         return [
             {"thread": thread, "doing": doing, "share": round(count / max(1, self.samples), 4)}
             for (thread, doing), count in self.found.most_common(40)

@@ -50,6 +50,11 @@ def measure(stage: Stage, rows: tuple[str, ...]) -> tuple[dict[str, Any], list[L
     record = {
         "machine": before,
         "rows": [line.told() for line in lines],
+        "ratios": {
+            f"{line.row}: {line.what}": round(line.value.median, 4)
+            for line in lines
+            if line.met is not None
+        },
         "missing": stage.missing,
         "profiles": stage.profiles,
         "seconds": round(time.perf_counter() - begun, 1),
