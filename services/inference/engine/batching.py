@@ -1,8 +1,10 @@
 """A Kernel whose rows wait in fair turns: a single thread computes what fits together at once.
 
-Work-conserving: an idle engine starts at once, and whatever arrives while it computes makes up the
-next batches, in the order of ``scheduler``. Where memory does not suffice a batch is computed in
-halves, and the size is remembered. How much may wait at all is decided before, in ``admission``.
+An idle engine starts at once, and whatever arrives while it computes makes up the next batches, in
+the order of ``scheduler``. After a batch that several callers shared it waits, for a small part of
+the time that the batch took, until as many are back: who was answered together asks together again.
+Where memory does not suffice a batch is computed in halves, and the size is remembered. How much
+may wait at all is decided before, in ``admission``.
 """
 
 import math
@@ -29,6 +31,8 @@ Arrays = tuple[Tensor, ...]
 Compute = Callable[[list[Any], Tensor], Arrays]
 # Texts are short beside pictures: so many cost what one picture does.
 TEXTS_A_ROW = 16
+# Of the time that a shared batch took, to wait for its callers.
+LINGER = 0.04
 
 
 class CountingKernel(Kernel, Protocol):
@@ -72,12 +76,22 @@ class BatchingKernel:
         max_rows: Rows a batch at most.
         knee: Rows from which the device gains nothing by more.
         batch_s: Seconds that a batch should last.
+        linger: Of a shared batch's time, to wait for its callers.
     """
 
     def __init__(
-        self, inner: CountingKernel, max_rows: int = 128, knee: int = KNEE, batch_s: float = BATCH_S
+        self,
+        inner: CountingKernel,
+        max_rows: int = 128,
+        knee: int = KNEE,
+        batch_s: float = BATCH_S,
+        linger: float = LINGER,
     ) -> None:
         self._inner = inner
+        self._knee = knee
+        self._linger = linger
+        self._shared = 0  # Tasks of the last batch.
+        self._patient_until = 0.0
         self._scheduler: Scheduler[Task] = Scheduler(knee)
         self.pace = Pace(max_rows, knee, batch_s)
         self._closed = False
@@ -202,11 +216,24 @@ class BatchingKernel:
         with self._change:
             while True:
                 self._change.wait_for(self._can_go_on)
+                self._await_the_others()
+                if not self._can_go_on():
+                    continue
                 for task in self._scheduler.keep(_wanted):
                     _dismiss(task)
                 batch = self._scheduler.take(self.pace.limit)
                 if batch or self._closed:
                     return batch
+
+    def _await_the_others(self) -> None:
+        """Just after a shared batch: until its callers are back, or as many rows as pay."""
+        left = self._patient_until - time.monotonic()
+        if left > 0 and not self._closed:
+            self._change.wait_for(self._enough, left)
+
+    def _enough(self) -> bool:
+        full = self._scheduler.count >= self._shared or self._scheduler.cost >= self._knee
+        return full or self._closed or self._pauses > 0
 
     def _can_go_on(self) -> bool:
         return self._closed or (not self._pauses and bool(self._scheduler))
@@ -230,6 +257,9 @@ class BatchingKernel:
         spent = time.monotonic() - begun
         cost = work.cost(len(rows))
         self.pace.took(work.key, cost, spent)
+        self._shared = len(tasks)
+        patience = self._linger * spent if len(tasks) > 1 else 0.0
+        self._patient_until = begun + spent + patience
         stop = 0
         for task in tasks:
             start, stop = stop, stop + len(task.rows)

@@ -165,12 +165,13 @@ class Scheduler(Generic[T]):
         }
         self._owed = 0.0
         self._orders = count()
+        self.count = 0
         self.cost = 0
         self.size = 0
         self._held: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return self.count
 
     def __iter__(self) -> Iterator[T]:
         return chain.from_iterable(self._lanes.values())
@@ -213,6 +214,7 @@ class Scheduler(Generic[T]):
         return batch
 
     def _count(self, task: T, sign: int) -> None:
+        self.count += sign
         self.cost += sign * task.cost
         self.size += sign * task.size
         self._held[task.caller] += sign * task.cost
