@@ -23,9 +23,9 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Two processes: one makes clean environments with pip, the other runs everything else.
+# Side by side: what computes, what waits for services, and what waits for pip.
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 demo: install
 	$(BIN)/steerboard demo

@@ -46,12 +46,18 @@ TINY = {
 CLASSES = ["cat", "dog", "horse", "boat"]
 
 
+# Folders whose tests start processes and wait for them; the others compute.
+WAITING = {"attribution_service", "browser", "chaos", "cli", "demo", "replicas", "ui"}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for pip runs beside everything else, where there are two processes."""
+    """Three parts that may run beside each other, where there are several processes."""
     for item in items:
+        waits = item.path.relative_to(Path(__file__).parent).parts[0] in WAITING
         slow = item.get_closest_marker("installs") is not None
-        item.add_marker(pytest.mark.xdist_group("installs" if slow else "services"))
+        part = "installs" if slow else "services" if waits else "library"
+        item.add_marker(pytest.mark.xdist_group(part))
 
 
 def tiny_model(folder: Path) -> None:
