@@ -134,9 +134,18 @@ def close(one, other):
 
 @pytest.mark.parametrize(
     "name",
-    "predict|steer|every unit|attribute|every target|heads|neurons|directions|encode|embed".split(
-        "|"
-    ),
+    [
+        "predict",
+        "steer",
+        "every unit",
+        "attribute",
+        "every target",
+        "heads",
+        "neurons",
+        "directions",
+        "encode",
+        "embed",
+    ],
 )
 def test_answers_are_alike_and_one_bad_image_fails_alone(local_runner, remote_runner, images, name):
     request = calls((images[0], NO_PICTURE, images[1]))[name]
