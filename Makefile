@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install check test demo demo-check emojiland protos format clean
+.PHONY: install check test demo demo-check emojiland bench protos format clean
 
 install: $(STAMP)
 
@@ -35,7 +35,10 @@ demo-check: install
 
 emojiland: install
 	$(BIN)/python -m demo.emojiland.build
-	$(BIN)/steerboard catalogue build
+	$(BIN)/steerboard catalogue build --slim
+
+bench: install
+	$(BIN)/steerboard bench serving --install-peers --out build/bench
 
 protos: install
 	$(BIN)/python -m steerboard.api.generate

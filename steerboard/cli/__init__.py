@@ -15,7 +15,12 @@ from steerboard.cli.inspect_dictionary import inspect_dictionary
 from steerboard.cli.recipe import app as recipes
 from steerboard.cli.train import train
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From attribution to action: see why a vision model decides, change it, and see what else"
+    " changes.",
+)
 app.add_typer(catalogues, name="catalogue")
 benches = typer.Typer(no_args_is_help=True, help="Speed, measured beside others.")
 app.add_typer(benches, name="bench")
