@@ -209,7 +209,8 @@ def show_row(row: RankedFeature, data: bytes, largest: float, pictures: dict[str
     """
     with st.container(border=True, key=f"feature-{row.feature}"):
         seen, move_it = st.columns([3.5, 1], vertical_alignment="center")
-        numbers = markup.scored(f"#{row.feature}", row.score, largest, facts(row))
+        title = f"#{row.feature} {row.label}".strip()
+        numbers = markup.scored(title, row.score, largest, facts(row))
         held = [(r, pictures[r.image]) for r in row.references if r.image in pictures]
         references = [reference(r, bytes_) for r, bytes_ in held]
         heat = heat_map(data, row.heat, HEAT)

@@ -64,4 +64,5 @@ def row_of(
         firing_rate=card.firing_rate if card else None,
         maximum=card.maximum if card else None,
         references=card.references[:references] if card else (),
+        label=card.label if card else "",
     )

@@ -180,7 +180,7 @@ def reference_from_message(message: pb.Reference) -> Reference:
     return Reference(image=message.image, activation=message.activation, heat=heat)
 
 
-_RANKED = ("feature", "score", "activation", "peak")
+_RANKED = ("feature", "score", "activation", "peak", "label")
 _RANKED_OPTIONAL = ("measured", "firing_rate", "maximum")
 
 

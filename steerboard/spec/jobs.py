@@ -101,6 +101,7 @@ class RankedFeature(Spec):
     firing_rate: float | None = None
     maximum: float | None = None
     references: tuple[Reference, ...] = ()
+    label: str = Field(default="", description="what the catalogue calls it, if anything")
 
 
 class AttributeResult(Spec):

@@ -165,7 +165,7 @@ class Reference(_message.Message):
     def __init__(self, image: _Optional[str] = ..., activation: _Optional[float] = ..., heat: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class RankedFeature(_message.Message):
-    __slots__ = ("feature", "score", "activation", "peak", "heat", "measured", "firing_rate", "maximum", "references")
+    __slots__ = ("feature", "score", "activation", "peak", "heat", "measured", "firing_rate", "maximum", "references", "label")
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,7 @@ class RankedFeature(_message.Message):
     FIRING_RATE_FIELD_NUMBER: _ClassVar[int]
     MAXIMUM_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     feature: int
     score: float
     activation: float
@@ -184,7 +185,8 @@ class RankedFeature(_message.Message):
     firing_rate: float
     maximum: float
     references: _containers.RepeatedCompositeFieldContainer[Reference]
-    def __init__(self, feature: _Optional[int] = ..., score: _Optional[float] = ..., activation: _Optional[float] = ..., peak: _Optional[float] = ..., heat: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., measured: _Optional[float] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., references: _Optional[_Iterable[_Union[Reference, _Mapping]]] = ...) -> None: ...
+    label: str
+    def __init__(self, feature: _Optional[int] = ..., score: _Optional[float] = ..., activation: _Optional[float] = ..., peak: _Optional[float] = ..., heat: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., measured: _Optional[float] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., references: _Optional[_Iterable[_Union[Reference, _Mapping]]] = ..., label: _Optional[str] = ...) -> None: ...
 
 class AttributeResult(_message.Message):
     __slots__ = ("index", "against", "value", "features", "rest", "error", "bias", "total", "provenance_json")

@@ -205,6 +205,7 @@ ranked = st.builds(
     firing_rate=maybe,
     maximum=maybe,
     references=some,
+    label=st.just("") | NAMES,
 )
 results = st.builds(
     jobs.AttributeResult,
