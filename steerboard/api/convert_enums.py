@@ -2,7 +2,9 @@
 
 from typing import Any
 
-UNSAID = "unspecified"
+
+class Unsaid(str):
+    """The word of an enum that nobody set; a text that somebody wrote never is one."""
 
 
 def enum_value(enum: Any, prefix: str, word: str) -> Any:
@@ -14,12 +16,17 @@ def enum_word(enum: Any, prefix: str, value: int) -> str:
     """The word for an enum value; one from a newer peer gives a word that no spec accepts."""
     if value not in enum.values():
         return f"number {value}"
-    return str(enum.Name(value)).removeprefix(f"{prefix}_").lower()
+    word = str(enum.Name(value)).removeprefix(f"{prefix}_").lower()
+    return word if value else Unsaid(word)
 
 
 def said(**fields: object) -> dict[str, Any]:
     """The fields that were said: None and an unspecified enum fall to the spec's default."""
-    return {name: value for name, value in fields.items() if value is not None and value != UNSAID}
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None and not isinstance(value, Unsaid)
+    }
 
 
 def optional(message: Any, field: str) -> Any:

@@ -117,3 +117,8 @@ def test_an_unsaid_kind_and_a_newer_enum_are_refused_by_name():
 def test_an_empty_message_says_what_is_missing():
     error = refused(pb.SteerRequest())
     assert error.field and "more fields" in error.message
+
+
+def test_a_text_like_an_unset_enum_is_a_text():
+    request = r.Embed(model="unspecified", texts=("a",))
+    assert c.embed_from_message(c.embed_to_message(request)) == request
