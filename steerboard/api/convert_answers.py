@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from steerboard.api.convert_enums import UNSAID, enum_value, enum_word, optional
+from steerboard.api.convert_enums import Unsaid, enum_value, enum_word, optional
 from steerboard.api.convert_tensors import (
     array_to_message,
     floats_from_message,
@@ -102,7 +102,7 @@ def _target_to_message(target: ResolvedTarget) -> pb.ResolvedTarget:
 
 def _target_from_message(message: pb.ResolvedTarget) -> ResolvedTarget:
     kind: Any = enum_word(pb.TargetKind, "TARGET_KIND", message.kind)
-    kind = "logit" if kind == UNSAID else kind
+    kind = "logit" if isinstance(kind, Unsaid) else kind
     return ResolvedTarget(message.index, optional(message, "against"), kind)
 
 
