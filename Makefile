@@ -25,7 +25,7 @@ format: install
 
 # Side by side: what computes, what waits for services, and what waits for pip.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 demo: install
 	$(BIN)/steerboard demo

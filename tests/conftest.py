@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from xdist.scheduler import LoadScopeScheduling
 
 from steerboard.model import torchvision_ops  # noqa: F401
 
@@ -46,18 +47,24 @@ TINY = {
 CLASSES = ["cat", "dog", "horse", "boat"]
 
 
-# Folders whose tests start processes and wait for them; the others compute.
-WAITING = {"attribution_service", "browser", "chaos", "cli", "demo", "replicas", "ui"}
+# Folders whose tests start processes and wait for them; what waits for pip; the others compute.
+SERVICES = {"attribution_service", "browser", "chaos", "cli", "demo", "replicas", "ui"}
+INSTALLS = {"deploy"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Three parts that may run beside each other, where there are several processes."""
-    for item in items:
-        waits = item.path.relative_to(Path(__file__).parent).parts[0] in WAITING
-        slow = item.get_closest_marker("installs") is not None
-        part = "installs" if slow else "services" if waits else "library"
-        item.add_marker(pytest.mark.xdist_group(part))
+class Parts(LoadScopeScheduling):
+    """Three parts that run beside each other where there are several processes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.split("/")[1]
+        return next((n for n, of in PARTS.items() if folder in of), "library")
+
+
+PARTS = {"services": SERVICES, "installs": INSTALLS}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Parts:
+    return Parts(config, log)
 
 
 def tiny_model(folder: Path) -> None:
