@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from steerboard.spec.edits import Direction, Edit, Feature, SteerSet
+from steerboard.spec.edits import Direction, Edit, Feature, Part, SteerSet
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import ChosenOn, Recipe
 
@@ -73,6 +73,8 @@ def unit_of(unit: object) -> str:
         return f"feature {unit.index} of {unit.dictionary}"
     if isinstance(unit, Direction):
         return f"direction {hashlib.sha256(unit.values.data).hexdigest()[:8]}"
+    if isinstance(unit, Part):
+        return f"{unit.of} of {unit.dictionary}" if unit.dictionary else "the whole activation"
     return f"{getattr(unit, 'kind', 'unit')} {getattr(unit, 'index', '')}"
 
 

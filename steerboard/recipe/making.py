@@ -6,7 +6,7 @@ import numpy as np
 
 from steerboard.analysis.evidence.pictures import Picture, digest_of
 from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.edits import Feature, SteerSet
+from steerboard.spec.edits import Feature, Part, SteerSet
 from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.recipe import (
     SHORT,
@@ -71,7 +71,7 @@ def make(
 def pins(info: ModelInfo, steer: SteerSet) -> tuple[DictionaryPin, ...]:
     """The dictionaries that the edits and their conditions read."""
     units = [u for e in steer.edits for u in (e.unit, e.condition and e.condition.unit)]
-    names = sorted({u.dictionary for u in units if isinstance(u, Feature)})
+    names = sorted({u.dictionary for u in units if isinstance(u, Feature | Part)} - {""})
     found = []
     for name in names:
         here = info.dictionary(name)

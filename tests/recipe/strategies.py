@@ -12,6 +12,7 @@ from steerboard.spec.edits import (
     Head,
     Mask,
     Neuron,
+    Part,
     Remove,
     Scale,
     Set,
@@ -67,6 +68,10 @@ def edits(draw: st.DrawFn) -> Edit:
     op = draw(st.one_of(ops))
     if site.startswith("head_out") and draw(st.booleans()):
         unit, op = Head(index=draw(st.integers(0, HEADS - 1))), Scale(m=draw(numbers))
+    if site in DICTIONARIES and draw(st.integers(0, 4)) == 0:
+        of = draw(st.sampled_from(["code", "error", "site"]))
+        unit = Part(of=of, dictionary="" if of == "site" else DICTIONARIES[site])
+        op = Scale(m=draw(numbers))
     condition = None
     if draw(st.booleans()):
         condition = Condition(

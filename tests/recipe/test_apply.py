@@ -12,7 +12,7 @@ import steerboard as sb
 from steerboard.analysis.evidence.answers import identity_probe
 from steerboard.recipe.files import save
 from steerboard.recipe.making import make
-from steerboard.spec.edits import SteerSet
+from steerboard.spec.edits import Edit, Part, Scale, SteerSet
 from steerboard.spec.errors import DictionaryMisfit, InvalidRequest, NotFound, SteerboardError
 from steerboard.spec.recipe import Recipe
 from steerboard.spec.requests import Pixels, Steer
@@ -68,6 +68,17 @@ def everything(runner: Runner, recipe: Recipe) -> Any:
     both += sb.scale("resid_post.2", "last", 1.0, 0).edits
     full = make(runner, "both", "tiny", SteerSet(edits=both), recipe.classifier)
     return full.provenance.model_copy(update={"n_bar": {s.name: s.n_bar for s in info.sites}})
+
+
+def test_the_dictionary_of_an_error_term_is_pinned(
+    runner: Runner, plain: Any, recipe: Recipe, tiny_house: Path
+) -> None:
+    error = Edit(site="resid_post.1", unit=Part(of="error", dictionary="middle"), op=Scale(m=-1.0))
+    steer = SteerSet(edits=(error,))
+    alone = make(runner, "alone", "tiny", steer, recipe.classifier)
+    assert [pin.id for pin in alone.provenance.dictionaries] == ["middle"]
+    with sb.apply(plain, alone, files(tiny_house)) as steered:
+        np.testing.assert_allclose(by_model(steered), by_runner(runner, steer), atol=1e-5)
 
 
 def test_the_answer_really_moves_and_the_model_is_as_before_after(
