@@ -109,6 +109,12 @@ def tiny_dictionary(width: int, k: int, tokens: str) -> Sae:
     )
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws by torch is the same in every run."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests measure is forgotten with them, in child processes too."""
