@@ -38,6 +38,12 @@ def changes(page: Page) -> tuple[float, float]:
     return number(page, "predicted"), number(page, "measured")
 
 
+def others(page: Page) -> None:
+    """The edits were tried on all other pictures."""
+    expect(page.locator(".sb-aside").first).to_contain_text("net", timeout=PATIENCE_MS)
+    expect(page.locator(".sb-card.broken")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def number(page: Page, key: str) -> float:
     """The number of a card."""
     return float(page.locator(f".sb-card.{key} > b").inner_text().replace("−", "-"))

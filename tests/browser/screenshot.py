@@ -42,6 +42,7 @@ def take(path: Path) -> None:
         box = page.locator(".st-key-hypothesis textarea")
         box.fill(belief)
         box.press("Control+Enter")
+        hands.others(page)
         hands.idle(page)
         page.mouse.click(5, 5)
         page.screenshot(path=path)

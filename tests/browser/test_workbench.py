@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from steerboard.cli.processes import free_port
 from tests.browser import hands
-from tests.browser.chromium import NARROW, PATIENCE_MS
+from tests.browser.chromium import NARROW, PATIENCE_MS, WIDE
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,7 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     hands.turn_off(rows.filter(has=page.locator(".sb-score.for")).first)
     _, before = hands.changes(page)
     assert before < 0
+    hands.others(page)
     hands.idle(page)
     hands.shot(page, "workbench.png")
     page.reload()
@@ -57,7 +58,22 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     in_sight_when_narrow(page)
     page.locator(".st-key-reset button").click()
     expect(page.locator(".sb-card.measured")).to_have_count(0, timeout=PATIENCE_MS)
+    suggested(page)
     hands.sees_no_traceback(page)
+
+
+def suggested(page: Page) -> None:
+    """A suggestion is asked for, tried, and does as it says."""
+    page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+    page.get_by_role("button", name="Suggest what to turn off").click()
+    way = page.locator(".sb-way").first
+    expect(way).to_be_visible(timeout=PATIENCE_MS)
+    answer = way.locator("b").inner_text()
+    page.locator(".st-key-way-0 button").click()
+    hands.changes(page)
+    expect(page.locator(".sb-card.after b").first).to_have_text(answer, timeout=PATIENCE_MS)
+    hands.others(page)
+    hands.shot(page, "suggested.png")
 
 
 def in_sight_when_narrow(page: Page) -> None:
