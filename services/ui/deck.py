@@ -29,7 +29,7 @@ class Deck:
         if held is None or time.monotonic() - held[0] > KEPT_S:
             held = self._drawn[names] = time.monotonic(), self._draw(names)
             while len(self._drawn) > 16:
-                del self._drawn[next(iter(self._drawn))]
+                self._drawn.pop(next(iter(self._drawn)), None)  # another thread may have done it
         return held[1]
 
     def _draw(self, names: tuple[str, ...]) -> tuple[Case, ...]:

@@ -33,7 +33,7 @@ def show(steer: SteerSet, names: tuple[str, ...]) -> None:
     )
     if now.done:
         draw(now, names)  # Outside a fragment: its buttons are for the whole page.
-        if now.trouble is None and now.cases:
+        if now.trouble is None and now.tally.outcomes:
             seen(now, steer)
         return
 
@@ -53,6 +53,9 @@ def draw(now: Probing, names: tuple[str, ...]) -> None:
         st.caption(f"Not finished: {recovery.clause(now.trouble.message)}")
         if isinstance(now.trouble, AWAY):
             st.button("Try again", key="probe-again", on_click=probing.forget, args=(now,))
+    if found.error is not None:
+        what = f"{found.failed} of them could not be answered"
+        st.caption(f"{what}, the first because: {recovery.clause(found.error.message)}")
     if not found.outcomes:
         return
     st.html(
@@ -85,7 +88,7 @@ def progress(now: Probing) -> str:
 
 
 def of(kind: str, rate: Rate) -> str:
-    """Such as ``of 40 wrong, 20–45 %``."""
+    """Such as ``of 40 wrong: 30% [18, 45]``."""
     if not rate.n:
         return f"none was {kind}"
     low, high = rate.interval

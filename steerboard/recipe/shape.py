@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from steerboard.dictionary.native import DictionaryFile
-from steerboard.model.tower import SiteShape, Tower
-from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, SiteInfo
+from steerboard.inprocess.served import describe_dictionary, describe_site
+from steerboard.model.tower import Tower
+from steerboard.spec.capabilities import Limits, ModelInfo
 from steerboard.spec.recipe import RecipeProvenance
 
 NO_LIMITS = Limits(
@@ -27,33 +28,7 @@ def shape_of(
         embedding_width=tower.embedding_width,
         logit_scale=1.0,
         precision="float32",
-        sites=tuple(site(s, made.n_bar.get(s.name, 0.0)) for s in tower.sites),
-        dictionaries=tuple(dictionary(name, file) for name, file in files.items()),
+        sites=tuple(describe_site(tower, s.name, made.n_bar.get(s.name, 0.0)) for s in tower.sites),
+        dictionaries=tuple(describe_dictionary(name, file, ()) for name, file in files.items()),
         limits=NO_LIMITS,
-    )
-
-
-def site(shape: SiteShape, n_bar: float) -> SiteInfo:
-    """One site."""
-    return SiteInfo(
-        name=shape.name,
-        width=shape.width,
-        tokens=shape.tokens,
-        units=("feature", "neuron", "direction", *(("head",) if shape.heads else ())),
-        heads=shape.heads,
-        n_bar=n_bar,
-        patches_read=shape.patches_read,
-        prefix_unread=shape.prefix > 0 and not shape.prefix_read,
-    )
-
-
-def dictionary(name: str, file: DictionaryFile) -> DictionaryInfo:
-    """One dictionary."""
-    return DictionaryInfo(
-        id=name,
-        fingerprint=file.fingerprint,
-        site=file.header.site,
-        tokens=file.header.tokens,
-        architecture=file.header.architecture,
-        size=file.sae.size,
     )

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from html import unescape
 from urllib.parse import parse_qsl
 
+from streamlit.testing.v1 import AppTest
+
 import steerboard as sb
 from services.ui.deck import PICTURES
+from services.ui.probing import Probing
+from steerboard.analysis.side_effects import Case, Tally
+from steerboard.spec.errors import InvalidRequest
 from tests.ui.person import Person
 from tests.ui.stage import ROOT, Stage
 
@@ -121,3 +126,19 @@ def test_a_picture_that_broke_is_opened_by_its_link(visit: Visit) -> None:
 def test_a_link_to_an_unknown_picture_says_so(visit: Visit) -> None:
     someone = visit(picture="f" * 64)
     assert "no longer held" in " ".join(someone.warned())
+
+
+def test_why_pictures_could_not_be_answered_is_said() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from services.ui import elsewhere
+
+        elsewhere.draw(st.session_state["now"], ("owl", "car"))
+
+    page = AppTest.from_function(script)
+    tally = Tally((), 1, InvalidRequest("this token does not allow the bulk lane"))
+    page.session_state["now"] = Probing(cases=(Case("k", 0),), tally=tally, done=True)
+    page.run()
+    (said,) = (c.value for c in page.caption)
+    assert said.startswith("1 of them could not be answered") and "bulk lane" in said
