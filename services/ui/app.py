@@ -1,7 +1,11 @@
-"""The workbench: Predict, Review, Hypothesise, Test. Run by ``streamlit run``."""
+"""The pages: workbench, features, concepts, recipes. Run by ``streamlit run``."""
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import streamlit as st
@@ -10,32 +14,91 @@ import streamlit as st
 if str(Path(__file__).parents[2]) not in sys.path:
     sys.path.append(str(Path(__file__).parents[2]))
 
-from services.ui import markup, picker, predict, recovery, review, steer, suggesting
-from services.ui.backend import backend, model, picture
-from services.ui.session import begin, named, session, state, told
-from steerboard.spec.answers import Prediction
+from services.ui import markup, recovery
+from services.ui.backend import backend
+from services.ui.session import KEY, begin, named, told
 from steerboard.spec.errors import SteerboardError
 
 _LOG = logging.getLogger(__name__)
 
 
-def page() -> None:
-    """The whole page, from the top; nobody ever reads a traceback here."""
-    st.set_page_config("Steerboard", "🧭", layout="wide")
-    st.html(f"<style>{markup.STYLE}</style>")
-    st.html(markup.head())
-    recovery.forget()
+@dataclass(frozen=True)
+class View:
+    """A page: its title, its icon, and the module whose ``show()`` draws it."""
+
+    title: str
+    icon: str
+    module: str
+    path: str = ""  # of the address; empty: the page that opens first
+
+    def draw(self) -> None:
+        """The whole page, from the top; nobody ever reads a traceback here."""
+        recovery.forget()
+        try:
+            if self._opened():
+                import_module(self.module).show()
+        except SteerboardError as error:
+            recovery.explain("This cannot be shown now.", error, backend().runner.models, "page")
+        except Exception:
+            _LOG.exception("session %s", named())
+            st.error(
+                "Something went wrong here that should not have: the log of the page says what."
+                " What you did is kept; reload the page, or begin a new session above."
+            )
+
+    def _opened(self) -> bool:
+        """The session, with the head of the page above whatever is to be said of it."""
+        top = st.container(key="head", horizontal=True, vertical_alignment="center")
+        try:
+            return opened()
+        finally:
+            with top:
+                head()
+
+
+VIEWS = (
+    View("Workbench", ":material/tune:", "services.ui.workbench"),
+    View("Features", ":material/grid_view:", "services.ui.explorer.view", "features"),
+    View("Concepts", ":material/category:", "services.ui.concepts.view", "concepts"),
+    View("Recipes", ":material/receipt_long:", "services.ui.recipes.view", "recipes"),
+)
+
+
+def there(module: str) -> bool:
+    """Whether a view was installed."""
     try:
-        if opened():
-            body()
-    except SteerboardError as error:
-        recovery.explain("This cannot be shown now.", error, backend().runner.models, "page")
-    except Exception:
-        _LOG.exception("session %s", named())
-        st.error(
-            "Something went wrong here that should not have: the log of the page says what."
-            " What you did is kept; reload the page, or begin a new session above."
-        )
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def drawn(view: View) -> Callable[[], None]:
+    """A function of the view's own: Streamlit tells pages apart by their functions' names."""
+
+    def draw() -> None:
+        view.draw()
+
+    draw.__name__ = view.path or "workbench"
+    return draw
+
+
+def pages() -> list[st.Page]:
+    """All views that are there, as Streamlit's pages."""
+    return [
+        st.Page(drawn(v), title=v.title, icon=v.icon, url_path=v.path, default=not v.path)
+        for v in VIEWS
+        if there(v.module)
+    ]
+
+
+def head() -> None:
+    """The name, the ways to the other pages, and the link that begins a new session."""
+    shown = st.session_state["pages"]
+    st.html(markup.brand())
+    if len(shown) > 1:
+        for page in shown:
+            st.page_link(page, query_params={KEY: named()} if named() else None)
+    st.html(markup.begin_anew(), width="content")
 
 
 def opened() -> bool:
@@ -55,78 +118,12 @@ def opened() -> bool:
     return True
 
 
-def body() -> None:
-    """A picture to choose, or what can be done with the one that is open."""
-    try:
-        model()
-    except SteerboardError as error:
-        recovery.explain(
-            "The model cannot be asked now.", error, backend().runner.models, "inference"
-        )
-        return
-    picker.show()
-    if not state().picture:
-        st.html(markup.welcome())
-        return
-    try:
-        data = picture(session(), state().picture)
-    except SteerboardError as error:
-        recovery.explain(
-            "The picture of this session cannot be shown.",
-            error,
-            lambda: picture(session(), state().picture),
-            "picture",
-        )
-        return
-    workbench(data)
+def main() -> None:
+    """Choose the page that the address names, and draw it."""
+    st.set_page_config("Steerboard", "🧭", layout="wide")
+    st.html(f"<style>{markup.STYLE}</style>")
+    found = st.session_state["pages"] = pages()
+    st.navigation(found, position="hidden").run()
 
 
-def workbench(data: bytes) -> None:
-    """One picture: what the model says, why, and what it says when features move."""
-    left, right = st.columns([1.7, 1], gap="medium")
-    with left:
-        st.html(markup.step(1, "what the model says about the picture"))
-        clean = first_step(data)
-    with right, st.container(key="aside"):
-        st.html(markup.step(3, "what you believe, before you try"))
-        steer.hypothesis()
-        asked = st.container(key="asked")
-        st.html(markup.step(4, "what the model says when features move"))
-        test = st.container(key="test")
-    with left:
-        st.html(markup.step(2, "which features made it say so"))
-        if clean is None:
-            st.caption("The features stand here once the model has answered.")
-            return
-        names = predict.prompts().names
-        wanted = review.choose(clean, names)
-        below = st.container()
-    with asked:
-        suggesting.show(data, names)
-    # The answer to a moved slider comes before the rows are drawn again.
-    with test:
-        steer.show(data, clean, wanted, names)
-    with below:
-        review.show(data, wanted, names)
-
-
-def first_step(data: bytes) -> Prediction | None:
-    """Picture, prompts and answer; None where there is no answer, and the page says why."""
-    image, words, answer = st.columns([1, 1.25, 1.45])
-    with image:
-        predict.show_picture(data)
-    with words:
-        predict.edit_prompts()
-    with answer:
-        try:
-            clean = predict.clean(data)
-        except SteerboardError as error:
-            recovery.explain(
-                "The model has not answered.", error, backend().runner.models, "predict"
-            )
-            return None
-        predict.show_answer(clean, predict.prompts().names)
-    return clean
-
-
-page()
+main()

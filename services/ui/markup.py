@@ -28,12 +28,19 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def head() -> str:
-    """The page's first line; the link begins a new session."""
+def brand() -> str:
+    """The page's first words."""
     return (
         '<div class="sb-head"><b>Steerboard</b><span>From attribution to action: see why a model'
-        ' decides, and change it.</span><a href="?" target="_self" title="This session stays'
-        ' under its own address">New session</a></div>'
+        " decides, and change it.</span></div>"
+    )
+
+
+def begin_anew() -> str:
+    """The link that begins a new session."""
+    return (
+        '<div class="sb-new"><a href="./" target="_self" title="This session stays under its own'
+        ' address">New session</a></div>'
     )
 
 

@@ -1,0 +1,1 @@
+"""The catalogue's explorer: what is known of every feature."""
