@@ -22,6 +22,7 @@ from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import DictionaryMisfit, NotFound
 
 KEY = "steerboard.dictionary"
+CHECKPOINT_KEY = "steerboard.training"
 Fact = str | int | float | bool
 Gate = Literal["explained_variance", "cosine"]
 
@@ -73,11 +74,21 @@ class DictionaryFile:
 
 def is_native(path: Path) -> bool:
     """Whether a file is one of ours."""
+    return KEY in _metadata(path)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is where a training stands, and no dictionary yet."""
+    return CHECKPOINT_KEY in _metadata(path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Of a safetensors file; empty for anything else."""
     try:
         with safe_open(path, "pt") as file:
-            return KEY in (file.metadata() or {})
+            return dict(file.metadata() or {})
     except (SafetensorError, OSError):
-        return False
+        return {}
 
 
 def read(path: Path) -> DictionaryFile:

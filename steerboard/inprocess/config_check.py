@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from yaml.nodes import Node
 
+from steerboard.dictionary.formats import own_file
 from steerboard.dictionary.native import KEY, Header, parse_header
 from steerboard.inprocess.config import (
     CalibrationConfig,
@@ -97,6 +98,9 @@ class Checker:
             yield self.at(*path, "sidecar")(f"{dictionary.sidecar} is not there")
         try:
             header = header_of(place)
+        except SteerboardError as error:
+            yield said(error.message)
+            return
         except ValueError as error:
             yield said(f"{dictionary.path} has a header that cannot be read: {error}")
             return
@@ -151,14 +155,14 @@ def header_of(path: Path) -> Header | None:
     """The header of a dictionary of our own format, its tensors unread; None for other formats.
 
     Raises:
+        DictionaryMisfit: A folder of several dictionaries, or of a training that has not ended.
         ValueError: A header that cannot be read.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except (SafetensorError, OSError):
+    own = own_file(path)
+    if own is None:
         return None
-    return None if text is None else parse_header(text)
+    with safe_open(own, "pt") as file:
+        return parse_header(file.metadata()[KEY])
 
 
 def stream_of(folder: Path) -> Stream | None:

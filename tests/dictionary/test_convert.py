@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from made import patchsae_pickled, saelens_gated
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from steerboard.cli import app
-from steerboard.dictionary.native import read
+from steerboard.dictionary.native import CHECKPOINT_KEY, read, write
+from tests.conftest import tiny_dictionary
 
 
 def convert(*arguments: object) -> Result:
@@ -57,3 +60,46 @@ def test_a_refusal_is_a_sentence_and_no_traceback(tmp_path: Path) -> None:
         [*command, tmp_path / "d.pt", target], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 1 and "d.pt" in done.stderr and "Traceback" not in done.stderr
+
+
+def checkpoint(folder: Path) -> None:
+    """What training writes while it goes on."""
+    folder.mkdir(exist_ok=True)
+    save_file({"x": torch.zeros(1)}, folder / "checkpoint.safetensors", {CHECKPOINT_KEY: "{}"})
+
+
+def test_a_folder_of_training_is_its_dictionary_and_not_its_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    checkpoint(folder)
+    for unfinished in (folder, folder / "checkpoint.safetensors"):
+        refused = str(convert(unfinished, tmp_path / "d.safetensors").exception)
+        assert "no dictionary yet" in refused and "--resume" in refused
+    write(folder / "dictionary.safetensors", tiny_dictionary(24, 4, "all"), "resid_post.1")
+    done = convert(folder, tmp_path / "d.safetensors")
+    assert done.exit_code == 0 and "48 features of width 24" in done.stdout
+    write(folder / "again.safetensors", tiny_dictionary(24, 4, "all"), "resid_post.1")
+    refused = str(convert(folder, tmp_path / "e.safetensors").exception)
+    assert "several dictionaries (again.safetensors, dictionary.safetensors): name one" in refused
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("nowhere", "nowhere is missing"), ("empty", "holds no file of weights")],
+)
+def test_a_wrong_path_is_named(tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    assert said in str(convert(tmp_path / source, tmp_path / "d.safetensors").exception)
+
+
+def test_a_transcoder_is_refused_by_name(tmp_path: Path) -> None:
+    made = saelens_gated(tmp_path)
+    record = json.loads((made.path / "cfg.json").read_text()) | {"architecture": "transcoder"}
+    (made.path / "cfg.json").write_text(json.dumps(record))
+    target = tmp_path / "d.safetensors"
+    assert "transcoder" in str(convert(made.path, target).exception) and not target.exists()
+
+
+def test_a_target_of_another_kind_is_refused(tmp_path: Path) -> None:
+    made = saelens_gated(tmp_path)
+    refused = str(convert(made.path, tmp_path / "d.pt").exception)
+    assert "d.pt must end in .safetensors" in refused

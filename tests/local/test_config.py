@@ -92,6 +92,14 @@ def test_a_dictionary_of_another_width_or_depth_is_told_from_its_header(house: P
         assert (found, field) == (line, "models.tiny.dictionaries.middle.path") and said in message
 
 
+def test_a_folder_of_two_dictionaries_is_told_before_anything_is_loaded(house: Path) -> None:
+    for name in ("a", "b"):
+        (house / "two").mkdir(exist_ok=True)
+        write(house / "two" / f"{name}.safetensors", tiny_dictionary(24, 0, "all"), "resid_post.1")
+    ((_, field, message),) = faults(house, "middle.safetensors", "two")
+    assert field.endswith("middle.path") and "a.safetensors, b.safetensors): name one" in message
+
+
 def test_missing_pictures_and_damaged_manifests_are_named(house: Path) -> None:
     (house / "images" / "03.jpg").unlink()
     assert all("1 of 16 pictures" in f[2] and "03.jpg" in f[2] for f in faults(house))

@@ -4,7 +4,7 @@ One file a format; ``recognise`` finds the one that fits, ``unpickle`` keeps str
 running, ``folding`` puts into tensors what others do around them. ``read`` is the door.
 """
 
-from steerboard.dictionary.formats.door import convert, read
+from steerboard.dictionary.formats.door import convert, own_file, read
 from steerboard.dictionary.formats.opened import Hints
 
-__all__ = ["Hints", "convert", "read"]
+__all__ = ["Hints", "convert", "own_file", "read"]

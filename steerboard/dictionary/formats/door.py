@@ -12,6 +12,7 @@ from steerboard.dictionary.native import (
     Header,
     check_shapes,
     describe,
+    is_checkpoint,
     is_native,
     save,
 )
@@ -40,9 +41,8 @@ def read(path: Path, hints: Hints = NO_HINTS) -> DictionaryFile:
     """
     if not path.exists():
         raise NotFound(f"dictionary {path} is missing")
-    inside = list(path.glob("*.safetensors")) if path.is_dir() else []
-    own = inside[0] if len(inside) == 1 else path
-    if own.is_file() and is_native(own):
+    own = own_file(path)
+    if own is not None:
         file = read_native(own)
         _check_native(own.name, file.header, hints)
         return file
@@ -51,6 +51,27 @@ def read(path: Path, hints: Hints = NO_HINTS) -> DictionaryFile:
     check_shapes(path.name, header, found.sae.tensors())
     sae = replace(found.sae, tokens=header.tokens)
     return DictionaryFile(header, sae, _fingerprint(header, sae))
+
+
+def own_file(path: Path) -> Path | None:
+    """The file of our own format that ``path`` is, or that lies in it alone; None for others.
+
+    A folder that training left holds a checkpoint too, which is no dictionary.
+
+    Raises:
+        DictionaryMisfit: A checkpoint of a training that has not ended; a folder of several.
+    """
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    found = [file for file in files if file.is_file() and is_native(file)]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found[:5])
+        raise DictionaryMisfit(f"{path.name} holds several dictionaries ({names}): name one")
+    if not found and any(is_checkpoint(file) for file in files):
+        raise DictionaryMisfit(
+            f"{path.name} holds a training and no dictionary yet: steerboard dictionary train"
+            " --resume goes on with it and writes dictionary.safetensors"
+        )
+    return found[0] if found else None
 
 
 def convert(source: Path, target: Path, hints: Hints = NO_HINTS) -> DictionaryFile:

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Adam
 
+from steerboard.dictionary.native import CHECKPOINT_KEY as KEY
 from steerboard.dictionary.training.learner import Learner
 from steerboard.dictionary.training.plan import Plan
 from steerboard.spec.errors import InvalidRequest
 
-KEY = "steerboard.training"
 SCHEMA = 1
 FREE = {"steps", "minutes"}  # may differ from the run that is resumed: train longer, or less long
 
