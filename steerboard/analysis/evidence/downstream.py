@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from steerboard.analysis.evidence.gathered import Reading
 from steerboard.analysis.evidence.pictures import Picture, encoded
 from steerboard.spec.answers import Attribution
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
@@ -57,13 +58,46 @@ class Ask:
     steer: SteerSet
 
 
-def activity(ask: Ask, dictionary: DictionaryInfo, pictures: Sequence[Picture]) -> Activity:
-    """Before and after, picture by picture; raises what the Runner refuses."""
-    tables = [
-        np.concatenate([table(ask, dictionary, part, steer) for part in pieces(pictures)])
-        for steer in (SteerSet(), ask.steer)
-    ]
-    return Activity(tables[0], tables[1])
+def readings(
+    ask: Ask, pictures: Sequence[Picture]
+) -> tuple[dict[str, dict[str, Reading]], dict[str, str]]:
+    """By dictionary and picture what is read before and after; and why some cannot be read."""
+    found: dict[str, dict[str, Reading]] = {}
+    skipped: dict[str, str] = {}
+    for dictionary in ask.model.dictionaries:
+        try:
+            found[dictionary.id] = dict(read(ask, dictionary, pictures))
+        except InvalidRequest as error:
+            skipped[dictionary.id] = error.message
+    return found, skipped
+
+
+def read(
+    ask: Ask, dictionary: DictionaryInfo, pictures: Sequence[Picture]
+) -> Iterator[tuple[str, Reading]]:
+    """Key and reading of each picture; raises what the Runner refuses."""
+    for part in pieces(pictures):
+        both = [table(ask, dictionary, part, steer) for steer in (SteerSet(), ask.steer)]
+        for picture, before, after in zip(part, *both, strict=True):
+            active = np.flatnonzero((before != 0) | (after != 0))
+            yield (
+                picture.key,
+                Reading(
+                    features=tuple(active.tolist()),
+                    before=tuple(before[active].tolist()),
+                    after=tuple(after[active].tolist()),
+                ),
+            )
+
+
+def activity(readings: Mapping[str, Reading], keys: Sequence[str], size: int) -> Activity:
+    """Readings as tables ``[n, f]``, in the order of ``keys``."""
+    found = [readings[key] for key in keys if key in readings]
+    before, after = np.zeros((2, len(found), size))
+    for i, reading in enumerate(found):
+        before[i, list(reading.features)] = reading.before
+        after[i, list(reading.features)] = reading.after
+    return Activity(before, after)
 
 
 def pieces(pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
@@ -93,24 +127,20 @@ def table(
 
 
 def downstream(
-    ask: Ask, pictures: Sequence[Picture], decoders: Mapping[str, npt.ArrayLike]
-) -> tuple[tuple[Downstream, ...], list[str]]:
-    """Every dictionary that can see the change, and what was left out and why."""
-    found: list[Downstream] = []
-    skipped: list[str] = []
-    edited = {e.unit.dictionary for e in ask.steer.edits if isinstance(e.unit, Feature)}
-    tables: dict[str, Activity] = {}
-    for dictionary in ask.model.dictionaries:
-        try:
-            tables[dictionary.id] = activity(ask, dictionary, pictures)
-        except InvalidRequest as error:
-            skipped.append(f"features of {dictionary.id}: {error.message}")
-    seen = {name: tables[name] for name in edited if name in tables}
-    for name, own in tables.items():
-        if own.moved.any():
-            info = cast(DictionaryInfo, ask.model.dictionary(name))
-            found.append(describe(info, own, seen, ask.steer, decoders))
-    return tuple(found), skipped
+    model: ModelInfo,
+    steer: SteerSet,
+    readings: Mapping[str, Mapping[str, Reading]],
+    keys: Sequence[str],
+    decoders: Mapping[str, npt.ArrayLike],
+) -> tuple[Downstream, ...]:
+    """Every dictionary that sees the change; pictures in the order of ``keys``."""
+    known = [d for d in model.dictionaries if readings.get(d.id)]
+    tables = {d.id: activity(readings[d.id], keys, d.size) for d in known}
+    edited = {e.unit.dictionary for e in steer.edits if isinstance(e.unit, Feature)}
+    seen = {name: tables[name] for name in sorted(edited) if name in tables}
+    return tuple(
+        describe(d, tables[d.id], seen, steer, decoders) for d in known if tables[d.id].moved.any()
+    )
 
 
 def describe(

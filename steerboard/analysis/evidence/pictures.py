@@ -126,8 +126,9 @@ def encoded(picture: Picture) -> Encoded:
 
 
 def digest_of(picture: Picture) -> str:
-    """Hex SHA-256 of its bytes."""
-    return image_digest(picture.data)
+    """Hex SHA-256 of its bytes, which are not read where the picture knows its ``sha256``."""
+    known = getattr(picture, "sha256", "")
+    return str(known) or image_digest(picture.data)
 
 
 def matches(picture: Picture, wanted: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@ Local gain is counted on the failing pictures, global loss on a sample of right 
 for every control and every strength.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from steerboard.analysis.evidence.answers import Readout, Task, ask
 from steerboard.analysis.evidence.effects import share, spread
+from steerboard.analysis.evidence.gathered import Probe
 from steerboard.analysis.evidence.pictures import Picture, encoded
 from steerboard.analysis.evidence.rivals import (
     explained,
@@ -21,7 +22,7 @@ from steerboard.analysis.evidence.rivals import (
     parts,
     random_direction,
 )
-from steerboard.analysis.evidence.rows import Row, drifts
+from steerboard.analysis.evidence.rows import Row, drifts, failing
 from steerboard.analysis.evidence.strengths import FACTORS, has_strength, stronger
 from steerboard.spec.answers import Code
 from steerboard.spec.capabilities import ModelInfo
@@ -58,34 +59,33 @@ class Probed:
         return np.array([r.truth for r in self.rows], np.int64)
 
 
-def probe(
+def probes(
     runner: Runner,
     model: ModelInfo,
     head: Readout,
     steer: SteerSet,
-    sample: Mapping[str, Row],
-    pictures: Iterator[Picture],
-    failing: frozenset[str],
+    pictures: Iterable[Picture],
     seed: int,
-) -> Probed:
-    """Ask about ``sample`` (by key), each picture under its own controls and all factors."""
-    tasks = (
-        Task((picture,), sets_for(runner, model, steer, picture, seed))
-        for picture in pictures
-        if picture.key in sample
-    )
-    rows, said, drift = [], [], []
+) -> Iterator[tuple[str, Probe]]:
+    """Ask about each picture under its own controls and all factors; key and answer of each."""
+    tasks = (Task((p,), sets_for(runner, model, steer, p, seed)) for p in pictures)
     for answered in ask(runner, model, tasks):
         for picture, found in zip(answered.pictures, answered.embeddings, strict=True):
-            rows.append(sample[picture.key])
-            said.append(head.logits(found[1:]).argmax(-1))
-            drift.append(drifts(found[:1], found[1:]))
+            said = head.logits(found[1:]).argmax(-1).tolist()
+            moved = drifts(found[:1], found[1:]).tolist()
+            yield picture.key, Probe(said=tuple(said), drift=tuple(moved))
+
+
+def probed_of(rows: Sequence[Row], probes: Mapping[str, Probe]) -> Probed:
+    """What the sample says, beside its rows in their order."""
+    local = {r.key for r in failing(rows)}
+    sample = tuple(r for r in rows if r.key in probes)
     count = len(KINDS) + len(FACTORS)
     return Probed(
-        tuple(rows),
-        np.array([r.key in failing for r in rows], bool),
-        np.array(said, np.int64).reshape(-1, count),
-        np.array(drift, np.float64).reshape(-1, count),
+        sample,
+        np.array([r.key in local for r in sample], bool),
+        np.array([probes[r.key].said for r in sample], np.int64).reshape(-1, count),
+        np.array([probes[r.key].drift for r in sample], np.float64).reshape(-1, count),
     )
 
 
