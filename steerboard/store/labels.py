@@ -8,42 +8,19 @@ does not get them. Nothing is changed or deleted: what holds is a fold over what
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import Field
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from steerboard.spec.base import Spec
+from steerboard.spec.catalogue import Kind, Labels, Said
 from steerboard.spec.errors import InvalidRequest
 from steerboard.store.label_table import FeatureLabelRow
 from steerboard.store.schema import upgrade
 from steerboard.store.store import open_engine, speaking, utc
 
-Kind = Literal["name", "note", "tag", "untag", "vote"]
 LONGEST = {"name": 200, "note": 10_000, "tag": 60, "untag": 60, "vote": 0}
 ASKED_AT_ONCE = 500
-
-
-class Said(Spec):
-    """One thing that a person said of a feature; ``at`` in UTC."""
-
-    feature: int
-    author: str
-    at: datetime
-    kind: Kind
-    text: str = ""
-    value: int = 0
-
-
-class Labels(Spec):
-    """What holds of a feature, from all that was said."""
-
-    name: str = Field(default="", description="the last one given; an empty one takes it back")
-    named_by: str = ""
-    notes: tuple[Said, ...] = ()
-    tags: tuple[str, ...] = ()
-    votes: int = Field(default=0, description="for less against its name, one a person, the last")
 
 
 class FeatureLabels:

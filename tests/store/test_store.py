@@ -1,9 +1,6 @@
 """The event log on real databases."""
 
-import os
 import secrets
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,61 +17,6 @@ from steerboard.store.events import SCHEMA, FeatureMoved, PictureChosen, Prompts
 from steerboard.store.schema import revise
 from steerboard.store.store import Store, open_engine
 from steerboard.store.tables import Base, EventRow, SessionRow
-
-
-def postgres_folder() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A throwaway cluster on a socket of its own."""
-    binaries = postgres_folder()
-    if binaries is None:
-        if os.environ.get("STEERBOARD_REQUIRE_ALL"):
-            pytest.fail("PostgreSQL is not installed")
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path("/tmp") / f"steerboard-postgres-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    subprocess.run(
-        [*as_user, binaries / "initdb", "-D", data, "-A", "trust", "-U", "steer"],
-        check=True,
-        capture_output=True,
-    )
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder}"
-    start = [
-        *as_user,
-        binaries / "pg_ctl",
-        "-D",
-        data,
-        "-w",
-        "-l",
-        folder / "log",
-        "-o",
-        options,
-        "start",
-    ]
-    subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
-    yield f"postgresql+psycopg://steer@/postgres?host={folder}"
-    subprocess.run(
-        [*as_user, binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"],
-        check=True,
-        capture_output=True,
-    )
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'deep' / 'sessions.sqlite'}"
-    found: str = request.getfixturevalue("postgres")
-    return found
 
 
 def test_a_session_comes_back_as_it_was(url: str) -> None:
@@ -224,7 +166,7 @@ def test_every_older_revision_is_brought_up_with_what_it_holds(empty: str, start
     assert store.append("old", Reset()) == 1
     assert store.upload("old", store.keep("old", b"a picture")) == b"a picture"
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0005"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0006"
     store.close()
     engine.dispose()
 

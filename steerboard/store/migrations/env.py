@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from steerboard.store import label_table  # noqa: F401 (a table of the same Base)
+from steerboard.store import label_table, recipe_tables  # noqa: F401 (tables of the same Base)
 from steerboard.store.tables import Base
 
 context.configure(
