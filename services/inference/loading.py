@@ -17,7 +17,7 @@ from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel, serve
 from steerboard.model.placement import HOST, Placement
 from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.requests import Attribute, Pixels, Predict, Prompts
+from steerboard.spec.requests import Attribute, Classifier, Pixels, Predict, Prompts
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
 
@@ -72,7 +72,7 @@ def warm(runner: Runner) -> None:
     for info in runner.models():
         grey = Pixels(tensor=Tensor.of(np.zeros((3, *info.image_size), np.float32)))
         names = info.prompts if len(info.prompts) > 1 else ("a cat", "a dog")
-        classifier = Prompts(prompts=names, template=info.template)
+        classifier = info.probe or Prompts(prompts=names, template=info.template)
         runner.predict(Predict(model=info.id, images=(grey,), classifier=classifier)).one()
         for dictionary in info.dictionaries:
             _warm_dictionary(runner, info, dictionary.id, grey, classifier)
@@ -80,7 +80,7 @@ def warm(runner: Runner) -> None:
 
 
 def _warm_dictionary(
-    runner: Runner, info: ModelInfo, dictionary: str, grey: Pixels, classifier: Prompts
+    runner: Runner, info: ModelInfo, dictionary: str, grey: Pixels, classifier: Classifier
 ) -> None:
     request = Attribute(
         model=info.id, images=(grey,), classifier=classifier, dictionary=dictionary, top_k=1

@@ -9,15 +9,17 @@ from services.ui.pictures import enlarged
 from services.ui.session import record, state
 from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import InvalidRequest
-from steerboard.spec.requests import Encoded, Predict, Prompts
+from steerboard.spec.requests import Classifier, Encoded, Predict, Prompts
 from steerboard.store.events import PromptsSet
 
 SHOWN = 6  # bars
 SIDE = 288  # pixels of the longer side
 
 
-def prompts() -> Prompts:
-    """The session's prompts, or those that the model comes with; raises InvalidRequest."""
+def prompts() -> Classifier:
+    """The model's probe, else the session's or the model's prompts; raises InvalidRequest."""
+    if (probe := model().probe) is not None:
+        return probe
     names, template = words()
     if wrong := problem(names, template):
         raise InvalidRequest(wrong)
@@ -38,7 +40,11 @@ def show_picture(data: bytes) -> None:
 
 
 def edit_prompts() -> None:
-    """Free text, one prompt a line; what is wrong with it stands below."""
+    """Free text, one prompt a line, and what is wrong with it; of a probe its classes."""
+    if (probe := model().probe) is not None:
+        st.caption("This model answers by a linear probe, whose classes are fixed:")
+        st.caption(markup.plain(", ".join(probe.names)))
+        return
     names, template = words()
     st.text_area(
         "Candidate prompts, one a line",

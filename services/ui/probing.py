@@ -17,7 +17,7 @@ from steerboard.spec.base import Spec
 from steerboard.spec.digest import digest
 from steerboard.spec.edits import SteerSet
 from steerboard.spec.errors import Internal, SteerboardError
-from steerboard.spec.requests import Encoded, Prompts
+from steerboard.spec.requests import Classifier, Encoded
 
 _LOG = logging.getLogger(__name__)
 KEPT = 8  # finished probings a page remembers
@@ -28,7 +28,7 @@ class Question(Spec):
 
     model: str
     fingerprint: str
-    classifier: Prompts
+    classifier: Classifier
     steer: SteerSet
     without: str
 

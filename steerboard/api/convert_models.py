@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from steerboard.api.convert_classifiers import classifier_plain, classifier_to_message
 from steerboard.api.convert_enums import enum_value, enum_word
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, Quality, SiteInfo
 from steerboard.v1 import types_pb2 as pb
@@ -60,12 +61,14 @@ def model_to_message(info: ModelInfo) -> pb.ModelInfo:
         sites=[pb.SiteInfo(**site.model_dump()) for site in info.sites],
         dictionaries=[_dictionary_to_message(dictionary) for dictionary in info.dictionaries],
         prompts=info.prompts,
+        probe=classifier_to_message(info.probe).probe if info.probe else None,
         limits=pb.Limits(**info.limits.model_dump()),
     )
 
 
 def model_from_message(message: pb.ModelInfo) -> ModelInfo:
     """A message as a model's capabilities."""
+    probe = classifier_plain(pb.Classifier(probe=message.probe))
     plain = {name: getattr(message, name) for name in _SAME} | {
         "image_size": (message.image_size.height, message.image_size.width),
         "grid": (message.grid.rows, message.grid.columns),
@@ -73,6 +76,7 @@ def model_from_message(message: pb.ModelInfo) -> ModelInfo:
         "sites": tuple(_site_from_message(site) for site in message.sites),
         "dictionaries": tuple(_dictionary_from_message(d) for d in message.dictionaries),
         "prompts": tuple(message.prompts),
+        "probe": probe if message.HasField("probe") else None,
         "limits": Limits.model_validate(_plain(message.limits)),
     }
     return ModelInfo.model_validate(plain)

@@ -68,7 +68,7 @@ def attribute(
         words = checked(runner, asked, found) if trust else {}
     finally:
         runner.close()
-    names = info.prompts
+    names = info.classifier.names if info.classifier else ()
     if as_json:
         typer.echo(json.dumps(plain(found, words, asked)))
     else:
@@ -89,13 +89,14 @@ def request(
     from pydantic import ValidationError
 
     from steerboard.api.status import from_validation
-    from steerboard.spec.requests import Attribute, Encoded, Prompts
+    from steerboard.spec.requests import Attribute, Encoded
 
     if not image.is_file():
         raise NotFound(f"there is no picture {image}", field="image")
-    if len(info.prompts) < 2:
+    if info.classifier is None:
         raise InvalidRequest(
-            f"model {info.id} names no classes: give it prompts in steerboard.yaml", field="model"
+            f"model {info.id} names no classes: give it prompts or a probe in steerboard.yaml",
+            field="model",
         )
     units, site = place["units"], place["site"] or None
     named = place["dictionary"] or next((d.id for d in info.dictionaries), "")
@@ -104,8 +105,8 @@ def request(
             {
                 "model": info.id,
                 "images": (Encoded(data=image.read_bytes()),),
-                "classifier": Prompts(prompts=info.prompts, template=info.template),
-                "targets": (read_target(target, info.prompts),),
+                "classifier": info.classifier,
+                "targets": (read_target(target, info.classifier.names),),
                 "dictionary": named if units == "feature" else "",
                 "site": site,
                 "units": units,

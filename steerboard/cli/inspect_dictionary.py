@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from steerboard.dictionary.gate import GateReport
     from steerboard.dictionary.native import DictionaryFile
     from steerboard.model.load import LoadedModel
+    from steerboard.spec.requests import Probe
 
 
 def inspect_dictionary(
@@ -28,6 +29,9 @@ def inspect_dictionary(
     prompts: Annotated[
         Path | None, typer.Option(help="JSON with classes: how many answers stay the same")
     ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(help="safetensors of a linear probe, in place of prompts")
+    ] = None,
     site: Annotated[str, typer.Option(help="such as resid_post.9, if the file is silent")] = "",
     tokens: Annotated[
         TokenSet | None, typer.Option(help="prefix, patches or all, likewise")
@@ -40,12 +44,14 @@ def inspect_dictionary(
     from steerboard.dictionary.formats import Hints, read
     from steerboard.inprocess.config import read_prompts
     from steerboard.model.load import load
+    from steerboard.model.probes import read_probe
 
     file = read(path, Hints(site, tokens, sidecar))
     named = {place: load(place, architecture) for place in model}
     classes, template = read_prompts(prompts) if prompts else ((), "{}")
     texts = [template.replace("{}", name) for name in classes]
-    report = reported(path.name, file, named, chosen(images, split, count), texts)
+    known = read_probe(probe) if probe else None
+    report = reported(path.name, file, named, chosen(images, split, count), texts, known)
     if as_json:
         typer.echo(json.dumps(report.model_dump(mode="json"), indent=1))
     else:
@@ -68,10 +74,12 @@ def reported(
     models: "dict[str, LoadedModel]",
     pictures: list[Path],
     texts: list[str],
+    probe: "Probe | None" = None,
 ) -> "GateReport":
     """The report on the first model, the others tried as backbones beside it."""
-    from steerboard.inprocess.calibration import examined
+    from steerboard.inprocess.calibration import examined, head_of
     from steerboard.inprocess.probing import read_sites
+    from steerboard.model.probes import check_fits
 
     first, *others = models
     pixels = {place: preprocessed(model, pictures) for place, model in models.items()}
@@ -79,10 +87,12 @@ def reported(
     found = {
         place: read_sites(model.tower, pixels[place], wanted) for place, model in models.items()
     }
-    embedded = models[first].text(texts) if texts else None
     tower = models[first].tower
+    if probe:
+        check_fits(probe, tower.embedding_width)
+    head = head_of(models[first], texts, probe)
     backbones = {place: found[place] for place in others}
-    return examined(name, file, tower, pixels[first], found[first], embedded, backbones)
+    return examined(name, file, tower, pixels[first], found[first], head, backbones)
 
 
 def preprocessed(model: "LoadedModel", pictures: list[Path]) -> "list[Tensor]":

@@ -44,17 +44,19 @@ def make(
     from steerboard.recipe.files import save
     from steerboard.recipe.making import make as make_recipe
     from steerboard.spec.edits import scale
-    from steerboard.spec.requests import Prompts
+    from steerboard.spec.errors import InvalidRequest
 
     with opened(config, address, token) as runner:
         info = runner.model(model)
+        if info.classifier is None:
+            raise InvalidRequest(f"model {model} names no classes: give it prompts or a probe")
         site = site_of(runner, model, dictionary)
         recipe = make_recipe(
             runner,
             name,
             model,
             scale(site, dictionary, m, *numbers(features)),
-            Prompts(prompts=info.prompts, template=info.template),
+            info.classifier,
             summary=summary_,
             failures=attributes(failing),
         )

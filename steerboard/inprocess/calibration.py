@@ -9,19 +9,22 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from steerboard.dictionary import gate
 from steerboard.dictionary.gate import GateReport, examine
 from steerboard.dictionary.native import DictionaryFile
-from steerboard.inprocess.probing import Activations, agreement, read_sites
+from steerboard.inprocess.probing import Activations, Head, agreement, read_sites
 from steerboard.model.load import LoadedModel
 from steerboard.model.tower import Tower
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import Quality
 from steerboard.spec.digest import digest, image_digest
 from steerboard.spec.errors import DictionaryMisfit
+from steerboard.spec.requests import Probe
 
 # Raised whenever measuring or the gate changes: older files are then not found.
 SCHEMA = 2
@@ -56,6 +59,7 @@ def calibrate(
     files: Mapping[str, DictionaryFile],
     pictures: list[Path],
     texts: Sequence[str] = (),
+    probe: Probe | None = None,
 ) -> Calibration:
     """Measured now, or as it was measured before from the same weights, dictionaries and pictures.
 
@@ -63,7 +67,8 @@ def calibrate(
         loaded: The model.
         files: Dictionaries by name.
         pictures: Calibration pictures.
-        texts: Prompts, for the agreement of answers; none, and it is not measured.
+        texts: Prompts, for the agreement of answers.
+        probe: In their place; with neither it is not measured.
 
     Raises:
         DictionaryMisfit: A dictionary does not belong to this model.
@@ -76,6 +81,7 @@ def calibrate(
         {name: file.fingerprint for name, file in files.items()},
         [image_digest(data) for data in encoded],
         list(texts),
+        *([probe] if probe else []),
     )
     kept = cache_folder() / f"{key}.json"
     known = _read(kept)
@@ -83,10 +89,18 @@ def calibrate(
         pixels = [
             loaded.pixels(data, path.name) for data, path in zip(encoded, pictures, strict=True)
         ]
-        found = loaded.text(list(texts)).cpu() if texts else None
-        known = measure(loaded.tower, pixels, files, found)
+        known = measure(loaded.tower, pixels, files, head_of(loaded, texts, probe))
         _write(kept, known)
     return known
+
+
+def head_of(loaded: LoadedModel, texts: Sequence[str], probe: Probe | None) -> Head | None:
+    """What reads answers off unit-length embeddings: a probe, or the embeddings of texts."""
+    if probe is not None:
+        arrays = (tensor.numpy().astype(np.float32) for tensor in (probe.weight, probe.bias))
+        weight, bias = map(torch.from_numpy, arrays)
+        return Head(weight, bias)
+    return Head(loaded.text(list(texts)).cpu()) if texts else None
 
 
 def cache_folder() -> Path:
@@ -118,7 +132,7 @@ def measure(
     tower: Tower,
     pixels: list[Tensor],
     files: Mapping[str, DictionaryFile],
-    texts: Tensor | None = None,
+    head: Head | None = None,
 ) -> Calibration:
     """One pass over the pictures ``[3, h, w]``, then every dictionary at its gate.
 
@@ -126,7 +140,7 @@ def measure(
         tower: The image tower.
         pixels: Preprocessed pictures.
         files: Dictionaries by name.
-        texts: Text embeddings ``[c, e]`` of unit length.
+        head: What reads answers off embeddings; None, and no answers are compared.
 
     Raises:
         DictionaryMisfit: The first that does not pass.
@@ -134,7 +148,7 @@ def measure(
     found = read_sites(tower, pixels, {file.header.site for file in files.values()})
     reports = {}
     for name, file in files.items():
-        reports[name] = examined(name, file, tower, pixels, found, texts)
+        reports[name] = examined(name, file, tower, pixels, found, head)
         reports[name].check()
     return Calibration(n_bar=found.n_bar, reports=reports)
 
@@ -145,7 +159,7 @@ def examined(
     tower: Tower,
     pixels: list[Tensor],
     found: Activations,
-    texts: Tensor | None = None,
+    head: Head | None = None,
     backbones: Mapping[str, Activations] | None = None,
 ) -> GateReport:
     """The gate's report on one dictionary, with the answers under its reconstruction.
@@ -167,7 +181,7 @@ def examined(
         {n: a.sample[site] for n, a in (backbones or {}).items() if site in a.sample},
         file.header.gate,
     )
-    same, near = agreement(tower, pixels, file, texts)
+    same, near = agreement(tower, pixels, file, head)
     return report.model_copy(update={"agreement": same, "embedding_cosine": near})
 
 

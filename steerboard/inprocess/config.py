@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from steerboard.dictionary.formats import Hints, read
 from steerboard.dictionary.native import DictionaryFile
@@ -53,6 +53,15 @@ class ModelConfig(Spec):
     dictionaries: dict[str, DictionaryConfig] = Field(default_factory=dict)
     calibration: CalibrationConfig
     prompts: str = Field(default="", description="JSON with classes and a template, to begin with")
+    probe: str = Field(
+        default="", description="safetensors of a linear probe, to begin with in place of prompts"
+    )
+
+    @model_validator(mode="after")
+    def _one_classifier(self) -> "ModelConfig":
+        if self.prompts and self.probe:
+            raise ValueError("a model begins with prompts or with a probe: leave one of them out")
+        return self
 
 
 class ImageSetConfig(Spec):

@@ -25,6 +25,7 @@ from steerboard.inprocess.config import (
 )
 from steerboard.inprocess.config_places import Fault, locate
 from steerboard.model.find import is_tag
+from steerboard.model.probes import check_fits, read_probe
 from steerboard.spec.errors import SteerboardError
 
 OPEN_CLIP = "open_clip_config.json"
@@ -84,6 +85,10 @@ class Checker:
         if model.prompts:
             yield from self.tried(
                 self.at(*path, "prompts"), lambda: read_prompts(self.base / model.prompts)
+            )
+        if model.probe:
+            yield from self.tried(
+                self.at(*path, "probe"), lambda: fitting_probe(self.base / model.probe, place)
             )
 
     def dictionary(
@@ -173,6 +178,28 @@ def stream_of(folder: Path) -> Stream | None:
         if "timm_model_name" in vision or not isinstance(vision["layers"], int):
             return None
         return Stream(int(vision["width"]), int(vision["layers"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def fitting_probe(path: Path, model: Path) -> None:
+    """Read a probe and hold it to the width that the model's folder states, if it does.
+
+    Raises:
+        NotFound: No such file.
+        InvalidRequest: No probe, or one of another width.
+    """
+    probe = read_probe(path)
+    width = embedding_width(model)
+    if width is not None:
+        check_fits(probe, width)
+
+
+def embedding_width(folder: Path) -> int | None:
+    """Of a folder in open_clip's layout; None where it is another."""
+    try:
+        record: Any = json.loads((folder / OPEN_CLIP).read_text())
+        return int(record.get("model_cfg", record)["embed_dim"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

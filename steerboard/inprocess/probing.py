@@ -33,6 +33,18 @@ class Activations:
     sample: dict[str, Rows]
 
 
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Scores of classes from unit-length embeddings: ``weight [c, e]``, ``bias [c]`` or none."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def top(self, embeddings: Tensor) -> Tensor:
+        """The best class ``[b]`` of ``embeddings [b, e]``."""
+        return functional.linear(embeddings, self.weight, self.bias).argmax(1)
+
+
 @torch.inference_mode()
 def read_sites(tower: Tower, pixels: list[Tensor], wanted: set[str]) -> Activations:
     """One pass over pictures ``[3, h, w]``."""
@@ -83,7 +95,7 @@ class _Collected:
 
 @torch.inference_mode()
 def agreement(
-    tower: Tower, pixels: list[Tensor], file: DictionaryFile, texts: Tensor | None
+    tower: Tower, pixels: list[Tensor], file: DictionaryFile, head: Head | None
 ) -> tuple[float | None, float]:
     """Answers with the reconstruction in place of its tokens, beside the clean ones.
 
@@ -91,10 +103,10 @@ def agreement(
         tower: The image tower.
         pixels: Pictures; an even sample of them is used.
         file: The dictionary.
-        texts: Text embeddings ``[c, e]`` of unit length.
+        head: What reads answers off embeddings.
 
     Returns:
-        The share of pictures with the same best text (None without texts), and the mean cosine of
+        The share of pictures with the same best class (None without a head), and the mean cosine of
         the two embeddings.
     """
     few = pixels[:: -(-len(pixels) // ANSWERED)]
@@ -104,9 +116,9 @@ def agreement(
         full(tower.run(tower.start(x), 0, _replaced(tower, file))).cpu(), dim=-1
     )
     near = float((clean * moved).sum(-1).mean())
-    if texts is None or len(texts) < 2:
+    if head is None or len(head.weight) < 2:
         return None, near
-    same = (clean @ texts.T).argmax(1) == (moved @ texts.T).argmax(1)
+    same = head.top(clean) == head.top(moved)
     return float(same.float().mean()), near
 
 

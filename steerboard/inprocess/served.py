@@ -20,10 +20,11 @@ from steerboard.model.find import located
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
 from steerboard.model.load import LoadedModel, load
 from steerboard.model.placement import HOST, Placement
+from steerboard.model.probes import check_fits, read_probe
 from steerboard.model.tower import Tower
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, Quality, SiteInfo
 from steerboard.spec.digest import digest
-from steerboard.spec.requests import MAX_IMAGES, MAX_PROMPTS, MAX_STEER_SETS
+from steerboard.spec.requests import MAX_IMAGES, MAX_PROMPTS, MAX_STEER_SETS, Probe
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +54,12 @@ def serve(
     loaded = precise(load(located(base, config.path), config.architecture), placement)
     files = {d: dictionary_file(c, base) for d, c in config.dictionaries.items()}
     prompts, template = read_prompts(base / config.prompts) if config.prompts else ((), "{}")
+    probe = probe_of(config, base, loaded)
     books = {d: twin(f.sae) for d, f in files.items()}
     weights = weights_of(loaded, books.values(), placement)
     with (residence or Residence()).using(weights):
         texts = [template.replace("{}", prompt) for prompt in prompts]
-        found = calibrate(loaded, files, calibration_files(config.calibration, base), texts)
+        found = calibrate(loaded, files, calibration_files(config.calibration, base), texts, probe)
     editor = Editor(
         Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads
     )
@@ -78,6 +80,7 @@ def serve(
         dictionaries=tuple(describe_dictionary(d, f, found.quality[d]) for d, f in files.items()),
         prompts=prompts,
         template=template,
+        probe=probe,
         limits=Limits(
             max_images=MAX_IMAGES,
             max_prompts=MAX_PROMPTS,
@@ -89,6 +92,15 @@ def serve(
         server_version=version,
     )
     return ServedModel(loaded, editor, books, info, placement, weights)
+
+
+def probe_of(config: ModelConfig, base: Path, loaded: LoadedModel) -> Probe | None:
+    """The model's probe, if it has one; raises InvalidRequest for one of another width."""
+    if not config.probe:
+        return None
+    probe = read_probe(base / config.probe)
+    check_fits(probe, loaded.tower.embedding_width)
+    return probe
 
 
 def precise(loaded: LoadedModel, placement: Placement) -> LoadedModel:

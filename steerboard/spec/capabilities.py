@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from steerboard.spec.base import Spec
+from steerboard.spec.requests import Classifier, Probe, Prompts
 
 TokenSet = Literal["prefix", "patches", "all"]
 
@@ -79,10 +80,18 @@ class ModelInfo(Spec):
     dictionaries: tuple[DictionaryInfo, ...]
     prompts: tuple[str, ...] = Field(default=(), description="class names to begin with")
     template: str = "{}"
+    probe: Probe | None = Field(default=None, description="to begin with in place of prompts")
     limits: Limits
     loaded: bool = True
     bytes: int = 0
     server_version: str = ""
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """What the model begins with: its probe, else its prompts; None where it has neither."""
+        if self.probe is not None or len(self.prompts) < 2:
+            return self.probe
+        return Prompts(prompts=self.prompts, template=self.template)
 
     def site(self, name: str) -> SiteInfo | None:
         """The site called ``name``, or None."""

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import INDEX, NAMES, SHA, classifiers, margins
+from strategies import INDEX, NAMES, SHA, classifiers, margins, probes
 
 from steerboard.api import convert_answers as c
 from steerboard.api import convert_jobs as j
@@ -135,6 +135,7 @@ model = st.builds(
     sites=st.lists(site, max_size=2).map(tuple),
     dictionaries=st.lists(dictionary, max_size=2).map(tuple),
     prompts=st.lists(NAMES, max_size=3).map(tuple),
+    probe=st.none() | probes(),
     limits=limits,
     loaded=st.booleans(),
     bytes=COUNT,
