@@ -16,12 +16,13 @@ from services.attribution.picture_set import CHUNK, fetched
 from services.attribution.tools import State, Tools
 from steerboard.catalogue import partial as parts
 from steerboard.catalogue.build import Plan, about, described, empty, named, told, write_responses
-from steerboard.catalogue.file import Catalogue, headed, put, write_thumbnails
+from steerboard.catalogue.file import Catalogue, headed
 from steerboard.catalogue.observe import observe
 from steerboard.catalogue.records import pack, unpack
 from steerboard.catalogue.shards import Shards, exists
 from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import GROUP, SCHEMA, Compared, Known, rows_of, table
+from steerboard.catalogue.thumbnails import put, write_thumbnails
 from steerboard.images.picture import Picture
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.jobs import CatalogueJob
@@ -144,7 +145,7 @@ def laid(spec: CatalogueJob, state: State, tools: Tools) -> State:
         rows = table(known, own, compared)
         put(f"{work}/rows-{start}.parquet", SCHEMA, [rows])
         return {**state, "groups": start + 1}
-    write_thumbnails(place, known.shelf)
+    write_thumbnails(place, known.shelf.thumbnails)
     write_responses(place, known.partial)
     head = headed(known, told(*described(tools.runner, plan_of(spec))))
     put(place, head, (read(f"{work}/rows-{i}.parquet") for i in range(start)))

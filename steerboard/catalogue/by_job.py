@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import fsspec
 
 from steerboard.catalogue.build import RESPONSES, Built, Plan
-from steerboard.catalogue.file import THUMBNAILS
 from steerboard.catalogue.observe import facts
 from steerboard.catalogue.shards import SUFFIX
+from steerboard.catalogue.thumbnails import THUMBNAILS
 from steerboard.images.image_set import ImageSet
 from steerboard.images.picture import Broken
 from steerboard.spec.errors import InvalidRequest, NotFound

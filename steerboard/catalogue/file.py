@@ -7,8 +7,8 @@ builds over the same pictures give the same bytes: there is no time in it.
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import fsspec
@@ -18,17 +18,15 @@ import pyarrow.parquet as pq
 
 from steerboard.catalogue.partial import heat
 from steerboard.catalogue.records import Array
-from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import COLUMNS, SCHEMA, Known, tables
+from steerboard.catalogue.thumbnails import Thumbnails, put, write_thumbnails
 from steerboard.spec.catalogue import Detected, FeatureCard, Neighbour
 from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.jobs import Reference
 
 VERSION = 2
 KEY, NUMBER = b"steerboard.catalogue.about", b"steerboard.catalogue"
-THUMBNAILS = ".thumbnails.parquet"
-THUMBS = pa.schema([("sha256", pa.binary(32)), ("jpeg", pa.binary())])
-HELD_GROUPS = 32
+HELD_GROUPS, HELD_IMAGES = 32, 256  # row groups in memory: whole ones, and lists of pictures
 SHOWN = [n for n in COLUMNS if n not in ("meaning", "fired")]
 Facts = Mapping[str, Any]
 
@@ -37,7 +35,7 @@ def write(place: str, known: Known, about: Facts, thumbnails: bool = True) -> No
     """Write a catalogue at ``place`` (ending in ``.parquet``), whole or not at all."""
     put(place, headed(known, about), tables(known))
     if thumbnails:
-        write_thumbnails(place, known.shelf)
+        write_thumbnails(place, known.shelf.thumbnails)
 
 
 def headed(known: Known, about: Facts) -> pa.Schema:
@@ -52,32 +50,6 @@ def headed(known: Known, about: Facts) -> pa.Schema:
     }
     head = {KEY: json.dumps(facts, sort_keys=True).encode(), NUMBER: str(VERSION).encode()}
     return SCHEMA.with_metadata(head)
-
-
-def write_thumbnails(place: str, shelf: Shelf) -> None:
-    """Write the thumbnails of a catalogue beside it, by digest."""
-    held = shelf.thumbnails
-    names = sorted(held)
-    parts = (
-        pa.table({"sha256": [*map(bytes.fromhex, p)], "jpeg": [held[n] for n in p]}, THUMBS)
-        for p in (names[i : i + 256] for i in range(0, len(names), 256))
-    )
-    if names:
-        put(place.removesuffix(".parquet") + THUMBNAILS, THUMBS, parts)
-
-
-def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
-    """Write tables as row groups into a file that appears when it is complete."""
-    fs, path = fsspec.core.url_to_fs(place)
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-    half = f"{path}.half"
-    with (
-        fs.open(half, "wb") as file,
-        pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as out,
-    ):
-        for part in parts:
-            out.write_table(part.replace_schema_metadata(schema.metadata))
-    fs.mv(half, path)
 
 
 class Catalogue:
@@ -110,7 +82,9 @@ class Catalogue:
             self._foot.row_group(i).column(0).statistics.min
             for i in range(self._foot.num_row_groups)
         ]
-        self._group = lru_cache(HELD_GROUPS)(self._read_group)
+        self._group = lru_cache(HELD_GROUPS)(partial(self._read_group, SHOWN))
+        self._images = lru_cache(HELD_IMAGES)(partial(self._read_group, ["feature", "images"]))
+        self._thumbnails: Thumbnails | None = None
 
     @property
     def dictionary(self) -> str:
@@ -130,8 +104,16 @@ class Catalogue:
         column = self.columns("meaning").column("meaning")
         if column.null_count:
             raise InvalidRequest(f"{self._place} was built without embeddings: build it again")
-        data = np.frombuffer(b"".join(column.to_pylist()), "<f2")
-        return data.reshape(len(column), -1).astype(np.float32)
+        return halves(column).astype(np.float32)
+
+    def pictures(self, features: Iterable[int], count: int) -> list[tuple[str, ...]]:
+        """The strongest pictures of features by hex digest; none of one that has no row."""
+        return [self._strongest(int(f))[:count] for f in features]
+
+    def directions(self) -> bool:
+        """Whether the decoder's rows were compared when it was built."""
+        found = self.columns("redundancy").column("redundancy")
+        return bool(found.null_count < len(found))
 
     def cards(self, features: Iterable[int], references: int = 16) -> list[FeatureCard]:
         """Cards of those features that are known, in the order asked."""
@@ -140,28 +122,34 @@ class Catalogue:
 
     def thumbnails(self, digests: Iterable[str]) -> dict[str, bytes]:
         """JPEGs of pictures by hex digest; those that are not there are left out."""
-        place = self._path.removesuffix(".parquet") + THUMBNAILS
-        wanted = [bytes.fromhex(d) for d in digests]
-        if not self._fs.exists(place):
-            return {}
-        with self._fs.open(place, "rb") as file:
-            table = pq.read_table(file, filters=[("sha256", "in", wanted)])
-        return {r["sha256"].hex(): r["jpeg"] for r in table.to_pylist()}
+        if self._thumbnails is None:
+            self._thumbnails = Thumbnails(self._fs, self._path.removesuffix(".parquet"))
+        return self._thumbnails.get(digests)
 
     def _record(self, feature: int) -> dict[str, Any] | None:
+        found = self._row(feature, self._group)
+        record: dict[str, Any] | None = found and found.to_pylist()[0]
+        return record
+
+    def _strongest(self, feature: int) -> tuple[str, ...]:
+        found = self._row(feature, self._images)
+        return tuple(d.hex() for d in found.column("images")[0].as_py()) if found else ()
+
+    def _row(self, feature: int, group: Callable[[int], tuple[Array, pa.Table]]) -> Any:
+        """A table with the row of a feature; None where it has none."""
         number = bisect_right(self._lowest, feature) - 1
         if number < 0:
             return None
-        features, table = self._group(number)
+        features, table = group(number)
         row = int(np.searchsorted(features, feature))
         if row == len(features) or features[row] != feature:
             return None
-        record: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-        return record
+        return table.slice(row, 1)
 
-    def _read_group(self, number: int) -> tuple[Array, pa.Table]:
+    def _read_group(self, columns: list[str], number: int) -> tuple[Array, pa.Table]:
         with self._fs.open(self._path, "rb") as file:
-            table = pq.ParquetFile(file).read_row_group(number, columns=SHOWN)
+            held = pq.ParquetFile(file, metadata=self._foot)
+            table = held.read_row_group(number, columns=columns, use_threads=False)
         return table.column("feature").to_numpy(), table
 
     def _card(self, record: dict[str, Any], count: int) -> FeatureCard:
@@ -178,6 +166,17 @@ class Catalogue:
             references=tuple(references(record, "", grid, count)),
             sample=tuple(references(record, "sample_", grid, count)),
         )
+
+
+def halves(column: pa.ChunkedArray) -> Array:
+    """``[n, d]`` float16 of a column of byte strings of one length, without a copy of each."""
+    parts = []
+    for chunk in column.chunks:
+        ends = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset :][: len(chunk) + 1]
+        data = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)
+        parts.append(data[ends[0] : ends[-1]])
+    joined = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+    return joined.view("<f2").reshape(len(column), -1)
 
 
 def detected(record: dict[str, Any]) -> Iterator[Detected]:

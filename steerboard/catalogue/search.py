@@ -1,22 +1,16 @@
-"""Find features by words: by the labels they have, and by what their pictures mean.
+"""Find features by words, over any Runner: see ``steerboard.catalogue.find``."""
 
-Meaning is compared as for labels, ``cos(m, t) - cos(m, empty)`` with m the mean embedding of a
-feature's top pictures. What was measured weighs most: the average precision with which a feature
-detects a class of that name; then a label of that name; then meaning alone.
-"""
-
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.find import Clues, detecting, find, tokens
+from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import vocabulary
+from steerboard.spec.catalogue import FeatureQuery
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.runner import Runner
-
-WORD = re.compile(r"\w+")
-BY_CLASS, BY_LABEL = 2.0, 0.5  # weights beside meaning, which seldom passes 1
 
 
 @dataclass(frozen=True)
@@ -42,35 +36,16 @@ def search(catalogue: Catalogue, runner: Runner, words: str, count: int = 20) ->
     Raises:
         InvalidRequest: There are no words.
     """
-    wanted = set(tokens(words))
-    if not wanted:
+    if not tokens(words):
         raise InvalidRequest("there is nothing to search for: give a word or more", field="words")
+    index = Index(catalogue)
     model, template = str(catalogue.about["model"]), str(catalogue.about["template"])
-    known = vocabulary(runner, model, [words], template)
-    meaning = known.scores(catalogue.meanings())[:, 0]
-    rows = catalogue.columns("feature", "label", "classes", "class_ap").to_pylist()
-    labelled, detects = np.array([names(row, wanted) for row in rows]).reshape(-1, 2).T
-    total = meaning + BY_LABEL * labelled + BY_CLASS * detects
+    meaning = index.meaning(vocabulary(runner, model, [words], template))[:, 0]
+    query = FeatureQuery(dictionary=catalogue.dictionary, words=words)
+    order = find(index, query, Clues(meaning)).order[:count]
+    detects, labels = detecting(index, set(tokens(words))), (*index.labels.words, "")
     return [
-        Hit(rows[i]["feature"], rows[i]["label"] or "", float(meaning[i]), float(detects[i]))
-        for i in np.argsort(-total, kind="stable")[:count]
-    ]
-
-
-def names(row: dict[str, object], wanted: set[str]) -> tuple[float, float]:
-    """Whether the words name a feature's label, and how well the class that they name fits it."""
-    label = set(tokens(str(row["label"] or "")))
-    classes, precisions = row["classes"], row["class_ap"]
-    assert isinstance(classes, list) and isinstance(precisions, list)
-    fit = [float(ap) for c, ap in zip(classes, precisions, strict=True) if wanted <= value(c)]
-    return float(wanted <= label), max(fit, default=0.0)
-
-
-def value(name: str) -> set[str]:
-    """The words of a class's value: of ``background=water`` it is water."""
-    return set(tokens(name.partition("=")[2]))
-
-
-def tokens(text: str) -> list[str]:
-    """Words in lower case."""
-    return WORD.findall(text.lower())
+        Hit(int(index.features[i]), labels[index.labels.codes[i]], float(meaning[i]),
+            float(detects[i]))
+        for i in np.asarray(order)
+    ]  # fmt: skip

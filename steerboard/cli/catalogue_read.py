@@ -86,7 +86,8 @@ def note(
     vote: int | None,
 ) -> None:
     """Write down what a person says of a feature."""
-    from steerboard.store.labels import FeatureLabels, Kind
+    from steerboard.spec.catalogue import Kind
+    from steerboard.store.labels import FeatureLabels
 
     catalogue = opened(config, dictionary, place)
     one(catalogue, feature)

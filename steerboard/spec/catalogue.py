@@ -1,9 +1,30 @@
 """What is known of features and of pictures, as it is shown."""
 
+from datetime import datetime
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from steerboard.spec.base import Spec
 from steerboard.spec.jobs import Reference
+from steerboard.spec.requests import ImageRef
+
+Statistic = Literal[
+    "feature",
+    "firing_rate",
+    "mean",
+    "maximum",
+    "clarity",
+    "polysemanticity",
+    "redundancy",
+    "label_score",
+    "precision",
+    "relevance",
+    "votes",
+]
+Naming = Literal["all", "labelled", "unlabelled", "by_people"]
+Kind = Literal["name", "note", "tag", "untag", "vote"]
+MAX_ROWS, MAX_THUMBNAILS, MAX_SCANNED = 200, 2000, 64
 
 
 class Detected(Spec):
@@ -53,3 +74,124 @@ class ImageCard(Spec):
     group: str = ""
     label: str = ""
     attributes: dict[str, str | float | None] = Field(default_factory=dict)
+
+
+class Bound(Spec):
+    """Bounds of a statistic, ends included; a feature of which it is not known is left out."""
+
+    statistic: Statistic
+    low: float | None = None
+    high: float | None = None
+
+
+class FeatureQuery(Spec):
+    """Which features, in which order; all that is given must fit."""
+
+    dictionary: str = Field(min_length=1, description="its id")
+    words: str = Field(default="", max_length=200, description="of labels, classes, or a meaning")
+    image: Annotated[ImageRef, Field(discriminator="kind")] | None = Field(
+        default=None, description="a picture on which they fire"
+    )
+    class_name: str = Field(default="", max_length=200, description="such as label=owl")
+    bounds: tuple[Bound, ...] = Field(default=(), max_length=16)
+    naming: Naming = "all"
+    tag: str = Field(default="", max_length=60, description="given by people")
+    sort: Statistic | None = Field(
+        default=None, description="None: by relevance where something is searched for, else number"
+    )
+    ascending: bool = False
+
+    @property
+    def order(self) -> Statistic:
+        """By what they are sorted."""
+        searched = self.words.strip() or self.image is not None or self.class_name
+        return self.sort or ("relevance" if searched else "feature")
+
+
+class FeatureRow(Spec):
+    """A feature in a list; None where it was not measured."""
+
+    feature: int
+    label: str = ""
+    name: str = Field(default="", description="what people call it")
+    votes: int = 0
+    tags: tuple[str, ...] = ()
+    firing_rate: float
+    maximum: float
+    mean: float | None = None
+    clarity: float | None = None
+    polysemanticity: float | None = None
+    redundancy: float | None = None
+    label_score: float | None = None
+    class_name: str = Field(default="", description="asked for, else the one it detects best")
+    precision: float | None = Field(default=None, description="average precision for that class")
+    relevance: float | None = None
+    activation: float | None = Field(default=None, description="on the picture asked about")
+    pictures: tuple[str, ...] = Field(default=(), description="its strongest, by digest")
+
+
+class StatisticRange(Spec):
+    """The values of a statistic, and of how many features it is known."""
+
+    statistic: Statistic
+    low: float
+    high: float
+    known: int
+
+
+class CatalogueClass(Spec):
+    """A class that features detect, and its pictures."""
+
+    name: str
+    positives: int
+
+
+class CatalogueInfo(Spec):
+    """What a catalogue is of."""
+
+    dictionary: str
+    fingerprint: str = ""
+    model: str = ""
+    pictures: int = 0
+    features: int = Field(description="that fired on any picture")
+    size: int = Field(description="features of the dictionary")
+    label_floor: float = 0.0
+    labelled: int = 0
+    grid: tuple[int, int] = (0, 0)
+    classes: tuple[CatalogueClass, ...] = ()
+    statistics: tuple[StatisticRange, ...] = ()
+
+    def range(self, statistic: Statistic) -> StatisticRange | None:
+        """The values of a statistic; None where it is of no feature known."""
+        return next((s for s in self.statistics if s.statistic == statistic), None)
+
+
+class Said(Spec):
+    """One thing that a person said of a feature; ``at`` in UTC."""
+
+    feature: int
+    author: str
+    at: datetime
+    kind: Kind
+    text: str = ""
+    value: int = 0
+
+
+class Labels(Spec):
+    """What holds of a feature, from all that was said."""
+
+    name: str = Field(default="", description="the last one given; an empty one takes it back")
+    named_by: str = ""
+    notes: tuple[Said, ...] = ()
+    tags: tuple[str, ...] = ()
+    votes: int = Field(default=0, description="for less against its name, one a person, the last")
+
+
+class Firing(Spec):
+    """A page of pictures on which a feature fires."""
+
+    firing: tuple[Reference, ...]
+    seen: int = Field(description="pictures looked at so far")
+    total: int
+    next: str = ""
+    failed: int = 0

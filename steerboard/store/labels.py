@@ -74,6 +74,13 @@ class FeatureLabels:
                 said.setdefault(one.feature, []).append(one)
         return {feature: fold(own) for feature, own in said.items()}
 
+    def spoken(self, dictionary: str) -> dict[int, Labels]:
+        """What holds of every feature of which anybody spoke."""
+        said: dict[int, list[Said]] = {}
+        for one in self._read(of(dictionary)):
+            said.setdefault(one.feature, []).append(one)
+        return {feature: fold(own) for feature, own in said.items()}
+
     def tagged(self, dictionary: str, tag: str) -> list[int]:
         """Features that bear a tag, rising."""
         spoken = of(dictionary).where(FeatureLabelRow.kind == "tag", FeatureLabelRow.text == tag)

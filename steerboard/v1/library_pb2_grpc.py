@@ -55,6 +55,41 @@ class LibraryServiceStub(object):
                 request_serializer=steerboard_dot_v1_dot_library__pb2.GetFeaturesRequest.SerializeToString,
                 response_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeaturesResponse.FromString,
                 _registered_method=True)
+        self.ListCatalogues = channel.unary_unary(
+                '/steerboard.v1.LibraryService/ListCatalogues',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.ListCataloguesRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.ListCataloguesResponse.FromString,
+                _registered_method=True)
+        self.SearchFeatures = channel.unary_unary(
+                '/steerboard.v1.LibraryService/SearchFeatures',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.SearchFeaturesRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.SearchFeaturesResponse.FromString,
+                _registered_method=True)
+        self.GetFeatureMap = channel.unary_unary(
+                '/steerboard.v1.LibraryService/GetFeatureMap',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.FromString,
+                _registered_method=True)
+        self.GetThumbnails = channel.unary_unary(
+                '/steerboard.v1.LibraryService/GetThumbnails',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.GetThumbnailsRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.GetThumbnailsResponse.FromString,
+                _registered_method=True)
+        self.ListFiring = channel.unary_unary(
+                '/steerboard.v1.LibraryService/ListFiring',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.ListFiringRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.ListFiringResponse.FromString,
+                _registered_method=True)
+        self.GetFeatureLabels = channel.unary_unary(
+                '/steerboard.v1.LibraryService/GetFeatureLabels',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsResponse.FromString,
+                _registered_method=True)
+        self.SayOfFeature = channel.unary_unary(
+                '/steerboard.v1.LibraryService/SayOfFeature',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.SayOfFeatureRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.SayOfFeatureResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryServiceServicer(object):
@@ -89,6 +124,55 @@ class LibraryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCatalogues(self, request, context):
+        """The catalogues that are here, one a dictionary.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchFeatures(self, request, context):
+        """Features by words, meaning, picture, class and statistics, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFeatureMap(self, request, context):
+        """All features of a catalogue as points of a plane: what is alike lies close together.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetThumbnails(self, request, context):
+        """Small pictures of a catalogue; those that it lacks are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFiring(self, request, context):
+        """Some pictures of a set under a feature, page by page: each page is computed when it is asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFeatureLabels(self, request, context):
+        """What people said of features.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SayOfFeature(self, request, context):
+        """Says something of a feature: a name, a note, a tag, a vote. Nothing said is ever changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +195,41 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetFeatures,
                     request_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeaturesRequest.FromString,
                     response_serializer=steerboard_dot_v1_dot_library__pb2.GetFeaturesResponse.SerializeToString,
+            ),
+            'ListCatalogues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCatalogues,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.ListCataloguesRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.ListCataloguesResponse.SerializeToString,
+            ),
+            'SearchFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchFeatures,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.SearchFeaturesRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.SearchFeaturesResponse.SerializeToString,
+            ),
+            'GetFeatureMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFeatureMap,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.SerializeToString,
+            ),
+            'GetThumbnails': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetThumbnails,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.GetThumbnailsRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.GetThumbnailsResponse.SerializeToString,
+            ),
+            'ListFiring': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiring,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.ListFiringRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.ListFiringResponse.SerializeToString,
+            ),
+            'GetFeatureLabels': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFeatureLabels,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsResponse.SerializeToString,
+            ),
+            'SayOfFeature': grpc.unary_unary_rpc_method_handler(
+                    servicer.SayOfFeature,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.SayOfFeatureRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.SayOfFeatureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +341,195 @@ class LibraryService(object):
             '/steerboard.v1.LibraryService/GetFeatures',
             steerboard_dot_v1_dot_library__pb2.GetFeaturesRequest.SerializeToString,
             steerboard_dot_v1_dot_library__pb2.GetFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCatalogues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/ListCatalogues',
+            steerboard_dot_v1_dot_library__pb2.ListCataloguesRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.ListCataloguesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/SearchFeatures',
+            steerboard_dot_v1_dot_library__pb2.SearchFeaturesRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.SearchFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFeatureMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/GetFeatureMap',
+            steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetThumbnails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/GetThumbnails',
+            steerboard_dot_v1_dot_library__pb2.GetThumbnailsRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.GetThumbnailsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiring(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/ListFiring',
+            steerboard_dot_v1_dot_library__pb2.ListFiringRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.ListFiringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFeatureLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/GetFeatureLabels',
+            steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.GetFeatureLabelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SayOfFeature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/SayOfFeature',
+            steerboard_dot_v1_dot_library__pb2.SayOfFeatureRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.SayOfFeatureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -165,7 +165,7 @@ def test_a_page_of_a_large_catalogue_reads_its_own_groups(tmp_path: Path) -> Non
     write(place, Known(partial, Shelf(partial)), {**ABOUT, "grid": [1, 1]})
     catalogue = Catalogue(place)
     read: list[int] = []
-    inner = catalogue._read_group
+    inner = catalogue._group
     catalogue._group = lambda number: read.append(number) or inner(number)
     cards = catalogue.cards([1100, 17, 1101, 1301, -1])
     assert [c.feature for c in cards] == [1100, 17, 1101]

@@ -1,0 +1,181 @@
+"""What lists of features go by, in memory: numbers, labels and classes; never pictures or maps.
+
+Of 49,152 features that is a few megabytes. The mean embeddings that searching by meaning takes are
+read with the first such search, and stay as they lie in the file, in half precision.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steerboard.catalogue.file import Catalogue, halves
+from steerboard.catalogue.labels import Vocabulary
+from steerboard.catalogue.measures import blocks, unit
+from steerboard.catalogue.records import Array
+from steerboard.spec.catalogue import CatalogueClass, CatalogueInfo, Statistic, StatisticRange
+
+MEASURED: tuple[Statistic, ...] = (
+    "firing_rate",
+    "mean",
+    "maximum",
+    "clarity",
+    "polysemanticity",
+    "redundancy",
+    "label_score",
+)
+BLOCK = 8192  # features whose meanings are compared at a time
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words, and which of them each feature has: ``codes [n]``, -1 for none."""
+
+    words: tuple[str, ...]
+    codes: Array
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which classes features detect: entry i says so of feature ``rows[i]``.
+
+    Attributes:
+        names: Of the classes.
+        rows: ``[e]`` places of features in the index.
+        codes: ``[e]`` places of classes in ``names``.
+        precisions: ``[e]`` average precision.
+        positives: ``[c]`` pictures of each class.
+    """
+
+    names: tuple[str, ...]
+    rows: Array
+    codes: Array
+    precisions: Array
+    positives: Array
+
+    def of(self, code: int, count: int) -> Array:
+        """``[count]`` average precision of all features for a class; 0 where it is not listed."""
+        out = np.zeros(count)
+        own = self.codes == code
+        out[self.rows[own]] = self.precisions[own]
+        return out
+
+
+class Index:
+    """The features of a catalogue, by place ``0 .. n - 1`` in the order of their numbers.
+
+    Args:
+        catalogue: What it is read from.
+
+    Attributes:
+        features: ``[n]`` their numbers, rising.
+        statistics: ``[n]`` each; nan where it is not known.
+        labels: What they are called by the text tower.
+        classes: What they detect.
+        best: ``[n]`` place of the class that each detects best, -1 for none; and its precision.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        lists = ("classes", "class_ap", "class_positives")
+        table = catalogue.columns("feature", "label", *MEASURED, *lists)
+        self.features: Array = table.column("feature").to_numpy()
+        self.statistics: dict[Statistic, Array] = {s: floats(table.column(s)) for s in MEASURED}
+        self.labels = coded(table.column("label").combine_chunks())
+        self.classes = classes(table)
+        self.best, self.statistics["precision"] = self._first()
+        self.statistics["feature"] = self.features.astype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def place(self, features: Array) -> tuple[Array, Array]:
+        """Places of features, and which of them are there at all ``[m]``."""
+        at = np.searchsorted(self.features, features).clip(0, max(len(self) - 1, 0))
+        there = self.features[at] == features if len(self) else np.zeros(len(features), bool)
+        return at, there
+
+    def meaning(self, known: Vocabulary) -> Array:
+        """``[n, c]`` scores of the words' meanings, as for labels."""
+        rows = [known.scores(self.meanings[part]) for part in blocks(len(self), BLOCK)]
+        return np.concatenate(rows) if rows else np.zeros((0, len(known.words)))
+
+    def alike(self, embedding: Array) -> Array:
+        """``[n]`` cosine of each feature's meaning with an embedding ``[d]``."""
+        own = unit(embedding.astype(np.float32))
+        rows = [unit(self.meanings[p].astype(np.float32)) @ own for p in blocks(len(self), BLOCK)]
+        return np.concatenate(rows) if rows else np.zeros(0)
+
+    @cached_property
+    def meanings(self) -> Array:
+        """``[n, d]`` as they lie in the file, float16; zero where none were taken."""
+        column = self.catalogue.columns("meaning").column("meaning")
+        return halves(column) if not column.null_count else np.zeros((len(self), 1), "<f2")
+
+    @cached_property
+    def info(self) -> CatalogueInfo:
+        """What the catalogue is of."""
+        about, named = (
+            self.catalogue.about,
+            zip(self.classes.names, self.classes.positives.tolist(), strict=True),
+        )
+        return CatalogueInfo(
+            dictionary=self.catalogue.dictionary,
+            fingerprint=str(about["dictionary_fingerprint"]),
+            model=str(about["model"]),
+            pictures=int(about["pictures"]),
+            features=len(self),
+            size=int(about["size"]),
+            label_floor=float(about.get("label_floor") or 0.0),
+            labelled=int((self.labels.codes >= 0).sum()),
+            grid=tuple(about["grid"]),
+            classes=tuple(CatalogueClass(name=n, positives=p) for n, p in named),
+            statistics=tuple(self._ranges()),
+        )
+
+    def _ranges(self) -> list[StatisticRange]:
+        known = {s: v[np.isfinite(v)] for s, v in self.statistics.items()}
+        return [
+            StatisticRange(statistic=s, low=float(v.min()), high=float(v.max()), known=len(v))
+            for s, v in known.items()
+            if len(v)
+        ]
+
+    def _first(self) -> tuple[Array, Array]:
+        """The class that stands first in each feature's list: best above chance."""
+        codes, precisions = np.full(len(self), -1), np.full(len(self), np.nan)
+        rows, first = np.unique(self.classes.rows, return_index=True)
+        codes[rows], precisions[rows] = self.classes.codes[first], self.classes.precisions[first]
+        return codes, precisions
+
+
+def floats(column: pa.ChunkedArray) -> Array:
+    """Numbers; nan where they are null."""
+    found: Array = column.cast(pa.float64()).to_numpy()
+    return found
+
+
+def coded(array: Any) -> Words:
+    """Words by their places in a list; null and empty are none."""
+    if not isinstance(array, pa.DictionaryArray):
+        array = pc.dictionary_encode(array)
+    words = tuple(array.dictionary.to_pylist())
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    empty = [i for i, word in enumerate(words) if not word]
+    return Words(words, np.where(np.isin(codes, empty), -1, codes))
+
+
+def classes(table: pa.Table) -> Classes:
+    """What features detect, from the lists of all rows."""
+    lists = table.column("classes").combine_chunks()
+    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    flat = {n: table.column(n).combine_chunks().flatten() for n in ("class_ap", "class_positives")}
+    words = coded(lists.flatten())
+    precisions = flat["class_ap"].to_numpy(zero_copy_only=False).astype(np.float64)
+    positives = np.zeros(len(words.words), np.int64)
+    positives[words.codes] = flat["class_positives"].to_numpy(zero_copy_only=False)
+    rows = np.repeat(np.arange(len(table)), sizes)
+    return Classes(words.words, rows, words.codes, precisions, positives)
