@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
+from PIL import Image, ImageOps
 
 from steerboard.analysis.evidence.pictures import Picture, PictureSet
 from steerboard.analysis.evidence.rows import Row
-from steerboard.model.images import decode
 from steerboard.recipe.changes import op_of, place_of
 from steerboard.recipe.drawings import Mark, price, rates
 from steerboard.recipe.files import as_record
@@ -120,9 +119,12 @@ def thumbnails(evidence: Evidence, images: PictureSet) -> dict[str, str]:
 
 
 def thumbnail(picture: Picture) -> str:
-    """A small JPEG inside an address."""
-    image = decode(picture.data, picture.key)
-    image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    """A small JPEG inside an address; empty for a picture that cannot be drawn."""
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(picture.data))).convert("RGB")
+        image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+        image.save(out, "JPEG", quality=85)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return ""
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
