@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import Field, TypeAdapter
 
 from steerboard.spec.base import Spec
+from steerboard.spec.edits import Edit, Feature, SiteName, Unit
+from steerboard.store.how import How
 
-SCHEMA = 3  # 1: without uploads; 2: without probings and suggestions
+# 1: without uploads; 2: without probings and suggestions; 3: features alone, moved by a factor,
+# and no recipes
+SCHEMA = 4
+Moves = dict[str, dict[int, float]]  # m by dictionary and feature
 
 
 class PictureChosen(Spec):
@@ -66,8 +71,31 @@ class FeatureMoved(Spec):
     m: float = Field(ge=-1, le=1, description="-1 off, 0 unchanged, 1 doubled")
 
 
+class HowChosen(Spec):
+    """By which method, in which units, towards which target, over which tokens."""
+
+    kind: Literal["how"] = "how"
+    how: How
+
+
+class Edited(Spec):
+    """Units of any kind were changed: these edits replace all that these units had."""
+
+    kind: Literal["edited"] = "edited"
+    edits: tuple[Edit, ...] = Field(min_length=1, max_length=1024)
+    origin: str = Field(default="", description="a concept or a recipe; empty: by hand")
+
+
+class PutBack(Spec):
+    """A unit is as the model has it again."""
+
+    kind: Literal["put_back"] = "put_back"
+    site: SiteName
+    unit: Unit
+
+
 class Reset(Spec):
-    """All features were put back."""
+    """All units were put back."""
 
     kind: Literal["reset"] = "reset"
 
@@ -108,6 +136,26 @@ class Suggested(Spec):
     ways: tuple[tuple[int, ...], ...]
 
 
+class RecipeSaved(Spec):
+    """The edits of this moment were saved under a name."""
+
+    kind: Literal["recipe_saved"] = "recipe_saved"
+    name: str
+    version: int = Field(ge=1)
+    digest: str
+
+
+class RecipeApplied(Spec):
+    """A recipe's edits took the place of all that was changed: as sliders where one can say it."""
+
+    kind: Literal["recipe_applied"] = "recipe_applied"
+    name: str
+    version: int = Field(ge=1)
+    digest: str
+    moves: Moves
+    edits: tuple[Edit, ...] = ()
+
+
 Event = Annotated[
     PictureChosen
     | PictureUploaded
@@ -116,15 +164,19 @@ Event = Annotated[
     | DictionaryChosen
     | HypothesisWritten
     | FeatureMoved
+    | HowChosen
+    | Edited
+    | PutBack
     | Reset
     | Reviewed
     | Tested
     | Probed
-    | Suggested,
+    | Suggested
+    | RecipeSaved
+    | RecipeApplied,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-Moves = dict[str, dict[int, float]]  # m by dictionary and feature
 
 
 class WorkbenchState(Spec):
@@ -139,6 +191,8 @@ class WorkbenchState(Spec):
     against: int | None = None
     hypothesis: str = ""
     moves: Moves = Field(default_factory=dict, description="m by dictionary and feature")
+    edits: tuple[Edit, ...] = Field(default=(), description="all other changes of units")
+    how: How = How()
 
 
 def after(state: WorkbenchState, event: Event) -> WorkbenchState:
@@ -152,9 +206,11 @@ def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
     fresh = {"index": None, "against": None}
     match event:
         case PictureChosen():
-            return {"picture": event.sha256, "origin": event.origin, **fresh}
+            how = state.how.elsewhere()
+            return {"picture": event.sha256, "origin": event.origin, "how": how, **fresh}
         case PictureUploaded():
-            return {"picture": event.sha256, "origin": event.name, **fresh}
+            how = state.how.elsewhere()
+            return {"picture": event.sha256, "origin": event.name, "how": how, **fresh}
         case PromptsSet():
             return {"prompts": event.prompts, "template": event.template, **fresh}
         case TargetChosen():
@@ -163,11 +219,22 @@ def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
             return {"dictionary": event.dictionary}
         case HypothesisWritten():
             return {"hypothesis": event.text}
+        case HowChosen():
+            return {"how": event.how}
         case FeatureMoved():
-            return {"moves": moved(state.moves, event)}
+            unit = Feature(dictionary=event.dictionary, index=event.feature)
+            others = tuple(e for e in state.edits if e.unit != unit)
+            return {"moves": moved(state.moves, event), "edits": others}
+        case Edited():
+            return edited(state, event)
+        case PutBack():
+            at = (event.site, event.unit)
+            return {"edits": tuple(e for e in state.edits if (e.site, e.unit) != at)}
         case Reset():
-            return {"moves": {}}
-        case Reviewed() | Tested() | Probed() | Suggested():
+            return {"moves": {}, "edits": ()}
+        case RecipeApplied():
+            return {"moves": event.moves, "edits": event.edits}
+        case Reviewed() | Tested() | Probed() | Suggested() | RecipeSaved():
             return {}
     assert_never(event)
 
@@ -179,6 +246,18 @@ def moved(moves: Moves, event: FeatureMoved) -> Moves:
         own[event.feature] = event.m
     others = {name: of for name, of in moves.items() if name != event.dictionary}
     return {**others, event.dictionary: own} if own else others
+
+
+def edited(state: WorkbenchState, event: Edited) -> dict[str, Any]:
+    """Edits behind new ones; a unit is changed in one way, so that its slider goes back."""
+    units = {(e.site, e.unit) for e in event.edits}
+    others = tuple(e for e in state.edits if (e.site, e.unit) not in units)
+    moves = state.moves
+    for edit in event.edits:
+        if isinstance(edit.unit, Feature):
+            name, feature = edit.unit.dictionary, edit.unit.index
+            moves = moved(moves, FeatureMoved(dictionary=name, feature=feature, m=0))
+    return {"edits": others + event.edits, "moves": moves}
 
 
 def fold(events: Iterable[Event]) -> WorkbenchState:
