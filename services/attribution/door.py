@@ -1,28 +1,21 @@
-"""The job door and the reading room as gRPC services: decode, call, encode."""
+"""The job door as a gRPC service: decode, call, encode."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from services.attribution.desk import Desk, page
-from services.attribution.library import Library
+from services.attribution.desk import Desk
 from services.attribution.records import ENDED
 from steerboard.api.convert_jobs import (
     job_from_message,
     job_result_to_message,
     job_status_to_message,
 )
-from steerboard.api.convert_library import (
-    feature_card_to_message,
-    image_card_to_message,
-    image_set_to_message,
-)
 from steerboard.api.interceptor import caller
 from steerboard.spec.jobs import JobStatus
-from steerboard.v1 import jobs_pb2, library_pb2
+from steerboard.v1 import jobs_pb2
 from steerboard.v1.jobs_pb2_grpc import JobServiceServicer
-from steerboard.v1.library_pb2_grpc import LibraryServiceServicer
 
 T = TypeVar("T")
 POLL_S, SLOWEST_POLL_S = 0.03, 0.3  # at first, and where nothing happens
@@ -62,7 +55,9 @@ class JobDoor(JobServiceServicer):
     ) -> jobs_pb2.SubmitResponse:
         """Accept a job or join the one that runs."""
         spec = job_from_message(request.spec)
-        status = await self._aside(self._desk.submit, spec, list(request.images), caller())
+        status = await self._aside(
+            self._desk.submit, spec, list(request.images), caller(), request.priority
+        )
         return jobs_pb2.SubmitResponse(status=job_status_to_message(status))
 
     async def Watch(
@@ -84,14 +79,13 @@ class JobDoor(JobServiceServicer):
         self, request: jobs_pb2.ResultRequest, context: Any
     ) -> jobs_pb2.ResultResponse:
         """A page of results."""
+        who = caller()
         status, rows, following = await self._aside(
-            self._desk.results_page,
-            request.id,
-            request.page_token,
-            request.page_size,
-            caller(),
+            self._desk.results_page, request.id, request.page_token, request.page_size, who
         )
+        first = not request.page_token
         return jobs_pb2.ResultResponse(
+            about_json=await self._aside(self._desk.about, status, who) if first else b"",
             status=job_status_to_message(status),
             results=[job_result_to_message(r) for r in rows],
             next_page_token=following,
@@ -104,44 +98,9 @@ class JobDoor(JobServiceServicer):
         status = await self._aside(self._desk.cancel, request.id, caller())
         return jobs_pb2.CancelResponse(status=job_status_to_message(status))
 
-
-class ReadingRoom(LibraryServiceServicer):
-    """LibraryService."""
-
-    def __init__(self, library: Library, aside: Aside) -> None:
-        self._library, self._aside = library, aside
-
-    async def ListImageSets(
-        self, request: library_pb2.ListImageSetsRequest, context: Any
-    ) -> library_pb2.ListImageSetsResponse:
-        """All image sets."""
-        sets = [image_set_to_message(s) for s in self._library.image_sets()]
-        return library_pb2.ListImageSetsResponse(image_sets=sets)
-
-    async def ListImages(
-        self, request: library_pb2.ListImagesRequest, context: Any
-    ) -> library_pb2.ListImagesResponse:
-        """A page of pictures."""
-        cards = self._library.images(request.image_set, request.split, request.group)
-        start, stop = page(request.page_token, request.page_size)
-        return library_pb2.ListImagesResponse(
-            images=[image_card_to_message(c) for c in cards[start:stop]],
-            next_page_token=str(stop) if stop < len(cards) else "",
-            total=len(cards),
-        )
-
-    async def GetImages(
-        self, request: library_pb2.GetImagesRequest, context: Any
-    ) -> library_pb2.GetImagesResponse:
-        """Bytes of pictures."""
-        found = await self._aside(self._library.read_all, request.digests, caller().tenant)
-        return library_pb2.GetImagesResponse(
-            images=[library_pb2.ImageBytes(sha256=d, data=b) for d, b in found.items()]
-        )
-
-    async def GetFeatures(
-        self, request: library_pb2.GetFeaturesRequest, context: Any
-    ) -> library_pb2.GetFeaturesResponse:
-        """What is known of features."""
-        cards = await self._aside(self._library.features, request.dictionary, list(request.indices))
-        return library_pb2.GetFeaturesResponse(features=[feature_card_to_message(c) for c in cards])
+    async def ListJobs(
+        self, request: jobs_pb2.ListJobsRequest, context: Any
+    ) -> jobs_pb2.ListJobsResponse:
+        """The caller's jobs."""
+        found = await self._aside(self._desk.mine, request.count, caller())
+        return jobs_pb2.ListJobsResponse(jobs=map(job_status_to_message, found))

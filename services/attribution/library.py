@@ -59,7 +59,7 @@ class Library:
         self._sets = {
             n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()
         }
-        self._catalogue = base / record.get("catalogue", "catalogue")
+        self._catalogue: Path = base / record.get("catalogue", "catalogue")
         self._blobs, self._root = fsspec.core.url_to_fs(blobs)
 
     def image_sets(self) -> list[ImageSet]:
@@ -138,6 +138,11 @@ class Library:
         """Cards of the features that are known; none without a catalogue."""
         path = self._catalogue / f"{Path(dictionary).name}.parquet"
         return held_catalogue(path).cards(indices, references) if path.is_file() else []
+
+    @property
+    def catalogue_folder(self) -> Path:
+        """Where catalogues lie, a file a dictionary."""
+        return self._catalogue
 
     def _file(self, sha256: str) -> Path | None:
         return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)

@@ -8,14 +8,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.attribution.catalogues import Catalogues
 from services.attribution.celery_app import make_app
 from services.attribution.desk import Desk
 from services.attribution.dispatch import TICK_S, Dispatcher, Reconciler
-from services.attribution.door import Aside, JobDoor, ReadingRoom
+from services.attribution.door import Aside, JobDoor
 from services.attribution.library import Library
+from services.attribution.reading_room import ReadingRoom
 from services.attribution.records import Records
+from services.attribution.remarks import Remarks
 from services.attribution.results import Results
 from services.attribution.settings import Settings
+from services.attribution.sweeping import Sweeper
 from steerboard.api.channel import SHARED_OPTIONS
 from steerboard.api.client import connect
 from steerboard.api.interceptor import Door
@@ -25,6 +29,7 @@ from steerboard.v1.library_pb2_grpc import add_LibraryServiceServicer_to_server
 
 GRACE_S = 5.0
 INFERENCE_S = 3.0  # to wait for fingerprints
+LOOKING_S = 20.0  # to wait for the codes of pictures
 SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name,
@@ -41,7 +46,7 @@ async def serve(settings: Settings) -> None:
         options=[*SHARED_OPTIONS, ("grpc.so_reuseport", 0)],
     )
     add_JobServiceServicer_to_server(JobDoor(desk, aside), server)  # type: ignore[no-untyped-call]
-    room = ReadingRoom(desk.library, aside)
+    room = await asyncio.to_thread(open_room, settings, desk.library, aside)
     add_LibraryServiceServicer_to_server(room, server)  # type: ignore[no-untyped-call]
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
@@ -71,7 +76,15 @@ def open_desk(settings: Settings) -> tuple[Desk, Reconciler]:
     runner = connect(settings.inference, settings.token, INFERENCE_S)
     library = Library(settings.config, settings.blobs)
     desk = Desk(records, Results(settings.cache), dispatcher, library, runner)
-    return desk, Reconciler(records, dispatcher, settings.patience_s)
+    sweeper = Sweeper(records, settings.blobs)
+    return desk, Reconciler(records, dispatcher, settings.patience_s, sweeper)
+
+
+def open_room(settings: Settings, library: Library, aside: Aside) -> ReadingRoom:
+    """What answers about catalogues; a page of pictures under a feature may take a while."""
+    runner = connect(settings.inference, settings.token, LOOKING_S)
+    catalogues = Catalogues(library, runner)
+    return ReadingRoom(library, catalogues, Remarks(catalogues, settings.store), aside)
 
 
 async def tick(reconciler: Reconciler) -> None:

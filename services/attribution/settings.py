@@ -22,9 +22,16 @@ class Settings(Spec):
     inference: str = "127.0.0.1:50051"
     listen: str = "127.0.0.1:50052"
     blobs: str = Field(default=".steerboard/blobs", description="fsspec URL of uploaded pictures")
+    store: str = Field(
+        default="sqlite:///.steerboard/sessions.sqlite",
+        description="database of what people say of features",
+        repr=False,
+    )
     token_secret: str | None = Field(default=None, repr=False)
     token: str | None = Field(default=None, repr=False, description="the workers' own token")
-    concurrency: int = Field(default=2, ge=1, le=256)
+    concurrency: int = Field(
+        default=2, ge=1, le=256, description="hands for sets; one more is kept for single pictures"
+    )
     patience_s: float = Field(
         default=60.0, gt=0, description="seconds without progress after which a job is given up"
     )
@@ -46,6 +53,7 @@ TABLE = {
     "STEERBOARD_INFERENCE": "inference",
     "STEERBOARD_JOBS_LISTEN": "listen",
     "STEERBOARD_BLOBS": "blobs",
+    "STEERBOARD_STORE": "store",
     "STEERBOARD_TOKEN_SECRET": "token_secret",
     "STEERBOARD_TOKEN": "token",
     "STEERBOARD_WORKERS": "concurrency",

@@ -1,10 +1,12 @@
 """What is known of features and of pictures, as it is shown."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from steerboard.spec.answers import Floats, Ints
 from steerboard.spec.base import Spec
 from steerboard.spec.jobs import Reference
 from steerboard.spec.requests import ImageRef
@@ -195,3 +197,24 @@ class Firing(Spec):
     total: int
     next: str = ""
     failed: int = 0
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """All features of a catalogue as points of a plane, ``n`` of them.
+
+    Attributes:
+        features: ``[n]`` their numbers.
+        places: ``[n, 2]`` in [-1, 1].
+        firing_rates: ``[n]``.
+        clarities: ``[n]``; -2 where it is not known.
+        labels: ``[n]`` places in ``words``.
+        words: Labels; the first is empty: none.
+    """
+
+    features: Ints
+    places: Floats
+    firing_rates: Floats
+    clarities: Floats
+    labels: Ints
+    words: tuple[str, ...]

@@ -1,0 +1,216 @@
+"""The catalogues behind the door: searched, looked into, and spoken about.
+
+A catalogue's index is read when it is first asked for, and again when its file was written anew;
+pictures and maps are read group by group. Meaning and pictures are asked of the inference service;
+where it is away, searching goes on by words alone.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from services.attribution.library import Library, held_catalogue
+from steerboard.analysis.responses import strongest
+from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.find import Clues, find, row
+from steerboard.catalogue.index import Index
+from steerboard.catalogue.labels import Vocabulary, vocabulary
+from steerboard.catalogue.layout import layout
+from steerboard.catalogue.records import Array
+from steerboard.spec.answers import Code
+from steerboard.spec.catalogue import (
+    MAX_THUMBNAILS,
+    CatalogueInfo,
+    FeatureMap,
+    FeatureQuery,
+    FeatureRow,
+)
+from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
+from steerboard.spec.jobs import Reference
+from steerboard.spec.requests import Digest, Encode, Encoded, ImageRef
+from steerboard.spec.runner import Runner
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+MOST_PICTURES = 16  # of a listed feature
+HELD_INDEXES, HELD_TEXTS = 4, 256
+
+
+class Catalogues:
+    """All catalogues of the folder that the configuration names.
+
+    Args:
+        library: Where they and the pictures lie.
+        runner: Who answers about pictures and meanings.
+    """
+
+    def __init__(self, library: Library, runner: Runner) -> None:
+        self._library, self._runner = library, runner
+        self._opened = lru_cache(HELD_INDEXES)(read_index)
+        self._mapped = lru_cache(HELD_INDEXES)(map_of)
+        self._words = lru_cache(HELD_TEXTS)(self._ask_words)
+        self._reading = Lock()  # one reader at a time: many callers wait for the same file
+
+    def infos(self) -> list[CatalogueInfo]:
+        """What there is; files of an older schema are left out."""
+        places = sorted(self._library.catalogue_folder.glob("*.parquet"))
+        names = [p.stem for p in places if "." not in p.stem]
+        return [i.info for i in map(self._index_or_none, names) if i is not None]
+
+    def index(self, dictionary: str) -> Index:
+        """The index of a dictionary's catalogue; raises NotFound or InvalidRequest."""
+        place = self._library.catalogue_folder / f"{Path(dictionary).name}.parquet"
+        if not dictionary or not place.is_file():
+            raise NotFound(
+                f"there is no catalogue of dictionary {dictionary!r} here: build one with"
+                " `steerboard catalogue build`",
+                field="dictionary",
+            )
+        with self._reading:
+            return self._opened(place, place.stat().st_mtime_ns)
+
+    def search(
+        self, query: FeatureQuery, clues: Clues, start: int, stop: int, pictures: int
+    ) -> tuple[list[FeatureRow], int]:
+        """Some of the features that fit, and how many do."""
+        index = self.index(query.dictionary)
+        found = find(index, query, clues)
+        rows = [row(index, int(place), found, clues) for place in found.order[start:stop]]
+        if pictures:
+            count = min(pictures, MOST_PICTURES)
+            shown = index.catalogue.pictures((r.feature for r in rows), count)
+            rows = [r.model_copy(update={"pictures": p}) for r, p in zip(rows, shown, strict=True)]
+        return rows, len(found.order)
+
+    def meaning(self, query: FeatureQuery) -> Array | None:
+        """``[n]`` how near each feature's pictures are to words; None without words.
+
+        Raises:
+            SteerboardError: The inference service does not answer.
+        """
+        words = query.words.strip()
+        if not words:
+            return None
+        index = self.index(query.dictionary)
+        about = index.catalogue.about
+        known = self._words(str(about["model"]), str(about["template"]), words)
+        if index.meanings.shape[1] != known.texts.shape[1]:
+            return None
+        return index.meaning(known)[:, 0]
+
+    def activations(self, query: FeatureQuery, tenant: str) -> Array | None:
+        """``[n]`` responses of features to the picture asked about; None without one."""
+        if query.image is None:
+            return None
+        index = self.index(query.dictionary)
+        (code,) = self._codes(index, (self._sent(query.image, tenant),))
+        if isinstance(code, SteerboardError):
+            raise code
+        features, values = strongest(code)
+        at, there = index.place(features)
+        out = np.zeros(len(index))
+        out[at[there]] = values[there]
+        return out
+
+    def map(self, dictionary: str) -> FeatureMap:
+        """All features as points."""
+        index = self.index(dictionary)
+        with self._reading:
+            return self._mapped(index)
+
+    def thumbnails(self, dictionary: str, digests: Sequence[str]) -> dict[str, bytes]:
+        """Small pictures by digest; raises InvalidRequest."""
+        if len(digests) > MAX_THUMBNAILS:
+            raise InvalidRequest(
+                f"{len(digests)} pictures are more than {MAX_THUMBNAILS}: ask for fewer at a time",
+                field="digests",
+            )
+        for name in digests:
+            if not DIGEST.fullmatch(name):
+                raise InvalidRequest(f"{name[:80]!r} is no hex SHA-256", field="digests")
+        return self.index(dictionary).catalogue.thumbnails(digests)
+
+    def firing(
+        self, dictionary: str, feature: int, digests: Sequence[str], tenant: str
+    ) -> tuple[list[Reference], int]:
+        """Of these pictures those on which a feature fires, strongest first; how many failed."""
+        index = self.index(dictionary)
+        if not 0 <= feature < index.info.size:
+            raise InvalidRequest(
+                f"dictionary {dictionary!r} has features 0 to {index.info.size - 1}, not {feature}",
+                field="feature",
+            )
+        images = tuple(self._sent(Digest(sha256=d), tenant) for d in digests)
+        codes = self._codes(index, images) if images else []
+        found = [
+            reference(digest, code, feature, index.info.grid)
+            for digest, code in zip(digests, codes, strict=True)
+            if isinstance(code, Code)
+        ]
+        fires = [one for one in found if one.activation > 0]
+        failed = sum(not isinstance(code, Code) for code in codes)
+        return sorted(fires, key=lambda one: -one.activation), failed
+
+    def _codes(
+        self, index: Index, images: tuple[ImageRef, ...]
+    ) -> Sequence[Code | SteerboardError]:
+        about = index.catalogue.about
+        request = Encode(
+            model=str(about["model"]), images=images, dictionary=index.catalogue.dictionary
+        )
+        return self._runner.encode(request).items
+
+    def _sent(self, image: ImageRef, tenant: str) -> ImageRef:
+        """A picture that is named by its digest with its bytes, where they are held here."""
+        if isinstance(image, Digest):
+            return Encoded(data=self._library.read(image.sha256, tenant))
+        return image
+
+    def _ask_words(self, model: str, template: str, words: str) -> Vocabulary:
+        return vocabulary(self._runner, model, [words], template)
+
+    def _index_or_none(self, name: str) -> Index | None:
+        try:
+            return self.index(name)
+        except SteerboardError:
+            return None
+
+
+def read_index(place: Path, _written: int) -> Index:
+    """The index of a file."""
+    catalogue = held_catalogue(place)
+    if not isinstance(catalogue, Catalogue):
+        raise InvalidRequest(
+            f"{place.name} was built by an earlier version, which knew too little to search:"
+            " build it again",
+            field="dictionary",
+        )
+    return Index(catalogue)
+
+
+def map_of(index: Index) -> FeatureMap:
+    """The map of a catalogue."""
+    clarity = index.statistics["clarity"]
+    return FeatureMap(
+        features=index.features.astype(np.int64),
+        places=layout(index).astype(np.float32),
+        firing_rates=index.statistics["firing_rate"].astype(np.float32),
+        clarities=np.where(np.isfinite(clarity), clarity, -2).astype(np.float32),
+        labels=index.labels.codes + 1,
+        words=("", *(word or "" for word in index.labels.words)),
+    )
+
+
+def reference(digest: str, code: Code, feature: int, grid: tuple[int, int]) -> Reference:
+    """How strongly, and where, a feature answers to a picture: by magnitude, as in catalogues."""
+    own = code.features == feature
+    heat = np.zeros(grid[0] * grid[1])
+    prefix = code.shape[0] - len(heat)
+    patches = own & (code.tokens >= prefix)
+    heat[code.tokens[patches] - prefix] = code.values[patches]
+    peak = float(np.abs(code.values[own]).max(initial=0.0))
+    rows = tuple(map(tuple, heat.reshape(grid).tolist()))
+    return Reference(image=digest, activation=peak, heat=rows)
