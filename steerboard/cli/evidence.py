@@ -1,6 +1,7 @@
 """``steerboard evidence``: what a recipe does over an image set."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from steerboard.analysis.evidence.pictures import ManifestSet
     from steerboard.analysis.evidence.run import Progress
+    from steerboard.dictionary.native import DictionaryFile
     from steerboard.spec.evidence import Evidence
     from steerboard.spec.recipe import Recipe
     from steerboard.spec.runner import Runner
@@ -125,24 +127,31 @@ def image_set(config: Path, name: str, split: str) -> "ManifestSet":
     return ManifestSet(name, base / entry.images, base / entry.manifest, split)
 
 
-def dictionary_files(config: Path, recipe: "Recipe") -> dict[str, Path]:
-    """Files of the recipe's model's dictionaries; none where the model is not configured here."""
-    from steerboard.inprocess.config import read_config
+def dictionary_files(config: Path, recipe: "Recipe") -> "dict[str, DictionaryFile]":
+    """The dictionaries that the recipe edits, of any format; raises what reading them raises."""
+    from steerboard.inprocess.config import dictionary_file, read_config
 
     found, base = read_config(config)
     model = found.models.get(recipe.provenance.model)
-    return {d: base / c.path for d, c in model.dictionaries.items()} if model else {}
+    if model is None:
+        return {}
+    pins = [pin.id for pin in recipe.provenance.dictionaries if pin.id in model.dictionaries]
+    return {name: dictionary_file(model.dictionaries[name], base) for name in pins}
 
 
 def decoders(config: Path, recipe: "Recipe") -> dict[str, Any]:
-    """Decoder rows ``[f, d]`` of the dictionaries whose files are at hand."""
-    from steerboard.dictionary.native import read
+    """Decoder rows ``[f, d]`` of the model's dictionaries whose files are at hand."""
+    from steerboard.inprocess.config import dictionary_file, read_config
+    from steerboard.spec.errors import SteerboardError
 
-    return {
-        name: read(path).sae.W_dec.numpy()
-        for name, path in dictionary_files(config, recipe).items()
-        if path.is_file()
-    }
+    found, base = read_config(config)
+    model = found.models.get(recipe.provenance.model)
+    rows: dict[str, Any] = {}
+    for name, one in model.dictionaries.items() if model else ():
+        # Over gRPC they may lie with the server alone; the report then says what is left out.
+        with suppress(SteerboardError):
+            rows[name] = dictionary_file(one, base).sae.W_dec.numpy()
+    return rows
 
 
 def vocabulary(path: Path | None) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from steerboard.dictionary.native import DictionaryFile, read
+from steerboard.dictionary.formats import Hints, read
+from steerboard.dictionary.native import DictionaryFile
 from steerboard.model.check import check_steer_set
 from steerboard.model.edits import Editor, Known, Layout
 from steerboard.model.tower import Tower
@@ -27,7 +28,7 @@ from steerboard.recipe.making import noise
 from steerboard.recipe.shape import shape_of
 from steerboard.spec.edits import Feature
 from steerboard.spec.errors import DictionaryMisfit, InvalidRequest, NotFound
-from steerboard.spec.recipe import Recipe
+from steerboard.spec.recipe import DictionaryPin, Recipe
 
 Dictionaries = Mapping[str, str | Path | DictionaryFile]
 ALIKE = 1e-3  # cosine distance of the witness's embedding: other precision passes, others do not
@@ -39,8 +40,8 @@ class Applied:
     Args:
         model: An open_clip model in eval mode.
         recipe: Made for this very model.
-        dictionaries: Path of each dictionary's own file (or the file as read), by the name that
-            the recipe uses.
+        dictionaries: Path of each dictionary, of any format that is known (or the file as read),
+            by the name that the recipe uses.
 
     Raises:
         InvalidRequest: The model is training, or is not the recipe's.
@@ -54,8 +55,7 @@ class Applied:
         self.model = model
         self.recipe = recipe
         self._tower = read_tower(model.visual)
-        files = {pin.id: opened(pin.id, pin.fingerprint, dictionaries) for pin in
-                 recipe.provenance.dictionaries}  # fmt: skip
+        files = {pin.id: opened(pin, dictionaries) for pin in recipe.provenance.dictionaries}
         self._books = {name: file.sae for name, file in files.items()}
         self._editor = editor(self._tower, recipe, files)
         recognise(self._tower, recipe)
@@ -117,8 +117,9 @@ def apply(model: Any, recipe: Recipe | str | Path, dictionaries: Dictionaries = 
     return Applied(model, recipe, dictionaries)
 
 
-def opened(name: str, fingerprint: str, paths: Dictionaries) -> DictionaryFile:
-    """One dictionary file, the very one."""
+def opened(pin: DictionaryPin, paths: Dictionaries) -> DictionaryFile:
+    """One dictionary, the very one; what its file does not say of its place the recipe does."""
+    name = pin.id
     if name not in paths:
         raise NotFound(
             f"the recipe edits features of dictionary {name}: name its file, as"
@@ -126,13 +127,14 @@ def opened(name: str, fingerprint: str, paths: Dictionaries) -> DictionaryFile:
             field="dictionaries",
         )
     given = paths[name]
-    file = given if isinstance(given, DictionaryFile) else read(Path(given))
-    if file.fingerprint != fingerprint:
+    if not isinstance(given, DictionaryFile):
+        given = read(Path(given), Hints(pin.site, pin.tokens))
+    if given.fingerprint != pin.fingerprint:
         raise DictionaryMisfit(
             f"what is named as {name} is not the dictionary {name} of the recipe: its fingerprint"
-            f" is {file.fingerprint[:12]}, the recipe wants {fingerprint[:12]}"
+            f" is {given.fingerprint[:12]}, the recipe wants {pin.fingerprint[:12]}"
         )
-    return file
+    return given
 
 
 def editor(tower: Tower, recipe: Recipe, files: Mapping[str, DictionaryFile]) -> Editor:

@@ -151,8 +151,7 @@ def bake(
             in one linear layer.
     """
     sites = baked_sites(loaded, recipe)
-    pins = recipe.provenance.dictionaries
-    files = {pin.id: opened(pin.id, pin.fingerprint, dictionaries) for pin in pins}
+    files = {pin.id: opened(pin, dictionaries) for pin in recipe.provenance.dictionaries}
     tables = {site: Tokens() for site in sites}
     count = 0
     for part in chunks(pictures, CHUNK):

@@ -115,7 +115,7 @@ def test_another_model_and_another_dictionary_are_found_out(
     paths = files(tiny_house)
     with pytest.raises(NotFound, match="name its file"):
         sb.apply(plain, recipe)
-    with pytest.raises(DictionaryMisfit, match="is not the dictionary middle"):
+    with pytest.raises(DictionaryMisfit, match=r"belongs to resid_post\.2, not to resid_post\.1"):
         sb.apply(plain, recipe, {"middle": paths["last"]})
     plain.train()
     with pytest.raises(InvalidRequest, match=r"model.eval\(\)"):
