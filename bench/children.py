@@ -40,7 +40,7 @@ def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        process_group=0,
     )
     try:
         yield child

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from steerboard.inprocess.climb import Climb
 from steerboard.inprocess.codes import Codes
+from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.prefixes import Prefixes
 from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
@@ -79,18 +81,26 @@ def suffix(
 
 
 class DirectKernel:
-    """Computes in the calling thread, one call at a time, and remembers what it computed.
+    """Computes one call at a time, and remembers what it computed.
 
     ``hits`` are the pictures of the last call for which nothing had to run before the site that
     was asked about.
+
+    Args:
+        cache_bytes: Of what was computed of pictures.
+        batch: Rows that memory holds at once.
+        crew: How a large batch is shared out among cores.
     """
 
-    def __init__(self, cache_bytes: int = CACHE_BYTES, batch: int = 128) -> None:
+    def __init__(
+        self, cache_bytes: int = CACHE_BYTES, batch: int = 128, crew: Crew | None = None
+    ) -> None:
         self.cache: ByteLru[tuple[Tensor, ...]] = ByteLru(cache_bytes)
         self.batch = batch
         self.hits: set[str] = set()
-        self._prefixes = Prefixes(self.cache)
-        self._codes = Codes(self.cache)
+        self._crew = crew or Crew()
+        self._prefixes = Prefixes(self.cache, self._crew)
+        self._climb = Climb(Codes(self.cache))
         self._lock = threading.Lock()
 
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
@@ -104,18 +114,17 @@ class DirectKernel:
     def _embed_part(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """Clean rows from the cache, the others from the block behind their first edit."""
         found: dict[int, Tensor] = {}
-        entering: dict[int, list[int]] = {}
-        for i, (row, first) in enumerate(zip(rows, self._starts(served, rows), strict=True)):
+        for i, row in enumerate(rows):
             held = None if row.steer.edits else self.cache.get(_clean(served, row))
             if held is not None:
                 found[i] = held[0]
                 self.hits.add(row.image)
-            else:
-                entering.setdefault(first, []).append(i)
-        order = [i for first in sorted(entering) for i in entering[first]]
+        starts = self._starts(served, rows)
+        order = sorted((i for i in range(len(rows)) if i not in found), key=starts.__getitem__)
         if order:
-            out = self._climb(served, rows, entering)
-            found.update(zip(order, functional.normalize(full(out), dim=-1), strict=True))
+            own = [starts[i] for i in order]
+            out = self._climbed(served, [rows[i] for i in order], own)
+            found.update(zip(order, out, strict=True))
         for i in order:
             if not rows[i].steer.edits:
                 self._keep(_clean(served, rows[i]), found[i])
@@ -131,62 +140,23 @@ class DirectKernel:
                 shared[row.image] = min(first, shared.get(row.image, first))
         return [shared.get(r.image, 0) if f is None else f for r, f in zip(rows, own, strict=True)]
 
-    def _climb(
-        self, served: ServedModel, rows: Sequence[Row], entering: dict[int, list[int]]
-    ) -> Tensor:
-        """One pass from the lowest entry upward; each row joins it where its own part begins.
-
-        The embeddings ``[n, e]``, not normalised, of the rows by rising entry.
-        """
-        tower = served.loaded.tower
-        members: list[Row] = []
-        x: Tensor | None = None
-        for index in range(min(entering), len(tower.blocks) + 1):
-            if index in entering:
-                own = [rows[i] for i in entering[index]]
-                fresh = self._prefix(served, own, index)
-                if index:
-                    fresh = self._edited(served, own, f"resid_post.{index - 1}", fresh)
-                # Whoever comes from the last block's output brings its patches, which nobody reads.
-                x = fresh if x is None else torch.cat([x, fresh[:, : x.shape[1]]])
-                members += own
-            assert x is not None
-            if index < len(tower.blocks):
-                x = self._block(served, members, x, index)
-        assert x is not None
-        return tower.finish(x, self._visit(served, members))
-
-    def _block(self, served: ServedModel, rows: Sequence[Row], x: Tensor, index: int) -> Tensor:
-        """One block under the rows' edits; the last one for what is pooled, where that suffices."""
-        tower, visit = served.loaded.tower, self._visit(served, rows)
-        watched = {edit.site for row in rows for edit in row.steer.edits}
-        if index == len(tower.blocks) - 1 and tower.ends_short(watched):
-            return tower.last(x, visit)
-        return tower.block(x, index, visit)
-
-    def _visit(self, served: ServedModel, rows: Sequence[Row]) -> Visit:
-        edited = {edit.site for row in rows for edit in row.steer.edits}
-
-        def visit(site: str, x: Tensor) -> Tensor:
-            return self._edited(served, rows, site, x) if site in edited else x
-
-        return visit
-
-    def _edited(self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor) -> Tensor:
-        change = self._change(served, rows, site, x)
-        return x if change is None else (x + change).to(x.dtype)
-
-    def _change(
-        self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor
-    ) -> Tensor | None:
-        sets = [row.steer for row in rows]
-        x = full(x)
-        return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))
-
-    def _prefix(self, served: ServedModel, rows: Sequence[Row], first: int) -> Tensor:
-        x, hits = self._prefixes.get(served, rows, first)
+    def _climbed(self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int]) -> Tensor:
+        """Embeddings ``[n, e]`` of rows by rising start, in pieces that cores share out."""
+        begin, hits = self._prefixes.get(served, rows, starts)
         self.hits |= hits
-        return x
+        blocks = len(served.loaded.tower.blocks)
+        # The end costs little, and something.
+        costs = [blocks + 0.25 - start for start in starts]
+        out: list[slice] = []
+        for size in self._crew.cut(costs, served):
+            first = out[-1].stop if out else 0
+            out.append(slice(first, first + size))
+
+        def climb(part: slice) -> Tensor:
+            with torch.inference_mode():
+                return self._climb.run(served, rows[part], starts[part], begin[part])
+
+        return torch.cat(self._crew.map(climb, out))
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """See ``Kernel``."""
@@ -198,7 +168,8 @@ class DirectKernel:
     def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         tower = served.loaded.tower
         first = entry(site, len(tower.blocks))
-        x = self._prefix(served, rows, first)
+        x, hits = self._prefixes.joined(served, rows, first)
+        self.hits |= hits
         if site.startswith("resid_post"):
             return x
         found: list[Tensor] = []
@@ -287,12 +258,14 @@ class DirectKernel:
         edited = {edit.site for row in rows for edit in row.steer.edits}
         first = min(entry(site, len(tower.blocks)) for site in {*sites, *edited})
         with torch.no_grad():
-            start = self._prefix(served, rows, first).clone()
+            found, hits = self._prefixes.joined(served, rows, first)
+            self.hits |= hits
+            start = found.clone()
         seen: dict[str, Tensor] = {}
 
         def keep(site: str, x: Tensor) -> Tensor:
             with torch.no_grad():
-                change = self._change(served, rows, site, x) if site in edited else None
+                change = self._climb.change(served, rows, site, x) if site in edited else None
             x = x if change is None else (x + change).to(x.dtype)
             if site == until:
                 seen[site] = x

@@ -5,62 +5,114 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.rows import Row
 from steerboard.inprocess.served import ServedModel
 
+Known = dict[tuple[str, int], Tensor]  # By picture and block.
+
 
 class Prefixes:
-    """Residuals by (model, picture, block), in a cache that others share."""
+    """Residuals by (model, picture, block), in a cache that others share.
 
-    def __init__(self, cache: ByteLru[tuple[Tensor, ...]]) -> None:
+    Of pictures that begin at the input nothing is kept: to cut them into patches costs less than
+    to keep them.
+
+    Args:
+        cache: Where residuals lie.
+        crew: Who computes those of several pictures.
+    """
+
+    def __init__(self, cache: ByteLru[tuple[Tensor, ...]], crew: Crew) -> None:
         self._cache = cache
+        self._crew = crew
 
-    def get(self, served: ServedModel, rows: Sequence[Row], first: int) -> tuple[Tensor, set[str]]:
-        """Input ``[n, t, d]`` of block ``first``, and the pictures whose it was in the cache.
+    def get(
+        self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int]
+    ) -> tuple[list[Tensor], set[str]]:
+        """Where each row begins, and the pictures of which that was in the cache.
 
-        Of pictures that begin at the input nothing is kept: to cut them into patches costs less
-        than to keep them.
+        What a row begins with is the input ``[t, d]`` of its block, or its pixels at block 0.
         """
-        pictures = {row.image: row.pixels for row in rows}
-        known: dict[str, Tensor] = {}
+        known: Known = {}
         hits: set[str] = set()
-        starts: dict[int, list[str]] = {}
-        for image in pictures:
-            at, x = self._nearest(served, image, first)
-            if x is not None:
-                known[image] = x
-            if x is not None and at == first:
+        for first in sorted({start for start in starts if start}):
+            own = [r.image for r, start in zip(rows, starts, strict=True) if start == first]
+            hits |= self._fetch(served, dict.fromkeys(own), first, known, rows)
+        begin = [
+            known[row.image, start] if start else row.pixels
+            for row, start in zip(rows, starts, strict=True)
+        ]
+        return begin, hits
+
+    def joined(
+        self, served: ServedModel, rows: Sequence[Row], first: int
+    ) -> tuple[Tensor, set[str]]:
+        """Input ``[n, t, d]`` of block ``first``, and the pictures whose it was in the cache."""
+        if first:
+            begin, hits = self.get(served, rows, [first] * len(rows))
+            return torch.stack(begin), hits
+        pictures = {row.image: row.pixels for row in rows}
+        which = {image: i for i, image in enumerate(pictures)}
+        x = served.loaded.tower.start(served.placement.pixels(list(pictures.values())))
+        return x[[which[row.image] for row in rows]], set()
+
+    def _fetch(
+        self,
+        served: ServedModel,
+        images: dict[str, None],
+        first: int,
+        known: Known,
+        rows: Sequence[Row],
+    ) -> set[str]:
+        """Put the inputs of block ``first`` into ``known``; the pictures whose it was cached."""
+        pixels = {row.image: row.pixels for row in rows}
+        hits: set[str] = set()
+        below: dict[int, list[str]] = {}
+        for image in images:
+            at = self._nearest(served, image, first, known)
+            if at == first:
                 hits.add(image)
             else:
-                starts.setdefault(at, []).append(image)
-        for at, images in starts.items():
-            begin = [known[image] if at else pictures[image] for image in images]
-            known.update(zip(images, self._run(served, images, begin, at, first), strict=True))
-        return torch.stack([known[row.image] for row in rows]), hits
+                below.setdefault(at, []).append(image)
+        for at, some in below.items():
+            begin = [known[image, at] if at else pixels[image] for image in some]
+            for image, x in zip(some, self._run(served, begin, at, first), strict=True):
+                known[image, first] = x
+                self._keep(served, image, first, x)
+        return hits
 
     def _run(
-        self, served: ServedModel, images: Sequence[str], begin: list[Tensor], at: int, first: int
-    ) -> Tensor:
-        """From the input of block ``at``, or from pixels, to that of block ``first``."""
-        tower = served.loaded.tower
-        x = torch.stack(begin) if at else tower.start(served.placement.pixels(begin))
-        for index in range(at, first):
-            x = tower.block(x, index)
-        if first:
-            self._keep(served, images, first, x)
-        return x
+        self, served: ServedModel, begin: Sequence[Tensor], at: int, first: int
+    ) -> Sequence[Tensor]:
+        """From the inputs of block ``at``, or from pixels, to those of block ``first``."""
+        tower, sizes = served.loaded.tower, self._crew.cut([1.0] * len(begin), served)
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
 
-    def _nearest(self, served: ServedModel, image: str, first: int) -> tuple[int, Tensor | None]:
-        """The highest block up to ``first`` whose input is there, else block 0 and nothing."""
+        def climb(some: Sequence[Tensor]) -> Tensor:
+            with torch.inference_mode():
+                x = torch.stack(list(some)) if at else tower.start(served.placement.pixels(some))
+                for index in range(at, first):
+                    x = tower.block(x, index)
+                return x
+
+        pieces = [begin[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        return [row for piece in self._crew.map(climb, pieces) for row in piece]
+
+    def _nearest(self, served: ServedModel, image: str, first: int, known: Known) -> int:
+        """The highest block up to ``first`` whose input is now ``known``, else 0."""
         for index in range(first, 0, -1):
             held = self._cache.get((served.info.fingerprint, image, "prefix", index))
             if held is not None:
-                return index, held[0]
-        return 0, None
+                known[image, index] = held[0]
+            if (image, index) in known:
+                return index
+        return 0
 
-    def _keep(self, served: ServedModel, images: Sequence[str], first: int, x: Tensor) -> None:
-        for image, row in zip(images, x, strict=True):
-            kept = row.clone()
+    def _keep(self, served: ServedModel, image: str, first: int, x: Tensor) -> None:
+        """Remember a copy: a view would hold its whole batch."""
+        size = x.numel() * x.element_size()
+        if size <= self._cache.limit:
             key = (served.info.fingerprint, image, "prefix", first)
-            self._cache.put(key, (kept,), kept.numel() * kept.element_size())
+            self._cache.put(key, (x.clone(),), size)

@@ -1,0 +1,97 @@
+"""The forward pass of rows under their own steer sets, from wherever each of them begins."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from steerboard.inprocess.codes import Codes
+from steerboard.inprocess.rows import Row
+from steerboard.inprocess.served import ServedModel
+from steerboard.model.placement import full
+from steerboard.model.tower import Visit
+
+
+class Climb:
+    """Knows no cache but that of codes; may be used by several threads at once."""
+
+    def __init__(self, codes: Codes) -> None:
+        self._codes = codes
+
+    def run(
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        starts: Sequence[int],
+        begin: Sequence[Tensor],
+    ) -> Tensor:
+        """Unit-length embeddings ``[n, e]``, float32 on the device, in one pass.
+
+        Args:
+            served: The model.
+            rows: By rising start.
+            starts: The block at which each row enters; the number of blocks: only pooling is left.
+            begin: The clean input ``[t, d]`` of that block, or pixels ``[3, h, w]`` at block 0.
+        """
+        tower = served.loaded.tower
+        members: list[Row] = []
+        x: Tensor | None = None
+        entering = {
+            start: [i for i, _ in group]
+            for start, group in groupby(enumerate(starts), key=lambda one: one[1])
+        }
+        for index in range(starts[0], len(tower.blocks) + 1):
+            if own := entering.get(index):
+                fresh = self._enter(served, [rows[i] for i in own], index, [begin[i] for i in own])
+                # Whoever comes from the last block's output brings its patches, which nobody reads.
+                x = fresh if x is None else torch.cat([x, fresh[:, : x.shape[1]]])
+                members = [*members, *(rows[i] for i in own)]
+            assert x is not None
+            if index < len(tower.blocks):
+                x = self._block(served, members, x, index)
+        assert x is not None
+        return functional.normalize(full(tower.finish(x, self._visit(served, members))), dim=-1)
+
+    def _enter(
+        self, served: ServedModel, rows: Sequence[Row], index: int, begin: Sequence[Tensor]
+    ) -> Tensor:
+        """Input ``[n, t, d]`` of block ``index``, after the edits of the output before it."""
+        if index:
+            x = torch.stack(list(begin))
+            return self._edited(served, rows, f"resid_post.{index - 1}", x)
+        pictures = {row.image: pixels for row, pixels in zip(rows, begin, strict=True)}
+        x = served.loaded.tower.start(served.placement.pixels(list(pictures.values())))
+        if len(pictures) == len(rows):
+            return x
+        which = {image: i for i, image in enumerate(pictures)}
+        return x[[which[row.image] for row in rows]]
+
+    def _block(self, served: ServedModel, rows: Sequence[Row], x: Tensor, index: int) -> Tensor:
+        """One block under the rows' edits; the last one for what is pooled, where that suffices."""
+        tower, visit = served.loaded.tower, self._visit(served, rows)
+        watched = {edit.site for row in rows for edit in row.steer.edits}
+        if index == len(tower.blocks) - 1 and tower.ends_short(watched):
+            return tower.last(x, visit)
+        return tower.block(x, index, visit)
+
+    def _visit(self, served: ServedModel, rows: Sequence[Row]) -> Visit:
+        edited = {edit.site for row in rows for edit in row.steer.edits}
+
+        def visit(site: str, x: Tensor) -> Tensor:
+            return self._edited(served, rows, site, x) if site in edited else x
+
+        return visit
+
+    def _edited(self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor) -> Tensor:
+        change = self.change(served, rows, site, x)
+        return x if change is None else (x + change).to(x.dtype)
+
+    def change(
+        self, served: ServedModel, rows: Sequence[Row], site: str, x: Tensor
+    ) -> Tensor | None:
+        """What the rows' edits add to ``x [n, t, d]`` at a site; None where there are none."""
+        sets = [row.steer for row in rows]
+        x = full(x)
+        return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))

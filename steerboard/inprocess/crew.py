@@ -1,0 +1,73 @@
+"""Several cores, each with rows of its own.
+
+A layer that all cores share ends when the slowest is done, a hundred times a pass, and its
+activations do not fit near any of them. Where a batch has rows enough each core takes a piece of it
+through the whole tower alone instead: nobody waits for anybody, and a piece stays in the core's own
+cache. On two cores a batch of sixteen pictures of a ViT-B/16 takes a fifth less time this way.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steerboard.inprocess.served import ServedModel
+
+T = TypeVar("T")
+# Tokens of a piece: with fewer the weights are read too often, with more a core's cache is small.
+PIECE = 800
+# From this ``rows * tokens * width**2`` on cores go their own ways: below, calling costs too much.
+WORTH = 2**26
+
+
+@dataclass(frozen=True)
+class Crew:
+    """As many threads as torch may use here, each of which computes alone.
+
+    Args:
+        piece: Tokens that a core takes at once.
+        worth: A batch's ``rows * tokens * width**2`` from which it is cut.
+    """
+
+    piece: int = PIECE
+    worth: int = WORTH
+
+    def cut(self, costs: Sequence[float], served: ServedModel) -> list[int]:
+        """How many of the rows, in order, make up each piece; ``costs`` are theirs in any unit."""
+        cores, rows, tower = torch.get_num_threads(), len(costs), served.loaded.tower
+        work = rows * tower.tokens * tower.width**2
+        if served.placement.device.type != "cpu" or cores < 2 or rows < 2 or work < self.worth:
+            return [rows]
+        turns = max(1, round(rows * tower.tokens / (self.piece * cores)))
+        done = np.cumsum(costs) / sum(costs)
+        count = min(rows, turns * cores)
+        ends = np.searchsorted(done, np.arange(1, count) / count - 1e-9, side="left") + 1
+        sizes = np.diff([0, *ends, rows])
+        return [int(size) for size in sizes if size]
+
+    def map(self, call: Callable[[T], Tensor], pieces: Sequence[T]) -> list[Tensor]:
+        """``call`` of each piece, each on one core; of one alone, here and on all of them."""
+        if len(pieces) == 1:
+            return [call(pieces[0])]
+        futures = [hands(torch.get_num_threads()).submit(call, piece) for piece in pieces]
+        wait(futures)
+        return [future.result() for future in futures]
+
+
+@cache
+def hands(count: int) -> ThreadPoolExecutor:
+    """``count`` threads in which torch uses one core each."""
+    pool = ThreadPoolExecutor(count, "core", initializer=torch.set_num_threads, initargs=(1,))
+    together = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(together.wait)
+    together.wait()
+    # What a thread sets for itself is also what threads born later begin with.
+    torch.set_num_threads(count)
+    return pool
