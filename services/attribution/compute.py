@@ -7,11 +7,12 @@ of pictures and a closing one, which puts them together.
 
 from typing import assert_never
 
-from services.attribution import catalogue_set, one_picture, picture_set
+from services.attribution import catalogue_set, evidence_set, one_picture, picture_set
 from services.attribution.picture_set import CHUNK
 from services.attribution.records import Size
 from services.attribution.results import Rows
 from services.attribution.tools import State, Tools
+from steerboard.spec.evidence_job import EvidenceJob
 from steerboard.spec.jobs import AttributeJob, AttributeSetJob, CatalogueJob, JobSpec
 
 BATCH = 16  # pictures or ablations of a step
@@ -30,6 +31,10 @@ def size(spec: JobSpec) -> Size:
             return Size(
                 catalogue_set.chunks(spec) + 1, len(spec.images), min(CHUNK, len(spec.images))
             )
+        case EvidenceJob():
+            return Size(
+                evidence_set.chunks(spec) + 1, len(spec.images), min(CHUNK, len(spec.images))
+            )
     assert_never(spec)
 
 
@@ -37,19 +42,23 @@ def complete(spec: JobSpec, chunk: int, state: State) -> bool:
     """Whether nothing is left to do."""
     match spec:
         case AttributeJob():
-            return bool(state) and len(state["measured"]) >= one_picture.checks(spec, state)
+            return one_picture.complete(spec, state)
         case AttributeSetJob():
             if chunk == picture_set.chunks(spec):
-                return bool(state) and state["chunks"] == chunk
+                return bool(state) and state["chunks"] == chunk and "parts" not in state
             return len(state.get("rows", ())) == len(picture_set.images_of(spec, chunk))
         case CatalogueJob():
             return catalogue_set.closed(spec, chunk, state)
+        case EvidenceJob():
+            return evidence_set.closed(spec, chunk, state)
     assert_never(spec)
 
 
 def units(state: State) -> int:
     """How far a chunk is: pictures, ablations, or chunks put together."""
-    return len(state.get("rows", ())) + len(state.get("measured", ())) + int(state.get("chunks", 0))
+    now = state.get("now", state)  # of the picture in hand
+    done = len(state.get("rows", ())) + len(now.get("measured", ())) + len(now.get("pairs", ()))
+    return done + int(state.get("chunks", 0)) + evidence_set.units(state)
 
 
 def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> State:
@@ -63,12 +72,16 @@ def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> S
             )
         case AttributeSetJob():
             if chunk == picture_set.chunks(spec):
-                return picture_set.gathered(chunk, state, tools)
-            return picture_set.attributed(spec, chunk, state, tools, batch)
+                return picture_set.closing(spec, state, tools)
+            return picture_set.further(spec, chunk, state, tools, batch)
         case CatalogueJob():
             if chunk == catalogue_set.chunks(spec):
                 return catalogue_set.gathered(spec, state, tools)
             return catalogue_set.observed(spec, chunk, state, tools, batch)
+        case EvidenceJob():
+            if chunk == evidence_set.chunks(spec):
+                return evidence_set.gathered(spec, state, tools)
+            return evidence_set.looked(spec, chunk, state, tools, batch)
     assert_never(spec)
 
 
@@ -76,18 +89,17 @@ def rows(spec: JobSpec, chunk: int, state: State) -> Rows:
     """The result of a chunk that is complete."""
     match spec:
         case AttributeJob():
-            measured = state["measured"]
-            found: State = state["found"]
-            for row, value in zip(found["features"], measured, strict=False):
-                row["measured"] = value
-            return [found]
+            return [one_picture.result(spec, state)]
         case AttributeSetJob():
             return (
-                [picture_set.aggregate(state)]
+                [picture_set.total(spec, state)]
                 if chunk == picture_set.chunks(spec)
                 else list(state["rows"])
             )
         case CatalogueJob():
             last = chunk == catalogue_set.chunks(spec)
             return [catalogue_set.summary(state)] if last else list(state["rows"])
+        case EvidenceJob():
+            last = chunk == evidence_set.chunks(spec)
+            return [evidence_set.summary(state)] if last else list(state["rows"])
     assert_never(spec)

@@ -7,6 +7,7 @@ from celery import Celery
 
 from services.attribution.celery_app import LANES, send_chunk
 from services.attribution.records import Records
+from services.attribution.sweeping import Sweeper
 from steerboard.spec.errors import SteerboardError, Unavailable
 
 TICK_S, MEND_S = 0.5, 10.0
@@ -19,13 +20,17 @@ class Dispatcher:
     def __init__(self, records: Records, app: Celery) -> None:
         self._records, self._app = records, app
 
-    def hand_out(self) -> None:
+    def hand_out(self, own: str = "") -> tuple[str, int] | None:
         """Send all chunks whose turn has come; raises Unavailable.
 
         What could not be sent goes back, or where Redis is away is found by ``recover`` later.
+        Whoever has a hand free for the lane ``own`` is given the first of its chunks.
         """
+        kept = None
         for lane in LANES:
             unsent = self._records.release(lane)
+            if lane == own and unsent:
+                kept = unsent.pop(0)
             try:
                 while unsent:
                     send_chunk(self._app, lane, *unsent[0])
@@ -34,6 +39,7 @@ class Dispatcher:
                 for job, chunk in unsent:
                     self._records.defer(job, chunk, "unsent")
                 raise
+        return kept
 
     def recover(self) -> None:
         """Send again what Celery has lost, and put back what is nowhere; raises Unavailable."""
@@ -52,10 +58,17 @@ class Reconciler:
         records: The jobs.
         dispatcher: Sends chunks.
         patience_s: Seconds without any worker after which waiting jobs fail.
+        sweeper: Deletes what nobody can ask for any more.
     """
 
-    def __init__(self, records: Records, dispatcher: Dispatcher, patience_s: float) -> None:
-        self._records, self._dispatcher = records, dispatcher
+    def __init__(
+        self,
+        records: Records,
+        dispatcher: Dispatcher,
+        patience_s: float,
+        sweeper: Sweeper | None = None,
+    ) -> None:
+        self._records, self._dispatcher, self._sweeper = records, dispatcher, sweeper
         self._patience_s = patience_s
         self._mended = self._seen = time.monotonic()
 
@@ -71,6 +84,8 @@ class Reconciler:
                 self._seen = now
             elif now - self._seen > self._patience_s:
                 self.give_up()
+            if self._sweeper is not None:
+                self._sweeper.tick()
         except SteerboardError as error:
             self._seen = time.monotonic()
             _LOG.warning("%s", error.message)

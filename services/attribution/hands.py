@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,9 +11,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
 from services.attribution.compute import BATCH, complete, rows, step, units
+from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
 from services.attribution.records import Begun, Deferral, Records
-from services.attribution.results import Results, Rows
+from services.attribution.results import Kept, OfOne, Results
 from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity
 from steerboard.spec.errors import (
@@ -30,6 +32,7 @@ BUDGET_S = 1.5  # after which no further step of a chunk is begun
 STEP_S, FIRST_BATCH = 1.0, 8  # what a step should take, and its size while nothing is known
 INSIST_S = 1.5
 MAX_LOSSES = 3
+KNOWN = 8  # specs at hand
 OVERLOADED_PATIENCE = 10  # times as long as for a service that is away
 T = TypeVar("T")
 _SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
@@ -72,10 +75,26 @@ class Hands:
     ask: Callable[[Identity, Lane], Runner]
     patience_s: float
     pace: Pace = field(default_factory=Pace)
+    specs: OrderedDict[str, JobSpec] = field(default_factory=OrderedDict)
 
-    def chunk(self, job: str, chunk: int) -> None:
+    def spec(self, job: str, begun: Begun) -> JobSpec:
+        """What a job asks; that of a set of many pictures is long, and read once."""
+        if begun.spec:
+            self.specs[job] = _SPEC.validate_json(begun.spec)
+        while len(self.specs) > KNOWN:
+            self.specs.popitem(last=False)
+        return self.specs[job]
+
+    def kept(self, job: str, begun: Begun) -> "Kept":
+        """Where the results of a job's chunks are."""
+        if begun.chunks > 1:
+            return JobFiles(self.library.folder(begun.submitter.tenant, job))
+        return OfOne(self.results, job)
+
+    def chunk(self, job: str, chunk: int, message: str = "") -> None:
         """Compute a chunk as far as its time goes, then count it, or put it back, or give up."""
-        begun = insist(lambda: self.records.start(job, chunk))
+        known = job in self.specs
+        begun = insist(lambda: self.records.start(job, chunk, message, known))
         if begun is None:
             return
         if begun.losses >= MAX_LOSSES:
@@ -120,12 +139,9 @@ class Hands:
         def read(sha256: str) -> bytes:
             return self.library.read(sha256, tenant)
 
-        def finished(chunks: Sequence[int]) -> list[Rows | None]:
-            return self.results.read(job, chunks)
-
         runner = self.ask(begun.submitter, begun.lane)
         folder = self.library.folder(tenant, job)
-        return Tools(runner, read, self.library.features, finished, folder)
+        return Tools(runner, read, self.library.features, self.kept(job, begun).read, folder)
 
 
 class Progress:
@@ -142,13 +158,16 @@ class Progress:
     def run(self) -> None:
         """To the end, or to the end of its time; raises what stopped it."""
         results, records = self._hands.results, self._hands.records
-        if not results.has(self.job, self.chunk):
-            spec = _SPEC.validate_json(self._begun.spec)
+        spec, kept = (
+            self._hands.spec(self.job, self._begun),
+            self._hands.kept(self.job, self._begun),
+        )
+        if not kept.has(self.chunk):
             state = self._advance(spec, results.part(self.job, self.chunk))
             if not complete(spec, self.chunk, state):
                 insist(lambda: records.defer(self.job, self.chunk, "more"))
                 return
-            results.store(self.job, self.chunk, rows(spec, self.chunk, state))
+            kept.store(self.chunk, rows(spec, self.chunk, state))
         insist(lambda: records.finish(self.job, self.chunk))
 
     def _advance(self, spec: JobSpec, state: State) -> State:
@@ -169,7 +188,8 @@ class Progress:
     def _step(self, spec: JobSpec, state: State, tools: Tools) -> State:
         """One step, as large as the steps before it took time."""
         pace = self._hands.pace
-        what = f"{spec.kind} {spec.model} {'further' if state else 'first'}"
+        method = getattr(spec, "method", "")
+        what = f"{spec.kind} {method} {spec.model} {'further' if state else 'first'}"
         began = time.monotonic()
         after = step(spec, self.chunk, state, tools, pace.batch(what, self._begun.slow))
         pace.took(what, units(after) - units(state), time.monotonic() - began)

@@ -1,38 +1,54 @@
-"""The steps of an ``attribute`` job: score, rank, join references; then verify by ablation."""
+"""The steps of an ``attribute`` job: score, rank, join references; then what is measured."""
 
+from services.attribution import composed
 from services.attribution.tools import State, Tools
-from steerboard.analysis.ablation import ablate
 from steerboard.analysis.review import question, reviewed
 from steerboard.spec.answers import ResolvedTarget
 from steerboard.spec.jobs import AttributeJob
-from steerboard.spec.requests import Encoded
 
 
 def scored(spec: AttributeJob, tools: Tools) -> State:
     """First step of a picture: score, rank, join reference images."""
     answer = tools.runner.attribute(question(spec, tools.read(spec.image.sha256)))
     (found,) = answer.one()
-    cards = tools.cards(spec.dictionary, found.features.tolist())
-    result = reviewed(found, cards, spec.references, answer.provenance)
-    return {"found": result.model_dump(mode="json"), "measured": []}
+    known = tools.cards(spec.dictionary, found.features.tolist()) if spec.dictionary else ()
+    result = reviewed(found, known, spec.references, answer.provenance)
+    plain = result.model_dump(mode="json")
+    plain["provenance"]["spec"] = spec.model_dump(mode="json")
+    return {"found": plain, "measured": []}
 
 
-def checks(spec: AttributeJob, state: State) -> int:
-    """How many of the ranked units are ablated."""
-    return min(spec.verify, len(state["found"]["features"]))
+def complete(spec: AttributeJob, state: State) -> bool:
+    """Whether nothing is left to measure."""
+    return bool(state) and composed.complete(spec, len(units(state)), spec.target, state)
+
+
+def units(state: State) -> list[int]:
+    """The ranked units."""
+    return [row["feature"] for row in state["found"]["features"]]
 
 
 def verified(spec: AttributeJob, state: State, tools: Tools, batch: int) -> State:
-    """Further steps of a picture: verify the next units by exact ablation."""
-    found, done = state["found"], state["measured"]
-    part = found["features"][: checks(spec, state)][len(done) : len(done) + batch]
-    more = ablate(
-        tools.runner,
-        spec.model,
-        Encoded(data=tools.read(spec.image.sha256)),
-        spec.classifier,
-        spec.dictionary,
-        [row["feature"] for row in part],
-        ResolvedTarget(found["index"], found["against"]),
-    )
-    return {"found": found, "measured": [*done, *more.tolist()]}
+    """Further steps of a picture: switch the next units off, or sample further orders."""
+    found = state["found"]
+    target = ResolvedTarget(found["index"], found["against"], found["kind"])
+    data = tools.read(spec.image.sha256)
+    asked = composed.measured_by(tools.runner, spec, data, spec.target, target)
+    return composed.further(spec, asked, units(state), state, batch)
+
+
+def result(spec: AttributeJob, state: State) -> State:
+    """What was found, with what was measured; by the scores of a composed method."""
+    found: State = state["found"]
+    for row, value in zip(found["features"], state["measured"], strict=False):
+        row["measured"] = value
+    own = composed.scored(spec, state)
+    if not own:
+        return found
+    for i, row in enumerate(found["features"]):
+        row["score"], row["heat"] = own["scores"][i], ()
+        row["standard_error"] = own["errors"][i] if "errors" in own else None
+    order = composed.by_size(own["scores"])
+    rest = composed.remainder(spec, found["value"], own["scores"])
+    ranked = [found["features"][i] for i in order]
+    return {**found, **rest, "error": 0.0, "features": ranked}

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.attribution import composed, labelled
 from services.attribution.results import Rows
-from services.attribution.tools import State, Tools
-from steerboard.spec.answers import Attribution
-from steerboard.spec.errors import BadImage, ImageNotCached, NotFound, SteerboardError
+from services.attribution.tools import State, Tools, held
+from steerboard.spec.answers import Attribution, ResolvedTarget
+from steerboard.spec.attribution_job import COMPOSED, LABELLED
+from steerboard.spec.errors import BadImage, ImageNotCached, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
-from steerboard.spec.requests import Attribute, ClassTarget, Encoded
+from steerboard.spec.requests import Encoded, Target
 from steerboard.spec.runner import Runner
 
 CHUNK = 16  # pictures
@@ -30,15 +32,17 @@ def images_of(spec: AttributeSetJob, chunk: int) -> list[str]:
     return [i.sha256 for i in spec.images[chunk * CHUNK : (chunk + 1) * CHUNK]]
 
 
-def targets_of(spec: AttributeSetJob, chunk: int) -> list[ClassTarget]:
+def targets_of(spec: AttributeSetJob, chunk: int) -> list[Target]:
     """A target for each picture of a chunk."""
     if len(spec.targets) == 1:
         return [*spec.targets] * len(images_of(spec, chunk))
     return list(spec.targets[chunk * CHUNK : (chunk + 1) * CHUNK])
 
 
-def attributed(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
+def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
     """The next pictures of a chunk; a bad one carries its own error."""
+    if spec.method in COMPOSED:
+        return measured(spec, chunk, state, tools, batch)
     before = state.get("rows", [])
     names, targets = images_of(spec, chunk), targets_of(spec, chunk)
     items: list[bytes | SteerboardError] = []
@@ -50,9 +54,43 @@ def attributed(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, ba
             break
         items.append(item)
     start = len(before)
-    answers = ask(spec, items, targets[start : start + len(items)], tools.runner)
-    fresh = [{"image": names[start + i], **brief(a)} for i, a in enumerate(answers)]
-    return {"rows": [*before, *fresh]}
+    found = (
+        labelled.answered(spec, items, tools.runner)
+        if spec.method in LABELLED
+        else [brief(a) for a in ask(spec, items, targets[start : start + len(items)], tools.runner)]
+    )
+    return {"rows": [*before, *({"image": names[start + i], **a} for i, a in enumerate(found))]}
+
+
+def measured(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
+    """The next picture of a chunk, or some more steered answers about the one that was begun."""
+    before, now = state.get("rows", []), state.get("now")
+    name = images_of(spec, chunk)[len(before)]
+    target = targets_of(spec, chunk)[len(before)]
+    item = fetched(tools, name)
+    if now is None or isinstance(item, SteerboardError):
+        (answer,) = ask(spec, [item], [target], tools.runner)
+        row = {"image": name, **brief(answer)}
+        if "error" in row:
+            return {"rows": [*before, row]}
+        return {"rows": before, "now": {"row": row, "measured": []}}
+    row = now["row"]
+    frozen = ResolvedTarget(row["index"], row["against"], row["kind"])
+    asked = composed.measured_by(tools.runner, spec, item, target, frozen)
+    now = composed.further(spec, asked, row["features"], now, batch)
+    if not composed.complete(spec, len(row["features"]), target, now):
+        return {"rows": before, "now": now}
+    return {"rows": [*before, ranked(spec, now)]}
+
+
+def ranked(spec: AttributeSetJob, now: State) -> State:
+    """The row of a picture whose steered answers are all there."""
+    row, own = now["row"], composed.scored(spec, now)
+    order = composed.by_size(own["scores"])
+    lists = {"features": row["features"], **own}
+    rest = composed.remainder(spec, row["value"], own["scores"])
+    plain = {**row, "error_term": 0.0, **rest}
+    return plain | {name: [values[i] for i in order] for name, values in lists.items()}
 
 
 def fetched(tools: Tools, sha256: str) -> bytes | SteerboardError:
@@ -72,27 +110,19 @@ def fetched(tools: Tools, sha256: str) -> bytes | SteerboardError:
 def ask(
     spec: AttributeSetJob,
     items: list[bytes | SteerboardError],
-    targets: Sequence[ClassTarget],
+    targets: Sequence[Target],
     runner: Runner,
 ) -> list[Item]:
     """An attribution for each picture, in one call for each target."""
     found: dict[int, Item] = {}
-    groups: dict[ClassTarget, list[int]] = {}
+    groups: dict[Target, list[int]] = {}
     for i, item in enumerate(items):
         if isinstance(item, SteerboardError):
             found[i] = item
         else:
             groups.setdefault(targets[i], []).append(i)
     for target, members in groups.items():
-        request = Attribute(
-            model=spec.model,
-            images=tuple(Encoded(data=items[i]) for i in members),
-            classifier=spec.classifier,
-            dictionary=spec.dictionary,
-            targets=(target,),
-            method=spec.method,
-            top_k=spec.top_k,
-        )
+        request = spec.question(tuple(Encoded(data=items[i]) for i in members), target)
         found.update(zip(members, runner.attribute(request).items, strict=True))
     return [found[i] for i in range(len(items))]
 
@@ -102,9 +132,11 @@ def brief(item: Item) -> State:
     if isinstance(item, SteerboardError):
         return {"error": item.message, "reason": item.reason}
     (one,) = item
-    return {
+    more = {} if one.baseline is None else {"baseline": one.baseline}
+    return more | {
         "index": one.target.index,
         "against": one.target.against,
+        "kind": one.target.kind,
         "value": one.value,
         "features": one.features.tolist(),
         "scores": one.scores.tolist(),
@@ -115,21 +147,24 @@ def brief(item: Item) -> State:
     }
 
 
-def gathered(count: int, state: State, tools: Tools) -> State:
-    """The closing chunk: the sums over some more of the others, in their order.
+def closing(spec: AttributeSetJob, state: State, tools: Tools) -> State:
+    """The closing chunk, a step further; raises NotFound where a result is no longer held."""
+    if spec.method in LABELLED:
+        return labelled.gathered(spec, chunks(spec), state, tools)
+    return gathered(chunks(spec), state, tools)
 
-    Raises:
-        NotFound: A result is no longer held.
-    """
+
+def total(spec: AttributeSetJob, state: State) -> State:
+    """What the closing chunk found."""
+    return labelled.summary(state) if spec.method in LABELLED else aggregate(state)
+
+
+def gathered(count: int, state: State, tools: Tools) -> State:
+    """The sums over some more of the other chunks, in their order."""
     start = state.get("chunks", 0)
     stop = min(count, start + CLOSED_AT_ONCE)
     sums = Sums.of(state)
-    for part in tools.finished(range(start, stop)):
-        if part is None:
-            raise NotFound(
-                "the result cache (Redis) no longer holds all parts of this set: it is too small,"
-                " or it was started anew; ask again"
-            )
+    for part in held(tools, range(start, stop)):
         sums.add(part)
     return sums.state(stop)
 

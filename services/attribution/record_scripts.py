@@ -8,6 +8,8 @@ Keys, all beginning with ``steerboard:``; a *member* is ``job:chunk``:
     tries:J   hash   by chunk: begun and not heard of again, too slow, failed, and since when
     times:J   list   when the last chunks were finished
     for:J     set    the callers who wait for J
+    mine:C    zset   jobs of caller C by the second they were asked for
+    hand:T    text   the member that a delivered message T is at, so that its redelivery finds it
     open      set    jobs that have not ended
     turn:L    list   the ring of callers with work in lane L
     line:L:C  list   jobs of caller C in lane L, first come first served
@@ -29,9 +31,32 @@ local function push(list, item, first)
   if redis.call('LPOS', list, item) then return end
   redis.call(first and 'LPUSH' or 'RPUSH', list, item)
 end
+local function priority(job)
+  return tonumber(job and redis.call('HGET', key('job', job), 'priority') or 0) or 0
+end
+local function line_up(line, job, first)  -- before those of lower priority; first: of the same too
+  if redis.call('LPOS', line, job) then return end
+  local own = priority(job)
+  if first and priority(redis.call('LINDEX', line, 0)) <= own then
+    redis.call('LPUSH', line, job)
+    return
+  end
+  if not first and priority(redis.call('LINDEX', line, -1)) >= own then
+    redis.call('RPUSH', line, job)
+    return
+  end
+  for _, other in ipairs(redis.call('LRANGE', line, 0, -1)) do
+    local theirs = priority(other)
+    if theirs < own or (first and theirs == own) then
+      redis.call('LINSERT', line, 'BEFORE', other, job)
+      return
+    end
+  end
+  redis.call('RPUSH', line, job)
+end
 local function enlist(job, first)
   local found = redis.call('HMGET', key('job', job), 'lane', 'caller')
-  push(key('line', found[1] .. ':' .. found[2]), job, first)
+  line_up(key('line', found[1] .. ':' .. found[2]), job, first)
   push(key('turn', found[1]), found[2], false)
 end
 local function back(member)
@@ -64,7 +89,8 @@ end
 """
 
 # job, caller, seconds to keep, now, total, lane, jobs a caller may have waiting, when a record was
-# opened whose results are gone (or nothing), then fields and values of the record.
+# opened whose results are gone (or nothing), priority, then fields and values of the record. Who
+# joins with a higher priority raises it.
 # Answers "new", "full", or the state of the one that runs or is done.
 OPEN = (
     _SHARED
@@ -83,12 +109,21 @@ if not here then
   end
 end
 redis.call('SADD', key('for', job), caller)
+redis.call('ZADD', key('mine', caller), ARGV[4], job)
+redis.call('ZREMRANGEBYRANK', key('mine', caller), 0, -1001)
+redis.call('EXPIRE', key('mine', caller), ARGV[3])
 if here then
+  if not ended(state) and tonumber(ARGV[9]) > priority(job) then
+    local record = redis.call('HMGET', key('job', job), 'lane', 'caller')
+    redis.call('HSET', key('job', job), 'priority', ARGV[9])
+    local line = key('line', record[1] .. ':' .. record[2])
+    if redis.call('LREM', line, 0, job) > 0 then enlist(job, false) end
+  end
   keep(job, ARGV[3])
   return state
 end
 redis.call('HSET', key('job', job), 'state', 'queued', 'opened', ARGV[4], 'total', total,
-           'caller', caller, 'lane', ARGV[6], unpack(ARGV, 9))
+           'caller', caller, 'lane', ARGV[6], 'priority', ARGV[9], unpack(ARGV, 10))
 for chunk = 0, limit(total) - 1 do redis.call('RPUSH', key('todo', job), chunk) end
 redis.call('SADD', 'steerboard:open', job)
 enlist(job, false)
@@ -143,24 +178,29 @@ return found
 """
 )
 
-# job, chunk, now. Answers nothing where the job has ended or the chunk is done, else spec,
-# submitter, lane, and how often the chunk was begun and lost without a word, and was too slow.
+# job, chunk, now, message that it came by (or nothing), seconds to remember that, whether the spec
+# is known. Answers nothing where the job has ended or the chunk is done, else spec (unless known),
+# submitter, lane, how often the chunk was begun and lost without a word, and was too slow, and the
+# number of chunks.
 START = (
     _SHARED
     + """
 local job, chunk = ARGV[1], ARGV[2]
 local member, record = job .. ':' .. chunk, key('job', job)
-local found = redis.call('HMGET', record, 'state', 'spec', 'submitter', 'lane')
+local fields = {'state', 'submitter', 'lane', 'total'}
+if ARGV[6] == '0' then table.insert(fields, 'spec') end
+local found = redis.call('HMGET', record, unpack(fields))
 if ended(found[1]) or redis.call('SISMEMBER', key('done', job), chunk) == 1 then
   forget(member)
   return nil
 end
 if found[1] == 'queued' then redis.call('HSET', record, 'state', 'running') end
 redis.call('ZREM', 'steerboard:later', member)
-redis.call('ZADD', key('out', found[4]), ARGV[3], member)
+redis.call('ZADD', key('out', found[3]), ARGV[3], member)
+if ARGV[4] ~= '' then redis.call('SET', key('hand', ARGV[4]), member, 'EX', ARGV[5]) end
 local begun = redis.call('HINCRBY', key('tries', job), chunk .. ':begun', 1)
 local slow = redis.call('HGET', key('tries', job), chunk .. ':slow') or '0'
-return {found[2], found[3], found[4], begun - 1, tonumber(slow)}
+return {found[5] or '', found[2], found[3], begun - 1, tonumber(slow), tonumber(found[4])}
 """
 )
 

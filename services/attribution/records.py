@@ -32,6 +32,7 @@ LOST_S = VISIBILITY_S + 10  # longer than Celery needs to hand out again what a 
 SLOW_S = 60  # the same while the queue is not empty
 LONGEST_WAIT_S = 4.0
 WRITTEN_MS = 1500  # the append-only file is synced every second
+HAND_S = 120  # longer than it takes until a message is delivered again
 FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
 WORKER = "steerboard:worker"
 Deferral = Literal["unsent", "more", "slow", "failed"]
@@ -51,11 +52,12 @@ class Begun:
     """A chunk in a worker's hands.
 
     Attributes:
-        spec: The question as JSON.
+        spec: The question as JSON; empty where the reader said that it is known.
         submitter: Who asked.
         lane: Of the job.
         losses: Times that it was begun and never heard of again.
         slow: Times that it took too long.
+        chunks: Of the job.
     """
 
     spec: str
@@ -63,6 +65,7 @@ class Begun:
     lane: Lane
     losses: int
     slow: int
+    chunks: int
 
 
 class Records:
@@ -78,7 +81,14 @@ class Records:
         self._scripts = {n: self._redis.register_script(getattr(scripts, n)) for n in names}
 
     def open(
-        self, job: str, spec: JobSpec, size: Size, lane: Lane, who: Identity, gone: str
+        self,
+        job: str,
+        spec: JobSpec,
+        size: Size,
+        lane: Lane,
+        who: Identity,
+        gone: str,
+        priority: int = 0,
     ) -> str:
         """Open a record: "new", or the state of the one that is there; raises Overloaded.
 
@@ -89,11 +99,13 @@ class Records:
             lane: Of it.
             who: Asks.
             gone: What ``opened`` said of a record that is done and whose results are gone.
+            priority: Among the jobs of the same caller.
         """
         self._leave_room()
         low, high = WEIGHTS
         record = {
             "spec": spec.model_dump_json(),
+            "kind": spec.kind,
             "submitter": who.model_dump_json(),
             "pictures": size.pictures,
             "price": size.price,
@@ -102,7 +114,7 @@ class Records:
         fields = [part for pair in record.items() for part in pair]
         found = self._run(
             "OPEN", job, name_of(who), KEEP_S, time.time(), size.chunks, lane, MAX_WAITING, gone,
-            *fields,
+            priority, *fields,
         )  # fmt: skip
         if found == "full":
             raise Overloaded(
@@ -130,7 +142,21 @@ class Records:
             rate=rate,
             seconds_left=left,
             message=record.get("message", ""),
+            kind=record.get("kind", ""),
+            pictures=int(record.get("pictures", 0)),
+            priority=int(record.get("priority", 0)),
+            submitted=float(record["opened"]),
         )
+
+    def mine(self, who: Identity, count: int) -> list[JobStatus]:
+        """The jobs that a caller asked for, the latest first; those that expired are left out."""
+        with speaking():
+            listed = self._redis.zrevrange(key("mine", name_of(who)), 0, count - 1)
+        found = []
+        for job in listed:
+            with contextlib.suppress(NotFound):
+                found.append(self.status(job))
+        return found
 
     def opened(self, job: str) -> tuple[str, int]:
         """For a job that is done: when it was opened, as written, and how many chunks it has."""
@@ -150,22 +176,43 @@ class Records:
             state = self._redis.hget(key("job", job), "state")
         return state in ("queued", "running")
 
+    def state(self, job: str) -> str:
+        """Of a job; empty where there is no record of it."""
+        with speaking():
+            return str(self._redis.hget(key("job", job), "state") or "")
+
     def release(self, lane: Lane) -> list[tuple[str, int]]:
         """Chunks whose turn has come, as (job, chunk); they count as handed out from here on."""
         return pairs(self._run("RELEASE", lane, self.room(lane), TURN[lane], time.time()))
 
     def room(self, lane: Lane) -> int:
-        """Chunks that may be handed out at once; the last free hand is for interactive jobs."""
-        slots = self.slots()
-        return max(2, 2 * slots) if lane == "interactive" else max(1, slots - 1)
+        """Chunks that may be handed out at once; each worker has a hand more than its slots.
 
-    def start(self, job: str, chunk: int) -> Begun | None:
-        """Begin a chunk; None where nobody wants it any more."""
-        found = self._run("START", job, chunk, time.time())
+        So there is one free for a single picture, whatever sets are computed.
+        """
+        slots = self.slots()
+        return max(2, 2 * slots) if lane == "interactive" else max(1, slots)
+
+    def start(self, job: str, chunk: int, message: str = "", known: bool = False) -> Begun | None:
+        """Begin a chunk; None where nobody wants it any more.
+
+        Args:
+            job: Its id.
+            chunk: Of it.
+            message: By which it came: whoever has that again is told of this chunk, see ``at``.
+            known: The spec need not be told.
+        """
+        found = self._run("START", job, chunk, time.time(), message, HAND_S, int(known))
         if found is None:
             return None
-        spec, submitter, lane, losses, slow = found
-        return Begun(spec, Identity.model_validate_json(submitter), lane, int(losses), int(slow))
+        spec, submitter, lane, *counts = found
+        return Begun(spec, Identity.model_validate_json(submitter), lane, *map(int, counts))
+
+    def at(self, message: str) -> tuple[str, int] | None:
+        """The chunk that a message was at when it was delivered before; None: it never was."""
+        with speaking():
+            member = self._redis.get(key("hand", message))
+        return pairs([member])[0] if member else None
 
     def finish(self, job: str, chunk: int) -> None:
         """Count a chunk whose result is stored."""

@@ -1,9 +1,10 @@
-"""Chunk results in the cache's Redis, by the content address of their job; what is old may go."""
+"""Results of single pictures, and half-done work, in the cache's Redis; what is old may go."""
 
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from services.attribution.redis_link import open_redis, speaking
 
@@ -13,7 +14,7 @@ Rows = list[dict[str, Any]]
 
 
 class Results:
-    """Results and half-done work of chunks: JSON, compressed.
+    """Results of single pictures and half-done work of all chunks: JSON, compressed.
 
     Args:
         cache: URL of the Redis that evicts what was not read for longest.
@@ -26,11 +27,6 @@ class Results:
         """Whether a chunk's result is stored."""
         with speaking(CACHE):
             return bool(self._redis.exists(result_key(job, chunk)))
-
-    def complete(self, job: str, chunks: int) -> bool:
-        """Whether the results of all chunks are there."""
-        with speaking(CACHE):
-            return bool(self._redis.exists(*(result_key(job, i) for i in range(chunks))) == chunks)
 
     def store(self, job: str, chunk: int, rows: Rows) -> None:
         """Store a chunk's result; what was half done goes."""
@@ -56,6 +52,39 @@ class Results:
         with speaking(CACHE):
             data = self._redis.get(part_key(job, chunk))
         return {} if data is None else unpack(data)
+
+
+class Kept(Protocol):
+    """Results of the chunks of one job, wherever they are."""
+
+    def has(self, chunk: int) -> bool:
+        """Whether a chunk's result is stored."""
+
+    def store(self, chunk: int, rows: Rows) -> None:
+        """Store a chunk's result."""
+
+    def read(self, chunks: Sequence[int]) -> list[Rows | None]:
+        """The results of chunks, None where they are not there."""
+
+
+@dataclass(frozen=True)
+class OfOne:
+    """Those of a job of a single chunk: small, and read at once, so that they lie in the cache."""
+
+    results: Results
+    job: str
+
+    def has(self, chunk: int) -> bool:
+        """Whether a chunk's result is stored."""
+        return self.results.has(self.job, chunk)
+
+    def store(self, chunk: int, rows: Rows) -> None:
+        """Store a chunk's result."""
+        self.results.store(self.job, chunk, rows)
+
+    def read(self, chunks: Sequence[int]) -> list[Rows | None]:
+        """The results of chunks, None where they are not there."""
+        return self.results.read(self.job, chunks)
 
 
 def pack(value: object) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.attribution.results import Rows
 from steerboard.spec.catalogue import FeatureCard
+from steerboard.spec.errors import NotFound
 from steerboard.spec.runner import Runner
 
 State = dict[str, Any]  # a chunk's half-done work, as JSON
@@ -28,3 +29,14 @@ class Tools:
     cards: Callable[[str, list[int]], Sequence[FeatureCard]]
     finished: Callable[[Sequence[int]], list[Rows | None]]
     folder: str = ""
+
+
+def held(tools: Tools, chunks: Sequence[int]) -> list[Rows]:
+    """The results of chunks of the same job; raises NotFound where one is no longer there."""
+    found = [part for part in tools.finished(chunks) if part is not None]
+    if len(found) < len(chunks):
+        raise NotFound(
+            "the results of some parts of this set are no longer there: somebody has cleared the"
+            " folder of blobs; ask again"
+        )
+    return found

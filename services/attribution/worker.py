@@ -7,7 +7,7 @@ import threading
 import time
 from functools import cache, lru_cache
 
-from celery import Celery
+from celery import Celery, Task
 from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.celery_app import (
@@ -30,6 +30,7 @@ from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 
 CALL_S = 4.0  # of one call to the inference service; with the steps before it under the soft limit
+AT_IT_S = 0.5  # after which a message takes up no further chunk
 STOP_S = 10.0
 TOKEN_S = 3600
 _LOG = logging.getLogger(__name__)
@@ -67,10 +68,10 @@ def make_worker(settings: Settings) -> Celery:
     def dispatcher() -> Dispatcher:
         return Dispatcher(hands().records, app)
 
-    def one_chunk(job: str, chunk: int) -> None:
+    def one_chunk(task: Task, job: str, chunk: int) -> None:
+        message, lane = task.request.id, task.request.delivery_info["routing_key"]
         try:
-            hands().chunk(job, chunk)
-            dispatcher().hand_out()
+            work(hands(), dispatcher(), message, lane, (job, chunk))
         except (Unavailable, Overloaded, SoftTimeLimitExceeded) as error:
             _LOG.warning("chunk %d of job %s: %r", chunk, job, error)
 
@@ -81,9 +82,26 @@ def make_worker(settings: Settings) -> Celery:
         except (Unavailable, Overloaded) as error:
             _LOG.warning("%s", error.message)
 
-    app.task(name=CHUNK_TASK)(one_chunk)
+    app.task(name=CHUNK_TASK, bind=True)(one_chunk)
     app.task(name=PULSE_TASK)(one_pulse)
     return app
+
+
+def work(
+    hands: Hands, dispatcher: Dispatcher, message: str, lane: str, member: tuple[str, int]
+) -> None:
+    """A chunk, and those whose turn comes next while there is time for another one.
+
+    Where the message was delivered before and its worker died, it may have been at another chunk.
+    """
+    until = time.monotonic() + AT_IT_S
+    lost = hands.records.at(message)
+    if lost is not None and lost != member:
+        hands.chunk(*lost, message)
+    following: tuple[str, int] | None = member
+    while following is not None:
+        hands.chunk(*following, message)
+        following = dispatcher.hand_out(lane if time.monotonic() < until else "")
 
 
 def die_with(parent: int) -> None:
@@ -103,7 +121,7 @@ def consume(settings: Settings, worker: str) -> None:
         [
             "worker",
             "--pool=prefork",
-            f"--concurrency={settings.concurrency}",
+            f"--concurrency={settings.concurrency + 1}",  # see Records.room
             f"--queues={','.join([*LANES, pulse_queue(worker)])}",
             "--without-gossip",
             "--without-mingle",

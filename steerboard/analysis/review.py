@@ -11,16 +11,7 @@ from steerboard.spec.requests import Attribute, Encoded
 
 def question(spec: AttributeJob, data: bytes) -> Attribute:
     """What a Runner is asked for an ``attribute`` job, ``data`` being its picture's bytes."""
-    return Attribute(
-        model=spec.model,
-        images=(Encoded(data=data),),
-        classifier=spec.classifier,
-        dictionary=spec.dictionary,
-        targets=(spec.target,),
-        method=spec.method,
-        top_k=spec.top_k,
-        maps=True,
-    )
+    return spec.question((Encoded(data=data),), spec.target, maps=True)
 
 
 def reviewed(
@@ -39,6 +30,8 @@ def reviewed(
     return AttributeResult(
         index=found.target.index,
         against=found.target.against,
+        kind=found.target.kind,
+        baseline=found.baseline,
         value=found.value,
         features=tuple(
             row_of(found, i, known.get(int(found.features[i])), references) for i in rows

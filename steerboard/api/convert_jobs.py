@@ -3,16 +3,17 @@
 import json
 from typing import Any, assert_never
 
-from steerboard.api.convert_classifiers import (
-    classifier_plain,
-    classifier_to_message,
-    target_plain,
-    target_to_message,
-    targets_plain,
+from steerboard.api.convert_attribution_jobs import (
+    attribute_job_plain,
+    attribute_job_to_message,
+    attribute_set_job_plain,
+    attribute_set_job_to_message,
 )
 from steerboard.api.convert_enums import enum_value, enum_word, optional, said
+from steerboard.api.convert_evidence import evidence_job_plain, evidence_job_to_message
 from steerboard.api.convert_tensors import array_to_message, floats_from_message
 from steerboard.spec.base import Spec
+from steerboard.spec.evidence_job import EvidenceJob
 from steerboard.spec.jobs import (
     AttributeJob,
     AttributeResult,
@@ -24,7 +25,7 @@ from steerboard.spec.jobs import (
     Reference,
 )
 from steerboard.v1 import jobs_pb2 as pb
-from steerboard.v1 import steering_pb2, types_pb2
+from steerboard.v1 import types_pb2
 
 Heat = tuple[tuple[float, ...], ...]
 
@@ -39,36 +40,13 @@ def job_to_message(job: JobSpec) -> pb.JobSpec:
     """A job spec as a message."""
     if isinstance(job, CatalogueJob):
         return pb.JobSpec(catalogue=_catalogue_to_message(job))
-    method = enum_value(steering_pb2.Method, "METHOD", job.method)
-    classifier = classifier_to_message(job.classifier)
+    if isinstance(job, EvidenceJob):
+        return pb.JobSpec(evidence=evidence_job_to_message(job))
     match job:
         case AttributeJob():
-            target = target_to_message(job.target)
-            one = pb.AttributeJob(
-                model=job.model,
-                image=job.image.sha256,
-                classifier=classifier,
-                dictionary=job.dictionary,
-                target=target,
-                method=method,
-                top_k=job.top_k,
-                verify=job.verify,
-                references=job.references,
-            )
-            return pb.JobSpec(attribute=one)
+            return pb.JobSpec(attribute=attribute_job_to_message(job))
         case AttributeSetJob():
-            targets = [target_to_message(target) for target in job.targets]
-            images = [image.sha256 for image in job.images]
-            many = pb.AttributeSetJob(
-                model=job.model,
-                images=images,
-                classifier=classifier,
-                dictionary=job.dictionary,
-                targets=targets,
-                method=method,
-                top_k=job.top_k,
-            )
-            return pb.JobSpec(attribute_set=many)
+            return pb.JobSpec(attribute_set=attribute_set_job_to_message(job))
         case _:
             assert_never(job)
 
@@ -77,45 +55,16 @@ def job_from_message(message: pb.JobSpec) -> JobSpec:
     """A message as a job spec; raises pydantic's ValidationError."""
     match message.WhichOneof("kind"):
         case "attribute":
-            plain = _attribute_plain(message.attribute)
+            plain = attribute_job_plain(message.attribute)
         case "attribute_set":
-            plain = _attribute_set_plain(message.attribute_set)
+            plain = attribute_set_job_plain(message.attribute_set)
         case "catalogue":
             plain = _catalogue_plain(message.catalogue)
+        case "evidence":
+            plain = evidence_job_plain(message.evidence)
         case _:
             plain = {}
     return _AnyJob.model_validate({"job": plain}).job
-
-
-def _digest(sha256: str) -> dict[str, str]:
-    return {"kind": "digest", "sha256": sha256}
-
-
-def _shared_plain(message: Any) -> dict[str, Any]:
-    return said(
-        model=message.model,
-        classifier=classifier_plain(message.classifier),
-        dictionary=message.dictionary,
-        method=enum_word(steering_pb2.Method, "METHOD", message.method),
-        top_k=optional(message, "top_k"),
-    )
-
-
-def _attribute_plain(message: pb.AttributeJob) -> dict[str, Any]:
-    own = said(
-        kind="attribute",
-        image=_digest(message.image),
-        target=target_plain(message.target) if message.HasField("target") else None,
-        verify=optional(message, "verify"),
-        references=optional(message, "references"),
-    )
-    return _shared_plain(message) | own
-
-
-def _attribute_set_plain(message: pb.AttributeSetJob) -> dict[str, Any]:
-    images = tuple(_digest(sha256) for sha256 in message.images)
-    own = said(kind="attribute_set", images=images, targets=targets_plain(message.targets))
-    return _shared_plain(message) | own
 
 
 def _catalogue_to_message(job: CatalogueJob) -> pb.CatalogueJob:
@@ -133,12 +82,19 @@ def _catalogue_plain(message: pb.CatalogueJob) -> dict[str, Any]:
     return said(
         kind="catalogue",
         model=message.model,
-        images=tuple(_digest(sha256) for sha256 in message.images),
+        images=tuple({"kind": "digest", "sha256": sha256} for sha256 in message.images),
         dictionary=message.dictionary,
         facts=tuple(tuple(one.names) for one in message.facts),
         words=tuple(message.words),
         references=optional(message, "references"),
     )
+
+
+_STATUS = (
+    *("id", "done", "total", "message", "cached", "joined"),
+    *("kind", "pictures", "priority"),
+)
+_STATUS_OPTIONAL = ("rate", "seconds_left", "submitted")
 
 
 def job_status_to_message(status: JobStatus) -> pb.JobStatus:
@@ -149,13 +105,10 @@ def job_status_to_message(status: JobStatus) -> pb.JobStatus:
 
 def job_status_from_message(message: pb.JobStatus) -> JobStatus:
     """A message as the state of a job."""
-    same = {
-        name: getattr(message, name)
-        for name in ("id", "done", "total", "message", "cached", "joined")
-    }
+    plain = {name: getattr(message, name) for name in _STATUS}
+    plain |= {name: optional(message, name) for name in _STATUS_OPTIONAL}
     state = enum_word(pb.JobState, "JOB_STATE", message.state)
-    rate, left = optional(message, "rate"), optional(message, "seconds_left")
-    return JobStatus.model_validate({**same, "state": state, "rate": rate, "seconds_left": left})
+    return JobStatus.model_validate({**plain, "state": state})
 
 
 def _heat_to_message(heat: Heat) -> types_pb2.Tensor | None:
@@ -181,7 +134,7 @@ def reference_from_message(message: pb.Reference) -> Reference:
 
 
 _RANKED = ("feature", "score", "activation", "peak", "label")
-_RANKED_OPTIONAL = ("measured", "firing_rate", "maximum")
+_RANKED_OPTIONAL = ("measured", "standard_error", "firing_rate", "maximum")
 
 
 def _ranked_to_message(row: RankedFeature) -> pb.RankedFeature:
@@ -205,6 +158,8 @@ def attribute_result_to_message(result: AttributeResult) -> pb.AttributeResult:
     return pb.AttributeResult(
         **{name: getattr(result, name) for name in _RESULT},
         against=result.against,
+        kind=result.kind,
+        baseline=result.baseline,
         features=[_ranked_to_message(row) for row in result.features],
         provenance_json=json.dumps(result.provenance, sort_keys=True, allow_nan=False),
     )
@@ -215,6 +170,8 @@ def attribute_result_from_message(message: pb.AttributeResult) -> AttributeResul
     return AttributeResult(
         **{name: getattr(message, name) for name in _RESULT},
         against=optional(message, "against"),
+        kind=message.kind or "logit",
+        baseline=optional(message, "baseline"),
         features=tuple(_ranked_from_message(row) for row in message.features),
         provenance=json.loads(message.provenance_json or "{}"),
     )

@@ -1,5 +1,7 @@
 """Requests <-> messages. From a message: raises pydantic's ValidationError with the whole path."""
 
+from typing import Any
+
 from steerboard.api.convert_classifiers import (
     classifier_plain,
     classifier_to_message,
@@ -68,7 +70,7 @@ def method_value(method: str) -> pb.Method:
     return found
 
 
-def method_word(message: pb.AttributeRequest) -> str:
+def method_word(message: Any) -> str:
     """The name of the method that a message asks for."""
     word = enum_word(pb.Method, "METHOD", message.method)
     return message.method_name if word == "named" else word

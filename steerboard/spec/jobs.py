@@ -4,39 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from steerboard.spec.attribution_job import AttributeJob as AttributeJob
+from steerboard.spec.attribution_job import AttributeSetJob as AttributeSetJob
 from steerboard.spec.base import Spec
-from steerboard.spec.requests import Classifier, ClassTarget, Digest, Margin
+from steerboard.spec.evidence_job import EvidenceJob as EvidenceJob
+from steerboard.spec.requests import Digest
 
 Lane = Literal["interactive", "bulk"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-
-
-class AttributeJob(Spec):
-    """Score, rank, join reference images and verify the top units of one image by ablation."""
-
-    kind: Literal["attribute"] = "attribute"
-    model: str
-    image: Digest
-    classifier: Classifier
-    dictionary: str
-    target: ClassTarget = Margin()
-    method: Literal["gradient", "activation", "energy"] = "gradient"
-    top_k: int = Field(default=24, ge=1, le=256)
-    verify: int = Field(default=12, ge=0, le=64, description="how many to ablate exactly")
-    references: int = Field(default=8, ge=0, le=64, description="reference images a unit")
-
-
-class AttributeSetJob(Spec):
-    """The same over many images, in shards, aggregated; a target for each image or one for all."""
-
-    kind: Literal["attribute_set"] = "attribute_set"
-    model: str
-    images: tuple[Digest, ...] = Field(min_length=1, max_length=100_000)
-    classifier: Classifier
-    dictionary: str
-    targets: tuple[ClassTarget, ...] = Field(default=(Margin(),), min_length=1)
-    method: Literal["gradient", "activation", "energy"] = "gradient"
-    top_k: int = Field(default=24, ge=1, le=256)
 
 
 class CatalogueJob(Spec):
@@ -64,11 +39,16 @@ class CatalogueJob(Spec):
         return self
 
 
-JobSpec = Annotated[AttributeJob | AttributeSetJob | CatalogueJob, Field(discriminator="kind")]
+JobSpec = Annotated[
+    AttributeJob | AttributeSetJob | CatalogueJob | EvidenceJob, Field(discriminator="kind")
+]
 
 
 class JobStatus(Spec):
-    """How far a job is: chunks done of all, pictures a second, seconds left (null: unknown)."""
+    """How far a job is: chunks done of all, pictures a second, seconds left (null: unknown).
+
+    ``submitted`` is in seconds since 1970, and told with ``kind`` where jobs are listed.
+    """
 
     id: str
     state: JobState
@@ -79,6 +59,10 @@ class JobStatus(Spec):
     message: str = ""
     cached: bool = Field(default=False, description="answered from the cache without computing")
     joined: bool = Field(default=False, description="the same question was already running")
+    kind: str = ""
+    pictures: int = 0
+    priority: int = 0
+    submitted: float | None = None
 
 
 class Reference(Spec):
@@ -98,6 +82,7 @@ class RankedFeature(Spec):
     peak: float
     heat: tuple[tuple[float, ...], ...] = ()
     measured: float | None = Field(default=None, description="y - y(feature off), exact")
+    standard_error: float | None = Field(default=None, description="where the method samples")
     firing_rate: float | None = None
     maximum: float | None = None
     references: tuple[Reference, ...] = ()
@@ -105,10 +90,16 @@ class RankedFeature(Spec):
 
 
 class AttributeResult(Spec):
-    """What an ``attribute`` job found; every number can be had again from ``provenance``."""
+    """What an ``attribute`` job found; every number can be had again from ``provenance``.
+
+    ``rest``, ``error`` and ``bias`` are 0 for methods that know none; ``baseline`` is where a
+    method walks up from.
+    """
 
     index: int
     against: int | None
+    kind: str = "logit"
+    baseline: float | None = None
     value: float
     features: tuple[RankedFeature, ...]
     rest: float

@@ -55,6 +55,11 @@ class JobServiceStub(object):
                 request_serializer=steerboard_dot_v1_dot_jobs__pb2.CancelRequest.SerializeToString,
                 response_deserializer=steerboard_dot_v1_dot_jobs__pb2.CancelResponse.FromString,
                 _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/steerboard.v1.JobService/ListJobs',
+                request_serializer=steerboard_dot_v1_dot_jobs__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_jobs__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer(object):
@@ -76,7 +81,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Result(self, request, context):
-        """Pages of what came out.
+        """Pages of what came out; of a set that runs, the pictures that are done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +89,13 @@ class JobServiceServicer(object):
 
     def Cancel(self, request, context):
         """Takes a job back; one that has ended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """The caller's jobs of the last day, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +123,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=steerboard_dot_v1_dot_jobs__pb2.CancelRequest.FromString,
                     response_serializer=steerboard_dot_v1_dot_jobs__pb2.CancelResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=steerboard_dot_v1_dot_jobs__pb2.ListJobsRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_jobs__pb2.ListJobsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class JobService(object):
             '/steerboard.v1.JobService/Cancel',
             steerboard_dot_v1_dot_jobs__pb2.CancelRequest.SerializeToString,
             steerboard_dot_v1_dot_jobs__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.JobService/ListJobs',
+            steerboard_dot_v1_dot_jobs__pb2.ListJobsRequest.SerializeToString,
+            steerboard_dot_v1_dot_jobs__pb2.ListJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import INDEX, NAMES, SHA, classifiers, margins, probes
+from strategies import INDEX, NAMES, SHA, classifiers, kinds_of_units, masks, probes, targets
 
 from steerboard.api import convert_answers as c
 from steerboard.api import convert_jobs as j
@@ -13,8 +13,11 @@ from steerboard.spec import answers as a
 from steerboard.spec import capabilities as cap
 from steerboard.spec import jobs
 from steerboard.spec.catalogue import Detected, FeatureCard, ImageCard, Neighbour
+from steerboard.spec.edits import Neuron, scale
 from steerboard.spec.errors import BadImage
-from steerboard.spec.requests import Digest, Logit
+from steerboard.spec.evidence_job import EvidenceJob, EvidencePicture
+from steerboard.spec.recipe import Recipe, RecipeProvenance
+from steerboard.spec.requests import Digest, Prompts, UnitActivation
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SMALL = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -149,26 +152,58 @@ def test_capabilities_come_back_as_they_went(info):
 
 
 refs = st.builds(Digest, sha256=SHA)
-methods = st.sampled_from(["gradient", "activation", "energy"])
-shared = {"model": NAMES, "classifier": classifiers, "dictionary": NAMES, "method": methods}
-targets = st.one_of(st.builds(Logit, index=st.none() | st.integers(0, 10)), margins)
-job_specs = st.one_of(
-    st.builds(
+RECIPE = Recipe(
+    name="no-strip",
+    steer=scale("resid_post.1", "middle", -1.0, 3),
+    classifier=Prompts(prompts=("cat", "dog")),
+    provenance=RecipeProvenance(model="tiny", model_fingerprint="f" * 64),
+)
+PLACES = kinds_of_units.map(lambda units: {"dictionary": "", **units})
+LATER = st.builds(UnitActivation, site=st.just("resid_post.3"), unit=st.builds(Neuron, index=INDEX))
+ASKED = st.fixed_dictionaries(
+    {
+        "model": NAMES,
+        "classifier": classifiers,
+        "method": st.sampled_from(["gradient", "energy", "integrated_gradients", "mine"]),
+        "top_k": st.integers(1, 256),
+        "tokens": masks,
+        "steps": st.integers(1, 256),
+    }
+)
+EDGES = st.sampled_from([{"method": "circuit"}])
+LABELLED = {
+    "method": "probe",
+    "dictionary": "d",
+    "labels": (True, False),
+    "images": tuple(Digest(sha256=c * 64) for c in "ab"),
+}
+
+
+def attribution_job(kind, *parts):
+    return st.tuples(*parts).map(lambda found: kind(**{k: v for p in found for k, v in p.items()}))
+
+
+one_picture = st.fixed_dictionaries(
+    {"image": refs, "verify": st.integers(0, 64), "references": st.integers(0, 64)}
+)
+pictures = st.lists(refs, min_size=1, max_size=3).map(tuple)
+many_targets = st.lists(targets, min_size=1, max_size=3).map(tuple)
+attribution_jobs = st.one_of(
+    attribution_job(
+        jobs.AttributeJob, ASKED, PLACES, one_picture, st.fixed_dictionaries({"target": targets})
+    ),
+    attribution_job(
         jobs.AttributeJob,
-        **shared,
-        image=refs,
-        target=targets,
-        top_k=st.integers(1, 256),
-        verify=st.integers(0, 64),
-        references=st.integers(0, 64),
+        *(ASKED, PLACES, EDGES, one_picture, st.fixed_dictionaries({"target": LATER})),
     ),
-    st.builds(
+    attribution_job(
         jobs.AttributeSetJob,
-        **shared,
-        images=st.lists(refs, min_size=1, max_size=3).map(tuple),
-        targets=st.lists(targets, min_size=1, max_size=3).map(tuple),
-        top_k=st.integers(1, 256),
+        *(ASKED, PLACES, st.fixed_dictionaries({"images": pictures, "targets": many_targets})),
     ),
+    attribution_job(jobs.AttributeSetJob, ASKED, st.just(LABELLED)),
+)
+job_specs = st.one_of(
+    attribution_jobs,
     st.builds(
         jobs.CatalogueJob,
         model=NAMES,
@@ -177,6 +212,26 @@ job_specs = st.one_of(
         facts=st.just(()) | st.tuples(*[st.lists(NAMES, max_size=2).map(tuple)] * 2),
         words=st.lists(NAMES, max_size=3).map(tuple),
         references=st.integers(1, 64),
+    ),
+    st.builds(
+        EvidenceJob,
+        recipe=st.just(RECIPE),
+        image_set=NAMES,
+        split=st.just("") | NAMES,
+        images=st.lists(
+            st.builds(
+                EvidencePicture,
+                sha256=SHA,
+                key=NAMES,
+                label=NAMES,
+                facts=st.lists(NAMES, max_size=2).map(tuple),
+            ),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda picture: picture.key,
+        ).map(tuple),
+        vocabulary=st.lists(NAMES, max_size=3).map(tuple),
+        seed=st.integers(0, 99),
     ),
 )
 statuses = st.builds(
@@ -190,6 +245,10 @@ statuses = st.builds(
     message=NAMES,
     cached=st.booleans(),
     joined=st.booleans(),
+    kind=NAMES,
+    pictures=COUNT,
+    priority=st.integers(-1, 1),
+    submitted=st.none() | FLOATS,
 )
 heats = st.just(()) | st.lists(st.tuples(SMALL, SMALL), min_size=1, max_size=3).map(tuple)
 references = st.builds(jobs.Reference, image=SHA, activation=FLOATS, heat=heats)
@@ -203,6 +262,7 @@ ranked = st.builds(
     peak=FLOATS,
     heat=heats,
     measured=maybe,
+    standard_error=maybe,
     firing_rate=maybe,
     maximum=maybe,
     references=some,
@@ -210,6 +270,8 @@ ranked = st.builds(
 )
 results = st.builds(
     jobs.AttributeResult,
+    kind=st.sampled_from(["logit", "cosine", "probe", "unit"]),
+    baseline=st.none() | FLOATS,
     index=COUNT,
     against=st.none() | COUNT,
     **{n: FLOATS for n in ("value", "rest", "error", "bias", "total")},

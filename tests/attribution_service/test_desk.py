@@ -3,13 +3,16 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.desk import MAX_NAMED, Desk, page
 from services.attribution.dispatch import Reconciler
+from services.attribution.job_files import JobFiles
 from services.attribution.picture_set import CHUNK
+from services.attribution.sweeping import Sweeper
 from steerboard.api.tokens import Identity
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import (
@@ -285,22 +288,67 @@ def test_a_set_is_paged_in_order_and_only_what_is_needed_is_read(
 ) -> None:
     asked = a_set(tiny_images * 3)  # 48 pictures, three chunks
     opened = submit(desk, asked)
+    files = JobFiles(desk.library.folder(ANN.tenant, opened.id))
     rows = [{"image": i.sha256, "at": n} for n, i in enumerate(asked.images)]
-    for chunk in range(3):
-        desk.results.store(opened.id, chunk, rows[chunk * CHUNK : (chunk + 1) * CHUNK])
+    for chunk in (0, 2):
+        files.store(chunk, rows[chunk * CHUNK : (chunk + 1) * CHUNK])
         desk.records.finish(opened.id, chunk)
-    assert desk.results_page(opened.id, "", 0, ANN) == (desk.status(opened.id, ANN), [], "")
-    desk.results.store(opened.id, 3, [{"pictures": 48}])
+    for count in (1, 7, 16, 0):  # what is done can be read while the rest is at work
+        assert all_pages(desk, opened.id, count) == [*rows[:16], *rows[32:]], count
+    files.store(1, rows[16:32])
+    desk.records.finish(opened.id, 1)
+    files.store(3, [{"pictures": 48}])
     desk.records.finish(opened.id, 3)
     whole = [{"pictures": 48}, *rows]
     for count in (1, 2, 7, 15, 16, 17, 48, 49, 50, 0):
         assert all_pages(desk, opened.id, count) == whole, count
     assert desk.results_page(opened.id, "49", 5, ANN)[1:] == ([], "")
     assert desk.results_page(opened.id, "99999", 5, ANN)[1:] == ([], "")
-    desk.results._redis.delete(f"steerboard:result:{opened.id}:2")
+    about = json.loads(desk.about(desk.status(opened.id, ANN), ANN))
+    assert AttributeSetJob.model_validate(about["spec"]) == asked
+    assert about["provenance"]["model_fingerprint"] == desk._model("tiny").fingerprint
+    files._fs.rm(files._path(2))
     assert desk.results_page(opened.id, "1", 32, ANN)[1] == rows[:32]
     with pytest.raises(NotFound, match="no longer kept"):
         desk.results_page(opened.id, "1", 33, ANN)
+
+
+def test_callers_see_their_own_jobs_the_latest_first(desk: Desk, job: AttributeJob) -> None:
+    first = submit(desk, job)
+    second = submit(desk, job.model_copy(update={"top_k": 3}))
+    submit(desk, job.model_copy(update={"top_k": 4}), BOB)
+    submit(desk, job, BOB)  # joins
+    assert [j.id for j in desk.mine(0, ANN)] == [second.id, first.id]
+    assert desk.mine(1, ANN)[0].kind == "attribute"
+    assert len(desk.mine(0, BOB)) == 2 and desk.mine(0, Identity(subject="eve")) == []
+    with pytest.raises(InvalidRequest, match="at least one"):
+        desk.mine(-1, ANN)
+
+
+def test_folders_of_jobs_go_with_their_records_and_when_taken_back(
+    desk: Desk, server: RunningRedis, tiny_images: list[bytes], tmp_path: Path
+) -> None:
+    taken, kept, expired = (submit(desk, a_set(tiny_images, top_k=k)).id for k in (2, 3, 4))
+    sweeper = Sweeper(desk.records, str(tmp_path / "blobs"))
+    assert len(sweeper.folders()) == 3
+    desk.cancel(taken, ANN)
+    desk.records._redis.delete(f"steerboard:job:{expired}")
+    assert sweeper.sweep() == 0  # a step may be in hand
+    assert sweeper.sweep() == 2
+    assert [f.rpartition("/")[2] for f in sweeper.folders()] == [kept]
+    again = submit(desk, a_set(tiny_images, top_k=2))
+    assert (again.id, again.state) == (taken, "queued")
+    assert sweeper.sweep() == sweeper.sweep() == 0
+    server.kill()
+    with pytest.raises(Unavailable):
+        sweeper.sweep()
+    assert len(sweeper.folders()) == 2
+
+
+@pytest.mark.parametrize("priority", [2, -2])
+def test_a_priority_that_is_none_is_refused(desk: Desk, job: AttributeJob, priority: int) -> None:
+    with pytest.raises(InvalidRequest, match="is no priority"):
+        desk.submit(job, [], ANN, priority)
 
 
 def all_pages(desk: Desk, job: str, count: int) -> list[object]:

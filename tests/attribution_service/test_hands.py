@@ -1,6 +1,7 @@
 """How a chunk is computed: once, in steps, and what becomes of what goes wrong."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from services.attribution.desk import Desk
 from services.attribution.hands import BATCH, FIRST_BATCH, MAX_LOSSES, Hands, Pace
 from services.attribution.library import Library
 from services.attribution.tools import Tools
+from services.attribution.worker import work as work_on
 from steerboard.api.tokens import Identity
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.digest import image_digest
@@ -313,16 +315,60 @@ def test_a_job_taken_back_stops_between_two_steps(
     assert counting.calls == 2
 
 
-def test_a_set_whose_parts_were_evicted_fails_with_a_sentence(
+def test_a_set_whose_parts_went_away_fails_with_a_sentence(
     desk: Desk, hands: Hands, tiny_images: list[bytes]
 ) -> None:
     opened = desk.submit(a_set(tiny_images), [], ANN)
     ((job, chunk),) = out(desk, "bulk")
     hands.chunk(job, chunk)
-    desk.results._redis.delete(f"steerboard:result:{job}:0")
+    shutil.rmtree(desk.library.folder(ANN.tenant, job).removeprefix("file://") + "/rows")
     work(desk, hands, opened.id)
-    with pytest.raises(NotFound, match="too small"):
+    with pytest.raises(NotFound, match="no longer there"):
         desk.results_page(opened.id, "", 0, ANN)
+
+
+def test_a_set_outlives_a_cache_that_forgets_everything(
+    desk: Desk, hands: Hands, tiny_images: list[bytes]
+) -> None:
+    opened = desk.submit(a_set(tiny_images * 3), [], ANN)
+    ((job, chunk),) = out(desk, "bulk")
+    hands.chunk(job, chunk)
+    for name in desk.results._redis.keys("steerboard:part:*"):
+        desk.results._redis.delete(name)
+    work(desk, hands, opened.id)
+    assert len(desk.results_page(opened.id, "", 0, ANN)[1]) == 49
+
+
+def test_a_job_that_failed_goes_on_where_it_was(
+    desk: Desk, hands: Hands, counting: Counting, tiny_images: list[bytes]
+) -> None:
+    spec = a_set(tiny_images * 3)
+    opened = desk.submit(spec, [], ANN)
+    counting.fail = lambda call: Internal("a fault") if call > 2 else None
+    work(desk, hands, opened.id)
+    assert desk.status(opened.id, ANN).state == "failed"
+    before = counting.pictures
+    assert 0 < before < 48
+    counting.fail = lambda call: None
+    assert desk.submit(spec, [], ANN).state == "queued"
+    work(desk, hands, opened.id)
+    assert desk.status(opened.id, ANN).state == "done"
+    assert counting.pictures == 48  # none was asked about again
+
+
+def test_a_message_goes_on_with_further_chunks_and_its_redelivery_finds_the_lost_one(
+    desk: Desk, hands: Hands, counting: Counting, tiny_images: list[bytes]
+) -> None:
+    opened = desk.submit(a_set(tiny_images * 2), [], ANN)
+    ((job, first),) = out(desk, "bulk")
+    dispatcher = desk._dispatcher
+    hands.chunk(job, first, "message")
+    lost = dispatcher.hand_out("bulk")
+    assert lost is not None and lost != (job, first)
+    assert desk.records.start(*lost, "message") is not None  # and then the worker dies
+    work_on(hands, dispatcher, "message", "bulk", (job, first))
+    assert desk.status(opened.id, ANN).state == "done"
+    assert counting.pictures == 32
 
 
 def test_steps_follow_what_they_took() -> None:

@@ -85,11 +85,39 @@ def test_a_weight_next_to_nothing_does_not_stop_the_ring(records: Records) -> No
     assert drain(records) == [("j", 0)]
 
 
-def test_sets_leave_a_hand_free_for_interactive_jobs(records: Records) -> None:
+def test_sets_have_all_slots_and_single_pictures_still_have_room(records: Records) -> None:
+    """Each worker has a hand more than slots, so that sets never take the last one."""
     records.beat("w", 4, time.time())
     open_set(records, "s", 16 * 40)
-    assert len(records.release("bulk")) == 3
+    assert len(records.release("bulk")) == 4
     assert records.release("bulk") == []
+    open_one(records, "j", BOB)
+    assert records.release("interactive") == [("j", 0)]
+
+
+def test_jobs_of_one_caller_go_by_priority_and_others_do_not_wait_for_it(records: Records) -> None:
+    for i, priority in enumerate((0, -1, 1, 0, 1, -1)):
+        records.open(f"{priority}.{i}", ONE, Size(1, 1, 1), "interactive", ANN, "", priority)
+    open_one(records, "bob", BOB)
+    order = [job for job, _ in drain(records)]
+    assert order.index("bob") <= 1  # the priority of a caller's jobs is no business of others
+    assert [j for j in order if j != "bob"] == ["1.2", "1.4", "0.0", "0.3", "-1.1", "-1.5"]
+
+
+def test_a_chunk_that_is_put_back_is_the_first_of_its_priority(records: Records) -> None:
+    open_one(records, "urgent")
+    assert records.release("interactive") == [("urgent", 0)]
+    for name, priority in (("a", 0), ("b", 1)):
+        records.open(name, ONE, Size(1, 1, 1), "interactive", ANN, "", priority)
+    records.defer("urgent", 0, "more")
+    assert [job for job, _ in drain(records)] == ["b", "urgent", "a"]
+
+
+def test_who_joins_with_a_higher_priority_raises_it(records: Records) -> None:
+    for name in ("a", "b", "c"):
+        open_one(records, name)
+    assert records.open("c", ONE, Size(1, 1, 1), "interactive", BOB, "", 1) == "queued"
+    assert [job for job, _ in drain(records)] == ["c", "a", "b"]
 
 
 def test_a_set_is_closed_by_its_last_chunk_which_comes_after_the_others(records: Records) -> None:
@@ -274,7 +302,8 @@ def test_nothing_is_left_of_a_job_that_ended_but_its_record(records: Records) ->
     records.finish("j", 0)
     records.release("interactive")
     left = {str(k) for k in records._redis.keys("*")}
-    assert left == {f"steerboard:{k}:j" for k in ("job", "done", "times", "for")}
+    of_job = {f"steerboard:{k}:j" for k in ("job", "done", "times", "for")}
+    assert left == {*of_job, "steerboard:mine:default/ann"}
     assert all(records._redis.ttl(k) > 0 for k in left)
     assert not records._redis.hexists("steerboard:job:j", "spec")
 
