@@ -6,6 +6,7 @@ import streamlit as st
 
 from services.ui import elsewhere, markup, predict, recovery
 from services.ui.backend import backend, model
+from services.ui.recipes import beside
 from services.ui.session import act, record, redraw, state
 from steerboard.spec.answers import Prediction, Steered
 from steerboard.spec.edits import Edit, Feature, Scale, SteerSet
@@ -105,6 +106,7 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
         else:
             outcome(answer, edits, target, names)
     show_moves(moved)
+    beside.show(data, edits, target)
     elsewhere.show(edits, names)
     if answer is not None:
         probabilities(answer, names)

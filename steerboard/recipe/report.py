@@ -3,10 +3,10 @@
 import base64
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageOps
@@ -45,7 +45,13 @@ def as_json(recipe: Recipe, evidence: Evidence) -> dict[str, Any]:
 
 
 def write_rows(path: Path, evidence: Evidence, rows: Sequence[Row]) -> None:
-    """One line a picture; the metadata say which run it was."""
+    """One line a picture; the metadata say which run it was. Raises Unavailable."""
+    with path.open("wb") as file:
+        row_table(file, evidence, [asdict(row) for row in rows])
+
+
+def row_table(file: IO[bytes], evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The rows as Parquet; raises Unavailable where pyarrow is missing."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -53,10 +59,10 @@ def write_rows(path: Path, evidence: Evidence, rows: Sequence[Row]) -> None:
         raise Unavailable(
             "rows are kept as Parquet, which needs pyarrow: pip install pyarrow"
         ) from error
-    table = pa.Table.from_pylist([asdict(row) for row in rows])
+    table = pa.Table.from_pylist([dict(row) for row in rows])
     facts = {"schema": str(EVIDENCE_SCHEMA), "evidence": evidence.digest, "recipe": evidence.recipe}
     known = {f"steerboard.{key}": value for key, value in facts.items()}
-    pq.write_table(table.replace_schema_metadata(known), path)
+    pq.write_table(table.replace_schema_metadata(known), file)
 
 
 def html(recipe: Recipe, evidence: Evidence, pictures: dict[str, str]) -> str:

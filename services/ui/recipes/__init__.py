@@ -1,0 +1,1 @@
+"""The recipes of a team on the page: saved, compared, joined, proven, handed on."""
