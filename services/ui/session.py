@@ -16,8 +16,8 @@ from steerboard.spec.errors import NotFound, SteerboardError, Unavailable
 from steerboard.store.events import Event, PictureChosen, WorkbenchState, after, fold
 
 _LOG = logging.getLogger(__name__)
-# Query parameters: the session's id, and a picture to open in it.
-KEY, PICTURE, ORIGIN = "s", "picture", "from"
+# Query parameters: the session's id, and a picture to open in it, with a feature to move.
+KEY, PICTURE, ORIGIN, UNIT = "s", "picture", "from", "unit"
 
 
 def named() -> str:
@@ -32,6 +32,7 @@ def begin() -> None:
         if not named():
             st.query_params[KEY] = name
         flush()
+        follow()
         return
     store = backend().store
     try:
@@ -49,6 +50,12 @@ def begin() -> None:
 def link(picture: str, origin: str) -> str:
     """An address that opens a picture of an image set in this session."""
     return "?" + urlencode({KEY: session(), PICTURE: picture, ORIGIN: origin})
+
+
+def page_address(path: str, **query: object) -> str:
+    """The address of another page of this session; empty where there is no such page."""
+    known = {page.url_path for page in st.session_state.get("pages", ())}
+    return f"{path}?{urlencode({KEY: session(), **query})}" if path in known else ""
 
 
 def follow() -> None:

@@ -2,7 +2,25 @@
 
 import streamlit as st
 
+from services.ui import recovery
+from services.ui.backend import backend
+from services.ui.explorer import browse, feature, links, pieces, reading
+from services.ui.explorer.address import here
+from steerboard.spec.errors import SteerboardError
+
 
 def show() -> None:
-    """What is known of every feature."""
-    st.title("Features")
+    """All features, or the page of the one that the address names."""
+    st.html(f"<style>{pieces.STYLE}</style>")
+    links.follow()
+    at = here()
+    try:
+        info = reading.catalogue(at.dictionary)
+        if at.feature is None:
+            browse.show(at, info)
+        else:
+            feature.show(at, info, at.feature)
+    except SteerboardError as error:
+        recovery.explain(
+            "The catalogue cannot be shown now.", error, backend().library.catalogues, "catalogue"
+        )

@@ -1,0 +1,297 @@
+"""What narrows the list: words, class, picture, statistics, names; and how it is ordered.
+
+Every box shows what the address says, and writes what a person chooses into the address.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from services.ui import markup, predict, recovery
+from services.ui.backend import backend, picture
+from services.ui.explorer import pieces, reading
+from services.ui.explorer.address import LOOKS, Address, change, go, here
+from services.ui.pictures import thumbnail
+from services.ui.session import session, state
+from steerboard.spec.catalogue import Bound, CatalogueInfo, Statistic
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import SteerboardError
+
+NAMES = {
+    "all": "All",
+    "labelled": "With a label",
+    "unlabelled": "Without a label",
+    "by_people": "Spoken of by people",
+}
+FILTERS: tuple[Statistic, ...] = (
+    "firing_rate",
+    "clarity",
+    "polysemanticity",
+    "redundancy",
+    "precision",
+    "label_score",
+    "maximum",
+)
+RATES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+ICONS = {"cards": ":material/grid_view:", "table": ":material/table_rows:", "map": ":material/map:"}
+
+
+def show(at: Address, info: CatalogueInfo) -> None:
+    """Two lines of boxes, and what is set that they do not show."""
+    known = reading.catalogues()
+    fill(at, info)
+    with st.container(key="explorer-controls"):
+        words, of_class, by, more = st.columns([2.2, 1.4, 1.2, 1.5], vertical_alignment="bottom")
+        with words:
+            search()
+        with of_class:
+            classes(info)
+        with by:
+            order(info)
+        with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+            with st.popover("Filters", icon=":material/filter_list:"):
+                filters(info)
+            with st.popover("By a picture", icon=":material/image_search:"):
+                by_picture()
+        left, right = st.columns([1, 1], vertical_alignment="center")
+        with left:
+            looks()
+        if len(known) > 1:
+            with right:
+                dictionaries(known)
+        chips(at)
+
+
+def fill(at: Address, info: CatalogueInfo) -> None:
+    """Let every box show what the address says."""
+    shown: dict[str, Any] = {
+        "ex-words": at.words,
+        "ex-class": at.class_name or None,
+        "ex-sort": at.query(info.dictionary).order,
+        "ex-look": at.look,
+        "ex-dictionary": info.dictionary,
+        "ex-naming": at.naming,
+        "ex-tag": at.tag,
+    }
+    for statistic in FILTERS:
+        shown[f"ex-by-{statistic}"] = ends(at, info, statistic)
+    st.session_state.update(shown)
+
+
+def search() -> None:
+    """The box for words."""
+    st.text_input(
+        "Search by words or meaning",
+        key="ex-words",
+        max_chars=200,
+        icon=":material/search:",
+        placeholder="owl, something red, a number …",
+        on_change=lambda: change(words=st.session_state["ex-words"].strip(), sort=""),
+        help="Labels, names that people gave, classes, and what the pictures mean.",
+    )
+
+
+def classes(info: CatalogueInfo) -> None:
+    """The class that they detect."""
+    counts = {c.name: c.positives for c in info.classes}
+    st.selectbox(
+        "Detects a class",
+        sorted(counts),
+        index=None,
+        key="ex-class",
+        placeholder="any",
+        format_func=lambda name: f"{pieces.spoken(name)} ({counts.get(name, 0)})",
+        on_change=lambda: change(class_name=st.session_state["ex-class"] or "", sort=""),
+    )
+
+
+def order(info: CatalogueInfo) -> None:
+    """By what they are sorted."""
+    known: list[str] = ["feature", "relevance", *(s.statistic for s in info.statistics), "votes"]
+    st.selectbox(
+        "Sort by",
+        list(dict.fromkeys(known)),
+        key="ex-sort",
+        format_func=pieces.TITLES.__getitem__,
+        on_change=lambda: change(sort=st.session_state["ex-sort"], ascending=False),
+    )
+
+
+def looks() -> None:
+    """Cards, table or map."""
+    st.segmented_control(
+        "Shown as",
+        LOOKS,
+        key="ex-look",
+        required=True,
+        format_func=lambda look: f"{ICONS[look]} {look.capitalize()}",
+        label_visibility="collapsed",
+        on_change=lambda: change(look=st.session_state["ex-look"]),
+    )
+
+
+def dictionaries(known: tuple[CatalogueInfo, ...]) -> None:
+    """Whose features."""
+    st.segmented_control(
+        "Dictionary",
+        [info.dictionary for info in known],
+        key="ex-dictionary",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: go(
+            Address(dictionary=st.session_state["ex-dictionary"], look=here().look)
+        ),
+    )
+
+
+def filters(info: CatalogueInfo) -> None:
+    """Bounds of every statistic that is known, and what they are called."""
+    st.selectbox(
+        "Names",
+        list(NAMES),
+        key="ex-naming",
+        format_func=NAMES.__getitem__,
+        on_change=lambda: change(naming=st.session_state["ex-naming"]),
+    )
+    st.text_input(
+        "A tag that people gave",
+        key="ex-tag",
+        max_chars=60,
+        on_change=lambda: change(tag=st.session_state["ex-tag"].strip()),
+    )
+    for statistic in FILTERS:
+        if info.range(statistic) is not None:
+            bounds(info, statistic)
+
+
+def bounds(info: CatalogueInfo, statistic: Statistic) -> None:
+    """The bounds of one statistic."""
+    key = f"ex-by-{statistic}"
+    shared: dict[str, Any] = {
+        "key": key,
+        "help": pieces.ABOUT.get(statistic),
+        "on_change": lambda: bind(info, statistic, st.session_state[key]),
+    }
+    if statistic == "firing_rate":
+        st.select_slider(
+            pieces.TITLES[statistic], RATES, format_func=lambda v: f"{v:.2%}", **shared
+        )
+        return
+    low, high = limits(info, statistic)
+    st.slider(pieces.TITLES[statistic], low, high, **shared)
+
+
+def limits(info: CatalogueInfo, statistic: Statistic) -> tuple[float, float]:
+    """The ends of a statistic's slider, rounded outwards."""
+    found = info.range(statistic)
+    if statistic == "firing_rate" or found is None:
+        return 0.0, 1.0
+    low, high = found.low - found.low % 0.01, found.high - found.high % -0.01
+    return round(low, 2), round(max(high, low + 0.01), 2)
+
+
+def ends(at: Address, info: CatalogueInfo, statistic: Statistic) -> tuple[float, float]:
+    """Where a statistic's slider stands."""
+    low, high = limits(info, statistic)
+    for one in at.bounds:
+        if one.statistic == statistic:
+            wanted = low if one.low is None else one.low, high if one.high is None else one.high
+            low, high = max(low, min(wanted[0], high)), min(high, max(wanted[1], low))
+    if statistic == "firing_rate":
+        return nearest(low), nearest(high)
+    return low, high
+
+
+def nearest(rate: float) -> float:
+    """The step of the slider next to a rate."""
+    return min(RATES, key=lambda step: abs(step - rate))
+
+
+def bind(info: CatalogueInfo, statistic: Statistic, value: tuple[float, float]) -> None:
+    """Take over a slider's bounds; a whole range is none."""
+    low, high = limits(info, statistic)
+    rest = tuple(b for b in here().bounds if b.statistic != statistic)
+    own = Bound(
+        statistic=statistic,
+        low=value[0] if value[0] > low else None,
+        high=value[1] if value[1] < high else None,
+    )
+    some = own.low is not None or own.high is not None
+    change(bounds=(*rest, own) if some else rest)
+
+
+def by_picture() -> None:
+    """Features that fire on a picture: the workbench's, or a file."""
+    st.caption("Find the features that fire on a picture, the strongest for their kind first.")
+    if state().picture:
+        st.button(
+            "The workbench's picture",
+            key="ex-mine",
+            on_click=lambda: change(image=state().picture, sort=""),
+        )
+    file = st.file_uploader("A picture of your own", key=f"ex-file-{here().image}")
+    if file is not None:
+        try:
+            data = file.getvalue()
+            predict.ask(data)
+            backend().store.keep(session(), data)
+        except SteerboardError as error:
+            st.error(f"This file is not used. {recovery.sentence(error)}")
+            return
+        change(image=image_digest(data), sort="")
+        st.rerun()
+
+
+def chips(at: Address) -> None:
+    """What narrows the list out of sight, each with the way back."""
+    with st.container(horizontal=True, gap="small", key="ex-chips"):
+        for name, text, without in narrowed(at):
+            st.button(
+                text,
+                key=f"ex-without-{name}",
+                icon=":material/close:",
+                icon_position="right",
+                on_click=go,
+                args=(without,),
+            )
+        if at.image:
+            st.html(f'<img src="{example(at.image)}" alt="the example" style="height:2.5rem">')
+
+
+def narrowed(at: Address) -> list[tuple[str, str, Address]]:
+    """Key, words, and the view without it, of each."""
+    start = replace(at, page=0)
+    out = []
+    if at.words:
+        out.append(("words", f"“{markup.plain(at.words)}”", replace(start, words="", sort="")))
+    if at.class_name:
+        name = markup.plain(pieces.spoken(at.class_name))
+        out.append(("class", f"detects {name}", replace(start, class_name="", sort="")))
+    if at.image:
+        out.append(("image", "fires on this picture", replace(start, image="", sort="")))
+    if at.naming != "all":
+        out.append(("naming", NAMES[at.naming].lower(), replace(start, naming="all")))
+    if at.tag:
+        out.append(("tag", f"tag {markup.plain(at.tag)}", replace(start, tag="")))
+    for one in at.bounds:
+        rest = tuple(b for b in at.bounds if b.statistic != one.statistic)
+        out.append((one.statistic, between(one), replace(start, bounds=rest)))
+    return out
+
+
+def between(one: Bound) -> str:
+    """Bounds in words."""
+    name = pieces.TITLES[one.statistic].lower()
+    shown = pieces.share if one.statistic == "firing_rate" else "{:.2f}".format
+    low = "" if one.low is None else f" from {shown(one.low)}"
+    high = "" if one.high is None else f" to {shown(one.high)}"
+    return f"{name}{low}{high}"
+
+
+def example(sha256: str) -> str:
+    """The example picture as an address; empty where it is not at hand."""
+    try:
+        return thumbnail(picture(session(), sha256), 96)
+    except SteerboardError:
+        return ""

@@ -1,0 +1,171 @@
+"""The page of one feature: what it answers to, what lies near it, what people say of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from services.ui import markup
+from services.ui.backend import backend
+from services.ui.explorer import links, people, pieces, reading, scan
+from services.ui.explorer.address import Address, go, href
+from services.ui.explorer.drawing import seen
+from services.ui.explorer.sentences import facts, told
+from services.ui.session import KEY, ORIGIN, PICTURE, UNIT, named
+from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, Labels, Neighbour
+from steerboard.spec.errors import NotFound, SteerboardError
+from steerboard.spec.jobs import Reference
+
+SIDE = 168  # pixels
+EDGES = tuple((1 + (k % 2) / 2) * 2.0 ** (k // 2 - 16) for k in range(65))
+
+
+def show(at: Address, info: CatalogueInfo, number: int) -> None:
+    """The whole page."""
+    back(at)
+    try:
+        card = reading.card(info.dictionary, number)
+    except NotFound as error:
+        st.info(f"{markup.plain(error.message[:1].upper() + error.message[1:])}.")
+        return
+    labels, said, away = people.read(info.dictionary, number)
+    top(card, labels, info)
+    st.html(pieces.soft(told(card, info)))
+    left, right = st.columns([1.75, 1], gap="large")
+    with left:
+        references(card, info)
+        scan.show(info, card)
+    with right:
+        st.html(pieces.tiles(facts(card)) + pieces.histogram(card.histogram, EDGES))
+        near(at, info, card)
+        detects(at, info, card)
+        people.show(info.dictionary, number, labels, said, away)
+
+
+def back(at: Address) -> None:
+    """The way back to the list that one came from, and an address to share."""
+    with st.container(horizontal=True, vertical_alignment="center", key="ex-back"):
+        words = f"to “{at.words}”" if at.words else "to all features"
+        st.button(
+            f"Back {markup.plain(words)}",
+            key="ex-to-list",
+            icon=":material/arrow_back:",
+            on_click=go,
+            args=(replace(at, feature=None),),
+        )
+
+
+def top(card: FeatureCard, labels: Labels, info: CatalogueInfo) -> None:
+    """What it is called, and the way to the workbench."""
+    name, open_ = st.columns([3, 1], vertical_alignment="center")
+    called = labels.name or card.label
+    shown = escape(called) if called else "<i>no label</i>"
+    name.html(pieces.heading(shown, card.feature, info.dictionary))
+    strongest = card.references[0].image if card.references else ""
+    target = st.session_state["pages"][0]
+    open_.page_link(
+        target,
+        label="Open in the workbench",
+        icon=":material/tune:",
+        query_params=workbench(info.dictionary, card.feature, strongest),
+        width="stretch",
+    )
+
+
+def workbench(dictionary: str, feature: int, picture: str) -> dict[str, str]:
+    """The parameters of an address that opens a picture there, with the feature at hand."""
+    origin = f"a picture on which #{feature} of {dictionary} fires"
+    found = {KEY: named(), UNIT: f"{dictionary}:{feature}", PICTURE: picture, ORIGIN: origin}
+    return {name: value for name, value in found.items() if value}
+
+
+def opened(dictionary: str, feature: int, picture: str) -> str:
+    """The same as a link."""
+    return links.HOME + "?" + urlencode(workbench(dictionary, feature, picture))
+
+
+def references(card: FeatureCard, info: CatalogueInfo) -> None:
+    """The strongest pictures, and some from all over its range."""
+    patches = any(value for r in card.references for line in r.heat for value in line)
+    title, toggle = st.columns([2, 1], vertical_alignment="center")
+    title.markdown("#### Its strongest pictures")
+    lit = patches and toggle.toggle("Only where it fires is bright", True, key="ex-lit")
+    data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
+    st.html(pieces.pictures(figures(card, info, card.references, data, lit)))
+    if not patches:
+        st.caption("It fires on the class token, which stands for the whole picture.")
+    if card.sample:
+        st.markdown("#### From all over its range")
+        st.html(pieces.pictures(figures(card, info, card.sample, data, lit)))
+        st.caption("Drawn by lot from the pictures on which it fires, strongest first.")
+
+
+def figures(
+    card: FeatureCard,
+    info: CatalogueInfo,
+    shown: Sequence[Reference],
+    data: dict[str, bytes],
+    lit: bool,
+) -> list[tuple[str, str, str]]:
+    """Address, link and caption of each picture that is at hand."""
+    out = []
+    for one in shown:
+        if one.image in data and (src := seen(data[one.image], one.heat if lit else (), SIDE)):
+            link = opened(info.dictionary, card.feature, one.image)
+            out.append((src, link, f"{one.activation:.2f}"))
+    return out
+
+
+def held(dictionary: str, digests: list[str]) -> dict[str, bytes]:
+    """The pictures themselves where the library has them, else the catalogue's small ones."""
+    try:
+        found = backend().album.get(digests)
+        rest = [d for d in digests if d not in found]
+        return {**(backend().library.thumbnails(dictionary, rest) if rest else {}), **found}
+    except SteerboardError:
+        return {}
+
+
+def near(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
+    """Features with similar decoder rows, and those that fire on the same pictures."""
+    st.markdown("#### Near it")
+    numbers = [n.feature for n in (*card.coactive, *card.neighbours)]
+    names = called(info.dictionary, numbers)
+    for title, found in (
+        ("fire on the same pictures (overlap)", card.coactive),
+        ("similar decoder rows (cosine)", card.neighbours),
+    ):
+        st.html(pieces.small(title, [neighbour(at, info, one, names) for one in found]))
+
+
+def called(dictionary: str, features: list[int]) -> dict[int, tuple[str, str]]:
+    """Label and small picture of features, as far as they are at hand."""
+    try:
+        cards = backend().library.features(dictionary, features) if features else ()
+        firsts = [c.references[0].image for c in cards if c.references]
+        small = reading.thumbnails().get(dictionary, firsts)
+    except SteerboardError:
+        return {}
+    return {
+        c.feature: (c.label, small.get(c.references[0].image, "") if c.references else "")
+        for c in cards
+    }
+
+
+def neighbour(
+    at: Address, info: CatalogueInfo, one: Neighbour, names: dict[int, tuple[str, str]]
+) -> str:
+    """One feature near another."""
+    label, src = names.get(one.feature, ("", ""))
+    link = href(replace(at, dictionary=info.dictionary, feature=one.feature))
+    shown = escape(label) if label else f"#{one.feature}"
+    return pieces.neighbour(link, src, shown, f"#{one.feature} · {one.value:.2f}")
+
+
+def detects(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
+    """The classes that it detects, each with the way to all features that do."""
+    st.markdown("#### What it detects")
+    ways = [href(Address(dictionary=info.dictionary, class_name=c.name)) for c in card.classes]
+    st.html(pieces.detected(card.classes, ways, info.pictures))

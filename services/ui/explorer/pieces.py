@@ -1,0 +1,209 @@
+"""The explorer's pieces of HTML. Whatever a person may have written is escaped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from steerboard.spec.catalogue import Detected, FeatureRow
+
+STYLE = Path(__file__).with_name("explorer.css").read_text()
+TITLES = {
+    "feature": "Number",
+    "firing_rate": "Fires on",
+    "mean": "Mean response",
+    "maximum": "Largest response",
+    "clarity": "Clarity",
+    "polysemanticity": "Polysemanticity",
+    "redundancy": "Redundancy",
+    "label_score": "Label score",
+    "precision": "Precision for a class",
+    "relevance": "Best fit",
+    "votes": "Votes",
+}
+ABOUT = {
+    "firing_rate": "share of the pictures on which it fires anywhere",
+    "mean": "its mean response on the pictures where it fires",
+    "maximum": "its largest response to any picture",
+    "clarity": "how alike its strongest pictures are: 1 all the same, 0 nothing in common",
+    "polysemanticity": "how unlike two groups of its strongest pictures are: high, two meanings",
+    "redundancy": "the largest cosine of its decoder row with another feature's",
+    "label_score": "how well its label fits its strongest pictures",
+    "precision": "average precision as a detector of the class that it detects best",
+}
+
+
+def link(href: str, text: str, soft: str = "top", kind: str = "") -> str:
+    """A link that a plain click follows without loading the page; ``text`` is HTML."""
+    return f'<a class="{kind}" data-soft="{soft}" target="_self" href="{escape(href)}">{text}</a>'
+
+
+def title(row: FeatureRow) -> str:
+    """What a feature is called: by people, else by its label, else not."""
+    return escape(row.name or row.label) if row.name or row.label else "<i>no label</i>"
+
+
+def card(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
+    """A feature with its strongest pictures; the whole of it opens its page."""
+    shown = [pictures[d] for d in row.pictures if d in pictures]
+    images = "".join(f'<img src="{src}" alt="" loading="lazy">' for src in shown)
+    pictured = f'<span class="sb-mosaic">{images}</span>' if shown else blank()
+    by = "<em>named by people</em>" if row.name else ""
+    notes = " · ".join(facts(row))
+    return link(
+        href,
+        f"{pictured}<b>{title(row)}</b>{by}<small>#{row.feature} · {notes}</small>",
+        kind="sb-feature",
+    )
+
+
+def blank() -> str:
+    """In place of pictures that are not at hand."""
+    return '<span class="sb-mosaic sb-blank">no pictures at hand</span>'
+
+
+def facts(row: FeatureRow) -> list[str]:
+    """What stands below a name."""
+    out = [f"fires on {share(row.firing_rate)}"]
+    if row.activation is not None:
+        out.append(f"here {row.activation:.1f} of {row.maximum:.1f}")
+    elif row.class_name and row.precision is not None:
+        out.append(f"{escape(spoken(row.class_name))} {row.precision:.2f}")
+    if row.votes:
+        out.append(f"{row.votes:+d} votes".replace("-", "−"))
+    return out
+
+
+def share(value: float) -> str:
+    """A share of pictures, with as many digits as tell something."""
+    return f"{value:.1%}" if value >= 0.001 else f"{value:.3%}"
+
+
+def spoken(name: str) -> str:
+    """A class as people write it: ``background=water`` is background: water."""
+    return name.replace("=", ": ", 1)
+
+
+def cards(items: Iterable[str]) -> str:
+    """A grid of cards."""
+    return f'<div class="sb-features">{"".join(items)}</div>'
+
+
+def table(
+    rows: Sequence[FeatureRow], links: Sequence[str], heads: str, pictures: Mapping[str, str]
+) -> str:
+    """A line a feature; ``heads`` are the titles of the columns as HTML."""
+    lines = "".join(line(row, href, pictures) for row, href in zip(rows, links, strict=True))
+    return f'<div class="sb-table"><table><thead><tr>{heads}</tr></thead>{lines}</table></div>'
+
+
+COLUMNS = ("firing_rate", "maximum", "clarity", "polysemanticity", "redundancy", "label_score")
+
+
+def line(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
+    """One feature of a table."""
+    shown = [pictures[d] for d in row.pictures[:3] if d in pictures]
+    images = "".join(f'<img src="{src}" alt="">' for src in shown)
+    numbers = "".join(f"<td>{cell(name, getattr(row, name))}</td>" for name in COLUMNS)
+    best = f"{escape(spoken(row.class_name))} {row.precision:.2f}" if row.precision else ""
+    opened = link(href, f"#{row.feature}")
+    called = link(href, title(row), kind="sb-called")
+    return f"<tr><td>{opened}</td><td>{images}</td><td>{called}</td>{numbers}<td>{best}</td></tr>"
+
+
+def cell(name: str, value: float | None) -> str:
+    """A number of a table."""
+    if value is None:
+        return "–"
+    return share(value) if name == "firing_rate" else f"{value:.2f}"
+
+
+def head(name: str, href: str, arrow: str) -> str:
+    """A column's title, which sorts by it."""
+    text = f"{TITLES[name]}{arrow}"
+    about = escape(ABOUT.get(name, ""))
+    return f'<th title="{about}">{link(href, text, soft="stay")}</th>'
+
+
+def tiles(values: Iterable[tuple[str, str, str]]) -> str:
+    """(title, value, what it means) each."""
+    cells = (
+        f'<div title="{escape(about)}"><small>{escape(name)}</small><b>{escape(value)}</b></div>'
+        for name, value, about in values
+    )
+    return f'<div class="sb-tiles">{"".join(cells)}</div>'
+
+
+def pictures(items: Iterable[tuple[str, str, str]]) -> str:
+    """(address of the picture, link, caption) each."""
+    cells = (
+        link(href, f'<figure><img src="{src}" alt="{escape(text)}"><figcaption>{escape(text)}'
+                   "</figcaption></figure>")
+        for src, href, text in items
+    )  # fmt: skip
+    return f'<div class="sb-pictures">{"".join(cells)}</div>'
+
+
+def histogram(counts: Sequence[int], edges: Sequence[float]) -> str:
+    """Pictures by response: a bar a bin, as high as the root of its count."""
+    there = [i for i, n in enumerate(counts) if n]
+    if not there:
+        return ""
+    first, last = there[0], there[-1]
+    top = max(counts) ** 0.5
+    bars = "".join(
+        f'<i style="height:{max(100 * counts[i] ** 0.5 / top, 2 if counts[i] else 0):.0f}%"'
+        f' title="{counts[i]} pictures from {edges[i]:.3g} to {edges[i + 1]:.3g}"></i>'
+        for i in range(first, last + 1)
+    )
+    ends = f"<span>{edges[first]:.2g}</span><span>response</span><span>{edges[last + 1]:.2g}</span>"
+    return f'<div class="sb-histogram"><div>{bars}</div><p>{ends}</p></div>'
+
+
+def detected(classes: Sequence[Detected], links: Sequence[str], pictures: int) -> str:
+    """The classes that a feature detects, each with its precision as a bar."""
+    if not classes:
+        return '<p class="sb-soft">It detects no class of these pictures.</p>'
+    lines = "".join(
+        f"<span>{link(href, escape(spoken(c.name)))}</span>"
+        f'<div class="sb-track" title="chance: {c.positives / max(pictures, 1):.2f}">'
+        f'<i class="after" style="width:{c.ap:.1%}"></i></div>'
+        f"<span>{c.ap:.2f}</span><span>{c.auroc:.2f}</span><span>{c.lift:.1f}×</span>"
+        for c, href in zip(classes, links, strict=True)
+    )
+    heads = "<b>Class</b><b></b><b>Precision</b><b>AUROC</b><b>Lift</b>"
+    return f'<div class="sb-classes">{heads}{lines}</div>'
+
+
+def small(title_: str, items: Iterable[str]) -> str:
+    """Neighbours under a heading."""
+    shown = "".join(items)
+    none = '<p class="sb-soft">none known</p>'
+    return f'<div class="sb-near"><small>{escape(title_)}</small><div>{shown or none}</div></div>'
+
+
+def neighbour(href: str, src: str, name: str, value: str) -> str:
+    """A feature near another one."""
+    image = f'<img src="{src}" alt="">' if src else "<i></i>"
+    return link(href, f"{image}<span><b>{name}</b><small>{escape(value)}</small></span>")
+
+
+def remark(author: str, when: str, what: str) -> str:
+    """Something that was said."""
+    return f"<li><b>{escape(author)}</b> {escape(what)} <small>{escape(when)}</small></li>"
+
+
+def remarks(lines: Iterable[str]) -> str:
+    """Everything that was said, the latest first."""
+    return f'<ul class="sb-remarks">{"".join(lines)}</ul>'
+
+
+def heading(name: str, number: int, dictionary: str) -> str:
+    """A feature's page begins with it; ``name`` is HTML."""
+    return (
+        f'<div class="sb-title"><h1>{name}</h1><span>#{number} of {escape(dictionary)}</span></div>'
+    )
+
+
+def soft(text: str) -> str:
+    """A remark in small grey letters; ``text`` is HTML."""
+    return f'<p class="sb-soft">{text}</p>'

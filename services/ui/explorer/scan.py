@@ -1,0 +1,126 @@
+"""Pictures of one's own set on which a feature fires, found while one looks on."""
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from services.ui import recovery
+from services.ui.backend import backend, image_sets
+from services.ui.explorer import feature as page
+from services.ui.explorer import pieces
+from services.ui.explorer.drawing import seen
+from steerboard.api.convert_library import ImageSet
+from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
+from steerboard.spec.errors import SteerboardError
+from steerboard.spec.jobs import Reference
+
+AT_ONCE, SHOWN, SIDE = 16, 24, 168
+LOOK_S = 0.2
+Which = tuple[str, int, str, str, str]  # dictionary, feature, set, split, group
+
+
+@dataclass
+class Search:
+    """A walk through a set.
+
+    Attributes:
+        which: What is looked for, and where.
+        token: Of the next page; None at the end.
+        seen: Pictures looked at.
+        total: Pictures of the set.
+        found: Those on which it fires.
+        trouble: Why it stopped.
+    """
+
+    which: Which
+    token: str | None = ""
+    seen: int = 0
+    total: int = 0
+    failed: int = 0
+    found: list[Reference] = field(default_factory=list)
+    trouble: SteerboardError | None = None
+
+    def further(self) -> None:
+        """Look at some more pictures."""
+        dictionary, feature, image_set, split, group = self.which
+        try:
+            got = backend().library.firing(
+                dictionary, feature, image_set, split=split, group=group,
+                page_token=self.token or "", page_size=AT_ONCE,
+            )  # fmt: skip
+        except SteerboardError as error:
+            self.trouble = error
+            return
+        self.seen, self.total, self.failed = got.seen, got.total, self.failed + got.failed
+        self.found = sorted([*self.found, *got.firing], key=lambda one: -one.activation)
+        self.token = got.next or None
+
+
+def show(info: CatalogueInfo, card: FeatureCard) -> None:
+    """Which set, a button, and what was found so far."""
+    st.markdown("#### Pictures of a set on which it fires")
+    try:
+        sets = [s for s in image_sets() if s.size]
+    except SteerboardError as error:
+        st.caption(f"The image sets cannot be read now: {recovery.clause(error.message)}")
+        return
+    if not sets:
+        st.caption("There is no image set: name one in steerboard.yaml.")
+        return
+    which = chosen(info, card, sets)
+    held: Search | None = st.session_state.get("ex-scan")
+    if held is None or held.which != which:
+        st.button("Look for them", key="ex-look-for", icon=":material/search:",
+                  on_click=lambda: st.session_state.update({"ex-scan": Search(which)}))  # fmt: skip
+        return
+    if held.token is None or held.trouble is not None:
+        draw(held)
+        return
+
+    def look() -> None:
+        held.further()
+        draw(held)
+        if held.token is None or held.trouble is not None:
+            st.rerun()
+
+    st.fragment(look, run_every=LOOK_S)()
+
+
+def chosen(info: CatalogueInfo, card: FeatureCard, sets: list[ImageSet]) -> Which:
+    """Dictionary, feature, set, split and group."""
+    columns = st.columns(3)
+    names = {s.id: s for s in sets}
+    name = columns[0].selectbox("Image set", list(names), key="ex-scan-set")
+    found = names[name]
+    splits, groups = ["", *found.splits], ["", *found.groups]
+    whole = str.capitalize
+    split = columns[1].selectbox(
+        "Split", splits, key="ex-scan-split", format_func=lambda s: whole(s) or "All"
+    )
+    group = columns[2].selectbox(
+        "Group", groups, key="ex-scan-group", format_func=lambda g: whole(g) or "All"
+    )
+    return info.dictionary, card.feature, name, split, group
+
+
+def draw(search: Search) -> None:
+    """How far it is, and the strongest pictures."""
+    if search.trouble is not None:
+        st.caption(f"Stopped: {recovery.clause(search.trouble.message)}")
+        st.button("Go on", key="ex-scan-on",
+                  on_click=lambda: setattr(search, "trouble", None))  # fmt: skip
+    if search.total:
+        failed = f"; {search.failed} could not be answered" if search.failed else ""
+        where = f"{search.seen:,} of {search.total:,} pictures looked at{failed}"
+        words = f"fires on {len(search.found):,} of the {where}"
+        st.progress(search.seen / search.total, words)
+    shown = search.found[:SHOWN]
+    data = page.held(search.which[0], [one.image for one in shown])
+    figures = [
+        (src, page.opened(*search.which[:2], one.image), f"{one.activation:.2f}")
+        for one in shown
+        if one.image in data and (src := seen(data[one.image], one.heat, SIDE))
+    ]
+    st.html(pieces.pictures(figures))
+    if len(search.found) > SHOWN:
+        st.caption(f"The {SHOWN} strongest are shown.")
