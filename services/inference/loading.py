@@ -8,6 +8,7 @@ import numpy as np
 
 import steerboard
 from services.inference.engine.batching import BatchingKernel
+from services.inference.engine.memory import TELLING, Memory
 from services.inference.engine.ticket import current
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.kernel import CACHE_BYTES, DirectKernel
@@ -16,8 +17,9 @@ from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel, serve
 from steerboard.model.placement import HOST, Placement
-from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.requests import Attribute, Classifier, Pixels, Predict, Prompts
+from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
+from steerboard.spec.edits import Edit, Feature, Scale, SteerSet
+from steerboard.spec.requests import Attribute, Classifier, Pixels, Predict, Prompts, Steer
 from steerboard.spec.runner import Runner
 from steerboard.spec.tensor import Tensor
 
@@ -62,27 +64,46 @@ def behind_engine(
     cache_bytes: int = CACHE_BYTES,
 ) -> tuple[LocalRunner, BatchingKernel]:
     """A Runner whose rows wait in the engine's queue, and whose pictures are each tenant's own."""
-    kernel = BatchingKernel(DirectKernel(cache_bytes))
+    inner = DirectKernel(cache_bytes)
+    devices = [model.placement.device for model in served.values()]
+    memory = Memory(devices[0] if devices else None)
+    kernel = BatchingKernel(inner, memory=memory, make_room=inner.cache.clear)
     pictures = Pictures(lambda: current().tenant, lambda: current().check())
     return LocalRunner(served, kernel, version, pictures, residence), kernel
 
 
 def warm(runner: Runner) -> None:
-    """Let every model and dictionary answer once, so that nobody's first question is slow."""
+    """Let every model and dictionary answer once, so that nobody's first question is slow.
+
+    A few pictures at a time: what they need tells the engine how many fit into memory.
+    """
     for info in runner.models():
-        grey = Pixels(tensor=Tensor.of(np.zeros((3, *info.image_size), np.float32)))
+        greys = _greys(info)
         names = info.prompts if len(info.prompts) > 1 else ("a cat", "a dog")
         classifier = info.probe or Prompts(prompts=names, template=info.template)
-        runner.predict(Predict(model=info.id, images=(grey,), classifier=classifier)).one()
+        runner.predict(Predict(model=info.id, images=greys, classifier=classifier)).results()
         for dictionary in info.dictionaries:
-            _warm_dictionary(runner, info, dictionary.id, grey, classifier)
+            _warm_dictionary(runner, info, dictionary, greys, classifier)
         _LOG.info("model %s is ready with %d dictionaries", info.id, len(info.dictionaries))
 
 
+def _greys(info: ModelInfo) -> tuple[Pixels, ...]:
+    shape = (3, *info.image_size)
+    levels = (np.full(shape, i / TELLING, np.float32) for i in range(TELLING))
+    return tuple(Pixels(tensor=Tensor.of(level)) for level in levels)
+
+
 def _warm_dictionary(
-    runner: Runner, info: ModelInfo, dictionary: str, grey: Pixels, classifier: Classifier
+    runner: Runner,
+    info: ModelInfo,
+    dictionary: DictionaryInfo,
+    greys: tuple[Pixels, ...],
+    classifier: Classifier,
 ) -> None:
-    request = Attribute(
-        model=info.id, images=(grey,), classifier=classifier, dictionary=dictionary, top_k=1
-    )
-    runner.attribute(request).one()
+    unit = Feature(dictionary=dictionary.id, index=0)
+    off = SteerSet(edits=(Edit(site=dictionary.site, unit=unit, op=Scale(m=-1.0)),))
+    asked = {"model": info.id, "images": greys, "classifier": classifier}
+    runner.steer(Steer.model_validate(asked | {"steer_sets": (off,)})).results()
+    runner.attribute(
+        Attribute.model_validate(asked | {"dictionary": dictionary.id, "top_k": 1})
+    ).results()

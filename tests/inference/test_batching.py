@@ -10,10 +10,18 @@ import torch
 from patience import wait_until
 
 from services.inference.engine.batching import BatchingKernel
+from services.inference.engine.memory import Memory
 from services.inference.engine.ticket import Ticket, carrying
 from steerboard.inprocess.kernel import Row, Sensed
 from steerboard.spec.edits import Edit, Neuron, Scale, SteerSet
-from steerboard.spec.errors import BadImage, Cancelled, DeadlineExceeded, Overloaded, Unavailable
+from steerboard.spec.errors import (
+    BadImage,
+    Cancelled,
+    DeadlineExceeded,
+    InvalidRequest,
+    Overloaded,
+    Unavailable,
+)
 
 SERVED = SimpleNamespace(info=SimpleNamespace(fingerprint="f"))
 OTHER = SimpleNamespace(info=SimpleNamespace(fingerprint="g"))
@@ -206,7 +214,13 @@ def test_where_memory_does_not_suffice_halves_are_computed_and_the_size_is_remem
     assert found["a"].gradient.flatten().tolist() == list(range(7))
 
 
-def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(kernel, inner, pool):
+@pytest.mark.parametrize(
+    ("free", "told", "words"),
+    [(100, InvalidRequest, "needs more memory than there is here"), (60, Overloaded, "now")],
+)
+def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(pool, free, told, words):
+    """With all that there ever was free it can never be; where others hold some, it may later."""
+
     class Poisoned(Gated):
         def _pixels(self, rows):
             if any(r.image == "image 13" for r in rows):
@@ -215,13 +229,16 @@ def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(kernel, inner, 
 
     inner = Poisoned()
     inner.gate.set()
-    kernel = BatchingKernel(inner, max_rows=16, batch_s=1e9)
+    left = iter([100])
+    kernel = BatchingKernel(
+        inner, max_rows=16, batch_s=1e9, memory=Memory(free=lambda: next(left, free))
+    )
     try:
         with kernel.paused():
             asked = [pool.submit(ask, kernel, [v]) for v in (12, 13, 14)]
             wait_until(lambda: kernel.waiting == 3)
         assert asked[0].result(10) == [24.0] and asked[2].result(10) == [28.0]
-        with pytest.raises(Overloaded, match="no memory"):
+        with pytest.raises(told, match=words):
             asked[1].result(10)
         inner.sizes.clear()
         assert len(ask(kernel, range(20, 36))) == 16

@@ -19,12 +19,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from services.inference.engine.memory import Memory
 from services.inference.engine.pace import BATCH_S, Pace
 from services.inference.engine.scheduler import KNEE, Scheduler, Turn
 from services.inference.engine.ticket import Ticket, current
+from steerboard.inprocess.crew import full_batch
 from steerboard.inprocess.kernel import Kernel, Row, Sensed, unique_rows
 from steerboard.inprocess.served import ServedModel
-from steerboard.spec.errors import Overloaded, SteerboardError, Unavailable
+from steerboard.spec.errors import SteerboardError, Unavailable
 
 # Arrays with one entry a row.
 Arrays = tuple[Tensor, ...]
@@ -45,11 +47,15 @@ class CountingKernel(Kernel, Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of work: ``a_row`` items of it cost as much as one picture."""
+    """One kind of work: ``a_row`` items of it cost as much as one picture.
+
+    Below ``full`` rows the device's cores are not used well, however long a batch takes.
+    """
 
     key: Hashable
     compute: Compute
     a_row: int = 1
+    full: int = 1
 
     def cost(self, items: int) -> int:
         """In rows."""
@@ -77,6 +83,8 @@ class BatchingKernel:
         knee: Rows from which the device gains nothing by more.
         batch_s: Seconds that a batch should last.
         linger: Of a shared batch's time, to wait for its callers.
+        memory: What batches need and what there is.
+        make_room: Drops what is kept of pictures, where a batch does not fit.
     """
 
     def __init__(
@@ -86,14 +94,18 @@ class BatchingKernel:
         knee: int = KNEE,
         batch_s: float = BATCH_S,
         linger: float = LINGER,
+        memory: Memory | None = None,
+        make_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._inner = inner
+        self._make_room = make_room
         self._knee = knee
         self._linger = linger
         self._shared = 0  # Tasks of the last batch.
         self._patient_until = 0.0
         self._scheduler: Scheduler[Task] = Scheduler(knee)
-        self.pace = Pace(max_rows, knee, batch_s)
+        self.pace = Pace(max_rows, knee, batch_s, memory)
+        self._full: dict[Hashable, int] = {}
         self._closed = False
         self._pauses = 0
         self._change = threading.Condition()
@@ -107,7 +119,8 @@ class BatchingKernel:
             return (self._inner.embed(served, rows),)
 
         unique, where = unique_rows(rows)
-        (found,) = self._ask(Work(("embed", served.info.fingerprint), compute), unique)
+        work = Work(("embed", served.info.fingerprint), compute, full=full_batch(served))
+        (found,) = self._ask(work, unique)
         return found[where]
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
@@ -179,9 +192,10 @@ class BatchingKernel:
         So one large question lets others in between.
         """
         readouts = torch.empty(len(rows), 0) if readouts is None else readouts
+        self._full[work.key] = work.full
         parts, start = [], 0
         while start < len(rows):
-            turn = slice(start, start + self.pace.limit(work.key) * work.a_row)
+            turn = slice(start, start + self._limit(work.key) * work.a_row)
             parts.append(self._submit(work, rows[turn], readouts[turn]))
             start = turn.stop
         return joined(parts)
@@ -200,6 +214,7 @@ class BatchingKernel:
             ticket=ticket,
         )
         ticket.check()
+        self.pace.memory.check(work.key)
         with self._change:
             if self._closed:
                 raise Unavailable("the service is stopping: try again later", retry_after_s=5.0)
@@ -221,9 +236,14 @@ class BatchingKernel:
                     continue
                 for task in self._scheduler.keep(_wanted):
                     _dismiss(task)
-                batch = self._scheduler.take(self.pace.limit)
+                batch = self._scheduler.take(self._limit)
                 if batch or self._closed:
                     return batch
+
+    def _limit(self, key: Hashable) -> int:
+        """Rows that a batch may have: as long as it should last, or what the cores need."""
+        full = min(self._full.get(key, 1), self.pace.memory_limit(key))
+        return max(self.pace.limit(key), full)
 
     def _await_the_others(self) -> None:
         """Just after a shared batch: until its callers are back, or as many rows as pay."""
@@ -284,26 +304,34 @@ class BatchingKernel:
         A size is remembered only when it worked: one row that is too large by itself says nothing
         about the others.
         """
-        try:
-            return work.compute(rows, readouts), set(self._inner.hits)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-        if len(rows) == 1:
-            raise Overloaded(
-                "there is no memory for this question, not even for one row alone:"
-                " ask with fewer edits, or later",
-                retry_after_s=5.0,
-            )
+        if (found := self._attempt(work, rows, readouts)) is not None:
+            return found
+        self._make_room()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if len(rows) == 1:
+            if (found := self._attempt(work, rows, readouts)) is not None:
+                return found
+            raise self.pace.memory.refusal(work.key)
         half = (len(rows) + 1) // 2
         (one, here), (two, there) = (
             self._halving(work, rows[piece], readouts[piece])
             for piece in (slice(half), slice(half, None))
         )
-        self.pace.only(work.key, work.cost(half))
+        self.pace.memory.only(work.key, work.cost(half))
         return joined([one, two]), here | there
+
+    def _attempt(
+        self, work: Work, rows: list[Any], readouts: Tensor
+    ) -> tuple[Arrays, set[str]] | None:
+        """The rows at once, or None where memory does not suffice."""
+        try:
+            with self.pace.memory.watching(work.key, work.cost(len(rows))):
+                return work.compute(rows, readouts), set(self._inner.hits)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        return None
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
