@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,10 +24,20 @@ def wanted() -> list[str]:
 
 
 def install() -> None:
-    """Make ``build/peers``; what is there already stays."""
+    """Make ``build/peers`` with all servers; what is there already stays."""
+    _environment()
+    pip = [str(PYTHON), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
+    subprocess.run([*pip, *wanted()], check=True)
+
+
+def install_bare(packages: Iterable[str]) -> None:
+    """The same with these packages alone, none of what they ask for."""
+    _environment()
+    subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "--no-deps", *packages], check=True)
+
+
+def _environment() -> None:
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
     (site,) = FOLDER.glob("lib/python*/site-packages")
     (site / "project.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    pip = [str(PYTHON), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
-    subprocess.run([*pip, *wanted()], check=True)
