@@ -45,8 +45,9 @@ class Climb:
         for index in range(starts[0], len(tower.blocks) + 1):
             if own := entering.get(index):
                 fresh = self._enter(served, [rows[i] for i in own], index, [begin[i] for i in own])
-                # Whoever comes from the last block's output brings its patches, which nobody reads.
-                x = fresh if x is None else torch.cat([x, fresh[:, : x.shape[1]]])
+                # Behind the last block some bring its patches, which nobody reads, and some do not.
+                read = fresh.shape[1] if x is None else min(x.shape[1], fresh.shape[1])
+                x = fresh if x is None else torch.cat([x[:, :read], fresh[:, :read]])
                 members = [*members, *(rows[i] for i in own)]
             assert x is not None
             if index < len(tower.blocks):

@@ -55,7 +55,9 @@ class Codes:
         missing: dict[Hashable, list[int]] = {}
         for b in where:
             clean = clean_until(rows[b].steer, site)
-            key: Hashable = (served.info.fingerprint, rows[b].image, site, name) if clean else b
+            # Where prefix tokens are at hand alone, their code is another one's beginning.
+            own = (served.info.fingerprint, rows[b].image, site, name, x.shape[1])
+            key: Hashable = own if clean else b
             held = self._cache.get(key) if clean else None
             if held is not None:
                 out[b] = held

@@ -23,10 +23,12 @@ from torch.nn import functional
 from steerboard.inprocess.climb import Climb
 from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.crew import Crew
+from steerboard.inprocess.kept import Kept
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.prefixes import Prefixes
 from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
 from steerboard.inprocess.served import ServedModel
+from steerboard.inprocess.shelf import Shelf
 from steerboard.model.placement import full
 from steerboard.model.tower import Tower, Visit
 
@@ -90,16 +92,21 @@ class DirectKernel:
         cache_bytes: Of what was computed of pictures.
         batch: Rows that memory holds at once.
         crew: How a large batch is shared out among cores.
+        kept: Where activations of whole sets lie on disk, in half precision.
     """
 
     def __init__(
-        self, cache_bytes: int = CACHE_BYTES, batch: int = 128, crew: Crew | None = None
+        self,
+        cache_bytes: int = CACHE_BYTES,
+        batch: int = 128,
+        crew: Crew | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.cache: ByteLru[tuple[Tensor, ...]] = ByteLru(cache_bytes)
         self.batch = batch
         self.hits: set[str] = set()
         self._crew = crew or Crew()
-        self._prefixes = Prefixes(self.cache, self._crew)
+        self._prefixes = Prefixes(self.cache, self._crew, Shelf(kept))
         self._climb = Climb(Codes(self.cache))
         self._lock = threading.Lock()
 
@@ -114,12 +121,15 @@ class DirectKernel:
     def _embed_part(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """Clean rows from the cache, the others from the block behind their first edit."""
         found: dict[int, Tensor] = {}
+        starts = self._starts(served, rows)
+        # What enters a block from the disk is rounded; clean and steered are from the same.
+        origins = starts if self._prefixes.shelf else [0] * len(rows)
+        clean = [_clean(served, row, at) for row, at in zip(rows, origins, strict=True)]
         for i, row in enumerate(rows):
-            held = None if row.steer.edits else self.cache.get(_clean(served, row))
+            held = None if row.steer.edits else self.cache.get(clean[i])
             if held is not None:
                 found[i] = held[0]
                 self.hits.add(row.image)
-        starts = self._starts(served, rows)
         order = sorted((i for i in range(len(rows)) if i not in found), key=starts.__getitem__)
         if order:
             own = [starts[i] for i in order]
@@ -127,7 +137,7 @@ class DirectKernel:
             found.update(zip(order, out, strict=True))
         for i in order:
             if not rows[i].steer.edits:
-                self._keep(_clean(served, rows[i]), found[i])
+                self._keep(clean[i], found[i])
         return torch.stack([found[i] for i in range(len(rows))])
 
     def _starts(self, served: ServedModel, rows: Sequence[Row]) -> list[int]:
@@ -290,8 +300,8 @@ class DirectKernel:
         return kept
 
 
-def _clean(served: ServedModel, row: Row) -> tuple[object, ...]:
-    return served.info.fingerprint, row.image, "clean"
+def _clean(served: ServedModel, row: Row, origin: int) -> tuple[object, ...]:
+    return served.info.fingerprint, row.image, "clean", origin
 
 
 def pieces(rows: Sequence[Row], size: int) -> Iterable[Sequence[Row]]:

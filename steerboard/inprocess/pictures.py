@@ -7,17 +7,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from steerboard.inprocess.kernel import Row
 from steerboard.inprocess.lru import ByteLru
+from steerboard.inprocess.rows import not_held
 from steerboard.inprocess.served import ServedModel
-from steerboard.spec.errors import ImageNotCached, SteerboardError
+from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Digest, Encoded, ImageRef
 from steerboard.spec.tensor import Tensor as Numbers
 
 BYTES_KEPT = 256 * 2**20
 PIXELS_KEPT = 512 * 2**20
+NOTHING = torch.empty(0)
 
 
 class Pictures:
@@ -29,15 +32,21 @@ class Pictures:
     Args:
         tenant: Whose pictures the call in hand may see.
         check: Raises where nobody waits for the call in hand any more.
+        kept: Whether something is kept of a picture (model's fingerprint, name), so that its
+            pixels may never be asked for; they are then decoded when they are.
     """
 
     def __init__(
-        self, tenant: Callable[[], str] = lambda: "", check: Callable[[], None] = lambda: None
+        self,
+        tenant: Callable[[], str] = lambda: "",
+        check: Callable[[], None] = lambda: None,
+        kept: Callable[[str, str], bool] = lambda _model, _name: False,
     ) -> None:
         self._bytes: ByteLru[bytes] = ByteLru(BYTES_KEPT)
         self._pixels: ByteLru[Tensor] = ByteLru(PIXELS_KEPT)
         self._tenant = tenant
         self._check = check
+        self._kept = kept
         self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
 
     def forget(self) -> None:
@@ -53,7 +62,8 @@ class Pictures:
         """One row an image, or that image's own error.
 
         Raises:
-            ImageNotCached: Some digests are unknown; all of them are listed.
+            ImageNotCached: Some digests are unknown; all of them are listed. Of a picture of which
+                something is kept only where that turns out not to suffice.
         """
         tenant = self._tenant()
         held: dict[str, bytes | None] = {}
@@ -63,13 +73,11 @@ class Pictures:
                 self._bytes.put((tenant, image.sha256), image.data, len(image.data))
             elif isinstance(image, Digest) and image.sha256 not in held:
                 held[image.sha256] = self._bytes.get((tenant, image.sha256))
-        missing = [sha256 for sha256, data in held.items() if data is None]
+        model = served.info.fingerprint
+        lacking = [sha256 for sha256, data in held.items() if data is None]
+        missing = [s for s in lacking if not self._kept(model, f"{tenant}/{s}")]
         if missing:
-            raise ImageNotCached(
-                f"{len(missing)} pictures are not held here: send their bytes",
-                field="images",
-                details={"digests": ",".join(missing)},
-            )
+            raise not_held(missing)
         # What this request needs is kept here: the LRU may drop it again before it is decoded.
         found = {sha256: data for sha256, data in held.items() if data is not None}
         return self._rows(served, images, found, tenant)
@@ -95,7 +103,8 @@ class Pictures:
     def _must_decode(self, served: ServedModel, image: ImageRef, tenant: str) -> bool:
         if not isinstance(image, Encoded | Digest):
             return False
-        return self._pixels.get((served.info.fingerprint, f"{tenant}/{image.sha256}")) is None
+        model, name = served.info.fingerprint, f"{tenant}/{image.sha256}"
+        return self._pixels.get((model, name)) is None and not self._kept(model, name)
 
     def _row(
         self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes], tenant: str
@@ -104,12 +113,21 @@ class Pictures:
         try:
             if isinstance(image, Encoded | Digest):
                 name = f"{tenant}/{image.sha256}"
-                return Row(name, self._decoded(served, name, held[image.sha256], index))
+                data = held.get(image.sha256)
+                if data is None or self._kept(served.info.fingerprint, name):
+                    return Row(name, NOTHING, draw=partial(self._late, served, name, data, index))
+                return Row(name, self._decoded(served, name, data, index))
             pixels = served.loaded.check_pixels(image.tensor.numpy())
             return Row(f"{tenant}/{tensor_digest(image.tensor)}", pixels)
         except SteerboardError as error:
             error.field = f"images[{index}]"
             return error
+
+    def _late(self, served: ServedModel, name: str, data: bytes | None, index: int) -> Tensor:
+        """The pixels after all; raises ImageNotCached where there are no bytes."""
+        if data is None:
+            raise not_held([name.rpartition("/")[2]])
+        return self._decoded(served, name, data, index)
 
     def _decoded(self, served: ServedModel, name: str, data: bytes, index: int) -> Tensor:
         key = (served.info.fingerprint, name)

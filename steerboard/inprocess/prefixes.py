@@ -1,4 +1,7 @@
-"""The clean input of a block, from the cache or from the nearest lower block that is there."""
+"""The clean input of a block, from the cache or from the nearest lower block that is there.
+
+Behind the cache in memory there may be one on disk: see ``shelf``.
+"""
 
 from collections.abc import Sequence
 
@@ -7,8 +10,9 @@ from torch import Tensor
 
 from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.lru import ByteLru
-from steerboard.inprocess.rows import Row
+from steerboard.inprocess.rows import Row, drawn
 from steerboard.inprocess.served import ServedModel
+from steerboard.inprocess.shelf import Shelf
 
 Known = dict[tuple[str, int], Tensor]  # By picture and block.
 
@@ -22,11 +26,15 @@ class Prefixes:
     Args:
         cache: Where residuals lie.
         crew: Who computes those of several pictures.
+        shelf: What lies on disk.
     """
 
-    def __init__(self, cache: ByteLru[tuple[Tensor, ...]], crew: Crew) -> None:
+    def __init__(
+        self, cache: ByteLru[tuple[Tensor, ...]], crew: Crew, shelf: Shelf | None = None
+    ) -> None:
         self._cache = cache
         self._crew = crew
+        self.shelf = shelf or Shelf()
 
     def get(
         self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int]
@@ -34,17 +42,17 @@ class Prefixes:
         """Where each row begins, and the pictures of which that was in the cache.
 
         What a row begins with is the input ``[t, d]`` of its block, or its pixels at block 0.
+        Behind the last block it may be the prefix tokens ``[p, d]``, of all rows there.
         """
         known: Known = {}
         hits: set[str] = set()
         for first in sorted({start for start in starts if start}):
-            own = [r.image for r, start in zip(rows, starts, strict=True) if start == first]
-            hits |= self._fetch(served, dict.fromkeys(own), first, known, rows)
-        begin = [
-            known[row.image, start] if start else row.pixels
-            for row, start in zip(rows, starts, strict=True)
-        ]
-        return begin, hits
+            own = [r for r, start in zip(rows, starts, strict=True) if start == first]
+            fetch = self._fetch_short if self.shelf.short(served, own, first) else self._fetch
+            hits |= fetch(served, own, first, known)
+        pairs = list(zip(rows, starts, strict=True))
+        pixels = iter(drawn([row for row, start in pairs if not start]))
+        return [known[row.image, start] if start else next(pixels) for row, start in pairs], hits
 
     def joined(
         self, served: ServedModel, rows: Sequence[Row], first: int
@@ -53,32 +61,49 @@ class Prefixes:
         if first:
             begin, hits = self.get(served, rows, [first] * len(rows))
             return torch.stack(begin), hits
-        pictures = {row.image: row.pixels for row in rows}
+        pictures = {row.image: row for row in rows}
         which = {image: i for i, image in enumerate(pictures)}
-        x = served.loaded.tower.start(served.placement.pixels(list(pictures.values())))
+        pixels = drawn(list(pictures.values()))
+        x = served.loaded.tower.start(served.placement.pixels(pixels))
         return x[[which[row.image] for row in rows]], set()
 
+    def _fetch_short(
+        self, served: ServedModel, rows: Sequence[Row], first: int, known: Known
+    ) -> set[str]:
+        """As ``_fetch`` behind the last block, of prefix tokens alone."""
+        hits: set[str] = set()
+        for image in {row.image for row in rows}:
+            held = self.shelf.get(served, image, first, short=True)
+            if held is not None:
+                known[image, first] = held
+                hits.add(image)
+        others = [row for row in rows if row.image not in hits]
+        found = self._fetch(served, others, first, known)
+        for image in {row.image for row in others}:
+            known[image, first] = known[image, first][: served.loaded.tower.prefix]
+        return hits | found
+
     def _fetch(
-        self,
-        served: ServedModel,
-        images: dict[str, None],
-        first: int,
-        known: Known,
-        rows: Sequence[Row],
+        self, served: ServedModel, rows: Sequence[Row], first: int, known: Known
     ) -> set[str]:
         """Put the inputs of block ``first`` into ``known``; the pictures whose it was cached."""
-        pixels = {row.image: row.pixels for row in rows}
+        pictures = {row.image: row for row in rows}
         hits: set[str] = set()
         below: dict[int, list[str]] = {}
-        for image in images:
+        for image in pictures:
             at = self._nearest(served, image, first, known)
             if at == first:
                 hits.add(image)
             else:
                 below.setdefault(at, []).append(image)
         for at, some in below.items():
-            begin = [known[image, at] if at else pixels[image] for image in some]
-            for image, x in zip(some, self._run(served, begin, at, first), strict=True):
+            begin = (
+                [known[image, at] for image in some]
+                if at
+                else drawn([pictures[image] for image in some])
+            )
+            found = self.shelf.put(served, some, first, self._run(served, begin, at, first))
+            for image, x in zip(some, found, strict=True):
                 known[image, first] = x
                 self._keep(served, image, first, x)
         return hits
@@ -103,12 +128,17 @@ class Prefixes:
     def _nearest(self, served: ServedModel, image: str, first: int, known: Known) -> int:
         """The highest block up to ``first`` whose input is now ``known``, else 0."""
         for index in range(first, 0, -1):
-            held = self._cache.get((served.info.fingerprint, image, "prefix", index))
+            held = self._held(served, image, index)
             if held is not None:
-                known[image, index] = held[0]
+                known[image, index] = held
             if (image, index) in known:
                 return index
         return 0
+
+    def _held(self, served: ServedModel, image: str, index: int) -> Tensor | None:
+        """From memory, else from disk."""
+        held = self._cache.get((served.info.fingerprint, image, "prefix", index))
+        return held[0] if held is not None else self.shelf.get(served, image, index)
 
     def _keep(self, served: ServedModel, image: str, first: int, x: Tensor) -> None:
         """Remember a copy: a view would hold its whole batch."""

@@ -1,24 +1,35 @@
 """Rows of a batch: one picture under one steer set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from steerboard.model.edits import Codebook
 from steerboard.model.tower import block_of
-from steerboard.spec.edits import Add, Edit, Scale, SteerSet
+from steerboard.spec.edits import Add, Edit, Feature, Scale, SteerSet
+from steerboard.spec.errors import ImageNotCached
 
 _KINDS = ("resid_pre", "head_out", "mlp_post", "resid_post", "embedding")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture ``pixels [3, h, w]``, known as ``image``, under one steer set."""
+    """One picture ``pixels [3, h, w]``, known as ``image``, under one steer set.
+
+    Where what is kept of a picture may suffice, ``draw`` gives the pixels if it does not, and may
+    raise; ``pixels`` are then empty.
+    """
 
     image: str
     pixels: Tensor
     steer: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
+    draw: Callable[[], Tensor] | None = None
+
+    def drawn(self) -> Tensor:
+        """The pixels ``[3, h, w]``; raises what ``draw`` raises."""
+        return self.draw() if self.draw else self.pixels
 
 
 def unique_rows(rows: Sequence[Row]) -> tuple[list[Row], Tensor]:
@@ -66,3 +77,39 @@ def depth(site: str) -> tuple[float, int]:
     """Sorts sites from the input upward."""
     kind, _, number = site.partition(".")
     return (float(number) if number else float("inf")), _KINDS.index(kind)
+
+
+def prefix_suffices(steer: SteerSet, site: str, books: Mapping[str, Codebook]) -> bool:
+    """Whether the edits at ``site`` change prefix tokens alike where no patch is seen.
+
+    Only a condition on the whole picture looks from one token at another.
+    """
+    conditions = [e.condition for e in steer.edits if e.site == site and e.condition]
+    return all(
+        c.per == "token"
+        or (isinstance(c.unit, Feature) and books[c.unit.dictionary].tokens == "prefix")
+        for c in conditions
+    )
+
+
+def drawn(rows: Sequence[Row]) -> list[Tensor]:
+    """The pixels of each row; raises ImageNotCached, which lists all whose bytes are not here."""
+    found: list[Tensor] = []
+    missing: list[str] = []
+    for row in rows:
+        try:
+            found.append(row.drawn())
+        except ImageNotCached as error:
+            missing += error.details["digests"].split(",")
+    if missing:
+        raise not_held(missing)
+    return found
+
+
+def not_held(digests: Sequence[str]) -> ImageNotCached:
+    """The error that lists all unknown digests."""
+    return ImageNotCached(
+        f"{len(digests)} pictures are not held here: send their bytes",
+        field="images",
+        details={"digests": ",".join(digests)},
+    )
