@@ -127,16 +127,20 @@ def markdown(report: TrainingReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(report: TrainingReport, path: Path) -> None:
-    """Error, L0 and dead share over the steps, and the qualities as bars.
-
-    Raises:
-        InvalidRequest: matplotlib is not installed.
-    """
+def check_figure() -> None:
+    """Before hours of training: raises InvalidRequest where the figure could not be drawn."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise InvalidRequest("the figure needs matplotlib: pip install matplotlib") from error
+        raise InvalidRequest(
+            "the report's figure needs matplotlib: pip install 'steerboard[training]'"
+        ) from error
+
+
+def draw(report: TrainingReport, path: Path) -> None:
+    """Error, L0 and dead share over the steps, and the qualities as bars."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.subplots(2, 2).ravel()
     names = ("error (1: mean only)", "active features a token", "share idle for long")

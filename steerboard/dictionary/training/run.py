@@ -14,6 +14,7 @@ from steerboard.dictionary.training.plan import Plan
 from steerboard.dictionary.training.ranks import Ranks
 from steerboard.dictionary.training.report import (
     TrainingReport,
+    check_figure,
     held_out_rows,
     measured,
     write_report,
@@ -93,10 +94,11 @@ def train(
 
     Raises:
         InvalidRequest: Something named that is not there or does not fit; ``folder`` holds a
-            training and ``resume`` is not asked for.
+            training and ``resume`` is not asked for; matplotlib is missing.
     """
     ranks = ranks or Ranks()
     if ranks.leads:
+        check_figure()
         _check_folder(folder, resume)
         gathered(loaded, site, pictures.training, plan, folder / "shards", watcher)
     ranks.wait()
