@@ -7,23 +7,38 @@ from services.ui.backend import AWAY, backend, image_sets
 from services.ui.recipes import following, guards, words
 from services.ui.recipes.following import Following
 from services.ui.recipes.pictures import all_cards, evidence_picture, splits
-from services.ui.recipes.shelf import JOB, RUN, ask_author, author, require_author, shelf, when
+from services.ui.recipes.shelf import (
+    JOB,
+    RUN,
+    VERSION,
+    ask_author,
+    author,
+    require_author,
+    shelf,
+    when,
+)
+from steerboard.analysis.evidence.steps import Options
 from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.evidence_job import EvidenceJob, chosen_split, unchosen
 from steerboard.spec.recipe import EvidenceNote, Recipe
 from steerboard.store.recipe_rows import Saved
 
 LOOK_S = 1.0
+FAILING, RIGHT = Options.failing, Options.right
 
 
 def show(saved: Saved, wrong: str) -> None:
     """Runs that there are, a run in progress, and the way to another."""
     st.html("<h4>Evidence</h4>")
-    if job := st.query_params.get(JOB, ""):
+    job = st.query_params.get(JOB, "")
+    if job:
         progress(saved, following.current(job))
-    runs(saved)
+    if not job or saved.recipe.evidence:
+        runs(saved)
     for caution in guards.of_evidence(saved):
         st.html(markup.caution(caution))
+    if job:
+        return
     if wrong:
         st.caption("Evidence cannot be run where the recipe does not fit the model that is served.")
         return
@@ -54,12 +69,13 @@ def runs(saved: Saved) -> None:
                     key=f"report-{note.digest[:12]}",
                     icon=":material/lab_profile:",
                     on_click=open_report,
-                    args=(note,),
+                    args=(saved, note),
                 )
 
 
-def open_report(note: EvidenceNote) -> None:
-    """Show a run's report below; for callbacks."""
+def open_report(saved: Saved, note: EvidenceNote) -> None:
+    """Show a run's report below; for callbacks. The address names the version that it is about."""
+    st.query_params[VERSION] = str(saved.recipe.version)
     st.query_params[RUN] = note.digest
 
 
@@ -86,6 +102,7 @@ def form(recipe: Recipe) -> None:
         try:
             require_author()
             begin(recipe, image_set, split)
+            st.query_params[VERSION] = str(recipe.version)
         except SteerboardError as error:
             what = "Not started yet." if isinstance(error, AWAY) else "Not started."
             st.error(f"{what} {recovery.sentence(error)}")
@@ -140,7 +157,10 @@ def progress(saved: Saved, run: Following) -> None:
 def draw(run: Following) -> None:
     """A bar, a sentence, the counts so far, and the way to take it back."""
     status = run.status
-    st.progress(run.share, text=stage(run))
+    if closing(run):
+        st.html(markup.busy(stage(run)))
+    else:
+        st.progress(run.share, text=stage(run))
     if run.trouble is not None:
         st.caption(f"The workers do not answer now: {recovery.clause(run.trouble.message)}")
     counts = following.counted(run.rows)
@@ -176,10 +196,21 @@ def stage(run: Following) -> str:
         return "Asking the workers"
     if status.state == "queued":
         return markup.plain(status.message or "Waiting for a worker")
-    if status.done >= status.total - 1:
-        return "All pictures are seen. Now controls, other strengths, and features read again"
+    if closing(run):
+        counts = following.counted(run.rows)
+        sample = min(counts.fixed.n, FAILING) + min(counts.broken.n, RIGHT)
+        return (
+            f"All pictures are seen. {sample} of them now under controls and other strengths; then"
+            " their features are read again"
+        )
     left = f", about {status.seconds_left:.0f} s left" if status.seconds_left else ""
     return f"{status.done} of {status.total} parts{left}"
+
+
+def closing(run: Following) -> bool:
+    """Whether only the last part is at work, which nothing tells the progress of."""
+    status = run.status
+    return status is not None and status.state == "running" and status.done >= status.total - 1
 
 
 def ended(saved: Saved, run: Following) -> None:
@@ -202,7 +233,7 @@ def ended(saved: Saved, run: Following) -> None:
             recovery.explain("The run is done and not yet kept.", error, shelf().latest, "note")
             return
     close()
-    st.query_params[RUN] = note.digest
+    open_report(saved, note)
     st.rerun()
 
 

@@ -202,12 +202,13 @@ def of_evidence(saved: Saved) -> Iterator[str]:
         yield f"Harmful: on {note.image_set} it breaks more than it fixes, beyond chance."
     if note.chosen_here:
         yield "The latest run is on pictures that the recipe was made on: it proves nothing."
-    for control in evidence.controls:
-        if evidence.failing.hits and control.fix_rate.high >= evidence.failing.low:
-            yield (
-                f"Controls as strong as the edit: {control.name} of the same size fix"
-                f" {control.fix_rate.hits} of {control.fix_rate.n}."
-            )
+    strong = [c for c in evidence.controls if c.fix_rate.high >= evidence.failing.low]
+    if strong and evidence.failing.hits:
+        told = ", ".join(f"{c.name} {c.fix_rate.hits}" for c in strong)
+        yield (
+            f"Controls of the same size do as much: the recipe fixes {evidence.failing.hits} of"
+            f" {evidence.failing.n}, {told}."
+        )
     weak = [f for d in evidence.downstream for f in d.forecasts if not f.informative]
     if weak and evidence.downstream:
         yield (

@@ -6,8 +6,7 @@ import streamlit as st
 
 from services.ui import recovery
 from services.ui.backend import model
-from services.ui.recipes.shelf import ask_author, go, misfit, require_author, shelf
-from services.ui.session import tell
+from services.ui.recipes.shelf import announce, ask_author, go, misfit, require_author, shelf
 from steerboard.recipe.files import parse
 from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.recipe import Recipe
@@ -33,7 +32,7 @@ def show() -> None:
         return
     st.session_state["imported"] = st.session_state.get("imported", 0) + 1
     go(kept.name, kept.version)
-    tell(f"{kept.title} was imported.")
+    announce(f"{kept.title} was imported.")
     st.rerun()
 
 

@@ -6,8 +6,7 @@ from pydantic import ValidationError
 from services.ui import recovery
 from services.ui.backend import backend, model
 from services.ui.recipes.pictures import LibrarySet, first_split
-from services.ui.recipes.shelf import ask_author, go, misfit, require_author, shelf
-from services.ui.session import tell
+from services.ui.recipes.shelf import announce, ask_author, go, misfit, require_author, shelf
 from steerboard.recipe.changes import merge
 from steerboard.recipe.interaction import Interaction, interaction
 from steerboard.spec.errors import InvalidRequest, SteerboardError
@@ -89,5 +88,7 @@ def save(name: str, parts: list[Recipe]) -> None:
     """Keep the merged recipe, unproven, and show it."""
     kept = shelf().save(joined(name, parts), require_author()).recipe
     go(kept.name, kept.version)
-    tell(f"{kept.title} was merged from {len(parts)} recipes; it is unproven until its own run.")
+    announce(
+        f"{kept.title} was merged from {len(parts)} recipes; it is unproven until its own run."
+    )
     st.rerun()

@@ -9,8 +9,8 @@ from services.ui import recovery
 from services.ui.backend import backend, image_sets, model
 from services.ui.recipes.merging import bad_name
 from services.ui.recipes.pictures import all_cards
-from services.ui.recipes.shelf import RECIPE, VERSION, ask_author, require_author, shelf
-from services.ui.session import act, session, state, tell, unsaved
+from services.ui.recipes.shelf import RECIPE, VERSION, announce, ask_author, require_author, shelf
+from services.ui.session import act, session, state, unsaved
 from steerboard.recipe.making import make
 from steerboard.spec.edits import Condition, Edit, Feature, SteerSet
 from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
@@ -24,15 +24,27 @@ from steerboard.store.events import (
 )
 
 NOTHING = "(none)"
+FORM = "saving-a-recipe"
 
 
 def offer(steer: SteerSet, classifier: Classifier) -> None:
-    """The button, beside the edits that it saves."""
-    if st.button("Save as recipe", key="save-recipe", icon=":material/bookmark_add:"):
+    """The button, beside the edits that it saves; the form stays open until it is done with.
+
+    The page is drawn anew behind it whenever the workers have something to tell.
+    """
+    st.button(
+        "Save as recipe", key="save-recipe", icon=":material/bookmark_add:", on_click=open_form
+    )
+    if st.session_state.get(FORM):
         form(steer, classifier)
 
 
-@st.dialog("Save as recipe", width="medium")
+def open_form(opened: bool = True) -> None:
+    """Open the form, or close it; for callbacks."""
+    st.session_state[FORM] = opened
+
+
+@st.dialog("Save as recipe", width="medium", on_dismiss=lambda: open_form(False))
 def form(steer: SteerSet, classifier: Classifier) -> None:
     """Name, note, what it is to mend, under which condition, and by whom."""
     name = st.text_input(
@@ -61,7 +73,8 @@ def form(steer: SteerSet, classifier: Classifier) -> None:
     except SteerboardError as error:
         st.error(f"Not saved. {recovery.sentence(error)}")
         return
-    tell(f"{kept.title} is saved. It is unproven until its evidence is run, on its page.")
+    open_form(False)
+    announce(f"{kept.title} is saved. It is unproven until its evidence is run, on its page.")
     recipes = next(p for p in st.session_state["pages"] if p.url_path == "recipes")
     parameters = {"s": session(), RECIPE: kept.name, VERSION: str(kept.version)}
     st.switch_page(recipes, query_params=parameters)

@@ -83,6 +83,16 @@ def link(recipe: Recipe) -> str:
     return f"{path}?{urlencode({RECIPE: recipe.name, VERSION: recipe.version})}"
 
 
+def announce(sentence: str) -> None:
+    """Leave a sentence for the next drawing of the page of recipes."""
+    st.session_state["recipe-news"] = sentence
+
+
+def announced() -> str:
+    """The sentence that was left, once."""
+    return cast(str, st.session_state.pop("recipe-news", ""))
+
+
 def when(moment: datetime) -> str:
     """Such as ``today 14:05``, ``3 May 2026``; in UTC."""
     at, now = moment.astimezone(UTC), datetime.now(UTC)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from services.ui import markup, recovery
 from services.ui.recipes import listing, one
-from services.ui.recipes.shelf import go, opened, shelf
+from services.ui.recipes.shelf import announced, go, opened, shelf
 from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
 
 STYLE = Path(__file__).with_name("recipes.css").read_text()
@@ -15,6 +15,8 @@ STYLE = Path(__file__).with_name("recipes.css").read_text()
 def show() -> None:
     """The whole page below its head."""
     st.html(f"<style>{STYLE}</style>")
+    if news := announced():
+        st.success(markup.plain(news))
     try:
         name, version = opened()
         if name:

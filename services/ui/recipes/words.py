@@ -40,7 +40,7 @@ def told(note: EvidenceNote, net: tuple[float, float] | None = None) -> str:
     """A run in one line: fixes, breaks and net with their intervals."""
     interval = f" [{number(net[0])}, {number(net[1])}]" if net else ""
     return (
-        f"fixes {percent(note.fixed)}, breaks {percent(note.broken, 1)}, net"
+        f"Fixes {percent(note.fixed)}, breaks {percent(note.broken, 1)}, net"
         f" {number(note.net)}{interval} per 1,000 of {note.pictures} pictures on {place(note)}"
     )
 
