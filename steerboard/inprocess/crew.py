@@ -52,6 +52,13 @@ class Crew:
         sizes = np.diff([0, *ends, rows])
         return [int(size) for size in sizes if size]
 
+    def full(self, served: ServedModel) -> int:
+        """Rows with which every core has half a piece, which gains most of what there is."""
+        if served.placement.device.type != "cpu":
+            return 1
+        tokens = served.loaded.tower.tokens
+        return max(1, round(torch.get_num_threads() * self.piece / 2 / tokens))
+
     def map(self, call: Callable[[T], Tensor], pieces: Sequence[T]) -> list[Tensor]:
         """``call`` of each piece, each on one core; of one alone, here and on all of them."""
         if len(pieces) == 1:
@@ -76,13 +83,6 @@ def _as_watched(call: Callable[[T], Tensor]) -> Callable[[T], Tensor]:
             _pop_mode()
 
     return watched
-
-
-def full_batch(served: ServedModel) -> int:
-    """Rows with which every core has half a piece: three quarters of what it gains are gained."""
-    if served.placement.device.type != "cpu":
-        return 1
-    return max(1, round(torch.get_num_threads() * PIECE / 2 / served.loaded.tower.tokens))
 
 
 @cache

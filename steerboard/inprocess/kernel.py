@@ -110,6 +110,10 @@ class DirectKernel:
         self._climb = Climb(Codes(self.cache))
         self._lock = threading.Lock()
 
+    def full_batch(self, served: ServedModel) -> int:
+        """Rows below which the device's cores are not used well."""
+        return self._crew.full(served)
+
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """See ``Kernel``. Equal rows are computed once: an empty steer set *is* the clean row."""
         unique, where = unique_rows(rows)

@@ -46,6 +46,10 @@ class Gated:
         self.sizes = []
         self.hits = set()
         self.memory = 10**9
+        self.full = 1
+
+    def full_batch(self, served):
+        return self.full
 
     def _pixels(self, rows):
         self.computing = True
@@ -287,48 +291,16 @@ def test_after_close_what_waits_is_finished_and_nothing_more_is_taken(inner, poo
     assert busy.result(10) == [0.0] and waiting.result(10) == [2.0]
 
 
-def test_who_was_answered_together_asks_together_again(inner, pool):
-    # Patience is long here, so that a busy machine does not decide: nobody is left behind.
-    kernel = BatchingKernel(inner, max_rows=16, batch_s=1e9, linger=1e6)
-    try:
-        with kernel.paused():
-            first = [pool.submit(ask, kernel, [v]) for v in range(4)]
-            wait_until(lambda: kernel.waiting == 4)
-            inner.gate.set()
-        assert [f.result(10) for f in first] == [[2.0 * v] for v in range(4)]
-        for _ in range(3):
-            again = []
-            for v in range(4):  # one after the other, as answers come home
-                again.append(pool.submit(ask, kernel, [v]))
-                wait_until(lambda due=(v + 1) % 4: kernel.waiting == due)
-            assert [f.result(10) for f in again] == [[2.0 * v] for v in range(4)]
-        assert inner.sizes == [4, 4, 4, 4]
-    finally:
-        kernel.close()
-
-
-def test_who_is_alone_never_waits_for_others(inner, pool):
-    kernel = BatchingKernel(inner, max_rows=16, batch_s=1e9, linger=1e6)
+def test_a_batch_has_the_rows_that_cores_need_however_short_it_should_be(inner, pool):
+    inner.full = 4
+    kernel = BatchingKernel(inner, max_rows=16, knee=1, batch_s=1e-9)
     inner.gate.set()
     try:
-        assert [pool.submit(ask, kernel, [v]).result(10) for v in range(3)] == [[0], [2], [4]]
+        ask(kernel, range(40, 43))  # So that its pace is known.
+        with kernel.paused():
+            found = [pool.submit(ask, kernel, [v]) for v in range(8)]
+            wait_until(lambda: kernel.waiting == 8)
+        assert [f.result(10) for f in found] == [[2.0 * v] for v in range(8)]
+        assert inner.sizes[-2:] == [4, 4]
     finally:
         kernel.close()
-
-
-def test_patience_ends_with_enough_rows_and_with_the_service(inner, pool):
-    kernel = BatchingKernel(inner, max_rows=16, knee=4, batch_s=1e9, linger=1e6)
-    with kernel.paused():
-        first = [pool.submit(ask, kernel, [v]) for v in range(6)]
-        wait_until(lambda: kernel.waiting == 6)
-        inner.gate.set()
-    assert len([f.result(10) for f in first]) == 6
-    assert len(pool.submit(ask, kernel, range(20, 24)).result(10)) == 4  # as many rows as pay
-    with kernel.paused():
-        pair = [pool.submit(ask, kernel, [v]) for v in (30, 31)]
-        wait_until(lambda: kernel.waiting == 2)
-    assert [f.result(10) for f in pair] == [[60.0], [62.0]]
-    alone = pool.submit(ask, kernel, [1])
-    wait_until(lambda: kernel.waiting == 1)
-    kernel.close()
-    assert alone.result(10) == [2.0]

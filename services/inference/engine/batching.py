@@ -1,8 +1,7 @@
 """A Kernel whose rows wait in fair turns: a single thread computes what fits together at once.
 
 An idle engine starts at once, and whatever arrives while it computes makes up the next batches, in
-the order of ``scheduler``. After a batch that several callers shared it waits, for a small part of
-the time that the batch took, until as many are back: who was answered together asks together again.
+the order of ``scheduler``. To wait for more, once a batch is done, was measured to gain nothing.
 Where memory does not suffice a batch is computed in halves, and the size is remembered. How much
 may wait at all is decided before, in ``admission``.
 """
@@ -23,7 +22,6 @@ from services.inference.engine.memory import Memory
 from services.inference.engine.pace import BATCH_S, Pace
 from services.inference.engine.scheduler import KNEE, Scheduler, Turn
 from services.inference.engine.ticket import Ticket, current
-from steerboard.inprocess.crew import full_batch
 from steerboard.inprocess.kernel import Kernel, Row, Sensed, unique_rows
 from steerboard.inprocess.served import ServedModel
 from steerboard.spec.errors import SteerboardError, Unavailable
@@ -33,8 +31,6 @@ Arrays = tuple[Tensor, ...]
 Compute = Callable[[list[Any], Tensor], Arrays]
 # Texts are short beside pictures: so many cost what one picture does.
 TEXTS_A_ROW = 16
-# Of the time that a shared batch took, to wait for its callers.
-LINGER = 0.04
 
 
 class CountingKernel(Kernel, Protocol):
@@ -43,6 +39,9 @@ class CountingKernel(Kernel, Protocol):
     @property
     def hits(self) -> Collection[str]:
         """Pictures of the last call that needed no full pass."""
+
+    def full_batch(self, served: ServedModel) -> int:
+        """Rows below which the device's cores are not used well."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,6 @@ class BatchingKernel:
         max_rows: Rows a batch at most.
         knee: Rows from which the device gains nothing by more.
         batch_s: Seconds that a batch should last.
-        linger: Of a shared batch's time, to wait for its callers.
         memory: What batches need and what there is.
         make_room: Drops what is kept of pictures, where a batch does not fit.
     """
@@ -93,16 +91,12 @@ class BatchingKernel:
         max_rows: int = 128,
         knee: int = KNEE,
         batch_s: float = BATCH_S,
-        linger: float = LINGER,
         memory: Memory | None = None,
         make_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._inner = inner
         self._make_room = make_room
         self._knee = knee
-        self._linger = linger
-        self._shared = 0  # Tasks of the last batch.
-        self._patient_until = 0.0
         self._scheduler: Scheduler[Task] = Scheduler(knee)
         self.pace = Pace(max_rows, knee, batch_s, memory)
         self._full: dict[Hashable, int] = {}
@@ -119,7 +113,9 @@ class BatchingKernel:
             return (self._inner.embed(served, rows),)
 
         unique, where = unique_rows(rows)
-        work = Work(("embed", served.info.fingerprint), compute, full=full_batch(served))
+        work = Work(
+            ("embed", served.info.fingerprint), compute, full=self._inner.full_batch(served)
+        )
         (found,) = self._ask(work, unique)
         return found[where]
 
@@ -231,9 +227,6 @@ class BatchingKernel:
         with self._change:
             while True:
                 self._change.wait_for(self._can_go_on)
-                self._await_the_others()
-                if not self._can_go_on():
-                    continue
                 for task in self._scheduler.keep(_wanted):
                     _dismiss(task)
                 batch = self._scheduler.take(self._limit)
@@ -244,16 +237,6 @@ class BatchingKernel:
         """Rows that a batch may have: as long as it should last, or what the cores need."""
         full = min(self._full.get(key, 1), self.pace.memory_limit(key))
         return max(self.pace.limit(key), full)
-
-    def _await_the_others(self) -> None:
-        """Just after a shared batch: until its callers are back, or as many rows as pay."""
-        left = self._patient_until - time.monotonic()
-        if left > 0 and not self._closed:
-            self._change.wait_for(self._enough, left)
-
-    def _enough(self) -> bool:
-        full = self._scheduler.count >= self._shared or self._scheduler.cost >= self._knee
-        return full or self._closed or self._pauses > 0
 
     def _can_go_on(self) -> bool:
         return self._closed or (not self._pauses and bool(self._scheduler))
@@ -277,9 +260,6 @@ class BatchingKernel:
         spent = time.monotonic() - begun
         cost = work.cost(len(rows))
         self.pace.took(work.key, cost, spent)
-        self._shared = len(tasks)
-        patience = self._linger * spent if len(tasks) > 1 else 0.0
-        self._patient_until = begun + spent + patience
         stop = 0
         for task in tasks:
             start, stop = stop, stop + len(task.rows)
