@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from services.inference.allocation import settle
 from services.inference.settings import Settings, read_settings
 from steerboard.spec.errors import SteerboardError
 
@@ -27,12 +28,14 @@ def main() -> None:
 
 def serve(settings: Settings) -> None:
     """Import what is heavy, and serve."""
+    settle()
     import torch
 
     from services.inference.engine.admission import Load
     from services.inference.engine.batching import BatchingKernel
     from services.inference.loading import Hosting, load_runner, warm
     from services.inference.server import run
+    from steerboard.inprocess.kept import Kept
     from steerboard.model.placement import choose
     from steerboard.spec.runner import Runner
 
@@ -44,6 +47,7 @@ def serve(settings: Settings) -> None:
         device_bytes=settings.device_bytes,
         cache_bytes=settings.cache_bytes,
         lazy=settings.load == "lazy",
+        kept=Kept(settings.kept, settings.kept_bytes) if settings.kept else None,
     )
 
     def load() -> tuple[Runner, BatchingKernel]:

@@ -1,7 +1,7 @@
 """From a ``steerboard.yaml`` to a Runner behind the batching engine, warmed."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.memory import TELLING, Memory
 from services.inference.engine.ticket import current
 from steerboard.inprocess.config import read_config
+from steerboard.inprocess.kept import KEPT, Kept
 from steerboard.inprocess.kernel import CACHE_BYTES, DirectKernel
 from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.residence import Residence
@@ -31,13 +32,15 @@ class Hosting:
     """Where and how models are kept.
 
     ``device_bytes`` bounds the weights on the device, None does not; ``cache_bytes`` what was
-    computed of pictures. ``lazy`` models go to the device when they are first asked for.
+    computed of pictures. ``lazy`` models go to the device when they are first asked for. ``kept``
+    holds activations of whole sets on disk.
     """
 
     placement: Placement = HOST
     device_bytes: int | None = None
     cache_bytes: int = CACHE_BYTES
     lazy: bool = False
+    kept: Kept | None = None
 
 
 SIMPLE = Hosting()
@@ -54,7 +57,7 @@ def load_runner(config: Path, hosting: Hosting = SIMPLE) -> tuple[LocalRunner, B
         if hosting.lazy and (weights := served[name].weights):
             residence.release(weights)
     _LOG.info("computing on %s in %s", placement.device, placement.precision)
-    return behind_engine(served, version, residence, hosting.cache_bytes)
+    return behind_engine(served, version, residence, hosting.cache_bytes, hosting.kept)
 
 
 def behind_engine(
@@ -62,14 +65,26 @@ def behind_engine(
     version: str,
     residence: Residence | None = None,
     cache_bytes: int = CACHE_BYTES,
+    kept: Kept | None = None,
 ) -> tuple[LocalRunner, BatchingKernel]:
     """A Runner whose rows wait in the engine's queue, and whose pictures are each tenant's own."""
-    inner = DirectKernel(cache_bytes)
+    inner = DirectKernel(cache_bytes, kept=kept)
+    if kept is not None:
+        served = {name: told(model) for name, model in served.items()}
     devices = [model.placement.device for model in served.values()]
     memory = Memory(devices[0] if devices else None)
     kernel = BatchingKernel(inner, memory=memory, make_room=inner.cache.clear)
-    pictures = Pictures(lambda: current().tenant, lambda: current().check())
+    known = (kept.holds,) if kept is not None else ()
+    pictures = Pictures(lambda: current().tenant, lambda: current().check(), *known)
     return LocalRunner(served, kernel, version, pictures, residence), kernel
+
+
+def told(model: ServedModel) -> ServedModel:
+    """The model, its precision saying that activations on disk are rounded."""
+    info = model.info
+    if model.placement.precision != "float32":
+        return model  # kept as the tower computes them
+    return replace(model, info=info.model_copy(update={"precision": f"{info.precision}, {KEPT}"}))
 
 
 def warm(runner: Runner) -> None:

@@ -9,6 +9,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from steerboard.api.tokens import MIN_SECRET_BYTES, is_loopback
 from steerboard.spec.base import Spec
 
+LEAST_KEPT = 16 * 2**20
+
 
 class Settings(Spec):
     """How this process was asked to run."""
@@ -30,6 +32,10 @@ class Settings(Spec):
     cache_bytes: int = Field(
         default=512 * 2**20, ge=0, description="of what was computed of pictures, on the device"
     )
+    kept: Path | None = Field(
+        default=None, description="folder for activations of whole sets, in half precision"
+    )
+    kept_bytes: int = Field(default=8 * 2**30, ge=LEAST_KEPT, description="of that folder at most")
     queue_calls: int = Field(default=512, ge=2, le=8192, description="in hand at once")
     queue_rows: int = Field(default=16_384, ge=2, description="waiting, of pictures and steer sets")
     queue_bytes: int = Field(default=2 * 2**30, ge=2**20, description="held by waiting calls")
@@ -68,6 +74,8 @@ TABLE = {
     "STEERBOARD_LOAD": "load",
     "STEERBOARD_DEVICE_BYTES": "device_bytes",
     "STEERBOARD_CACHE_BYTES": "cache_bytes",
+    "STEERBOARD_KEPT": "kept",
+    "STEERBOARD_KEPT_BYTES": "kept_bytes",
     "STEERBOARD_QUEUE_CALLS": "queue_calls",
     "STEERBOARD_QUEUE_ROWS": "queue_rows",
     "STEERBOARD_QUEUE_BYTES": "queue_bytes",

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from steerboard.spec.errors import InvalidRequest
 
+KEPT = "activations kept in float16"
 FORMAT = 1  # raised at every change of what lies in the file
 LEAST_BYTES = 16 * 2**20
 FULL, ROOM = 0.8, 0.7  # shares of the limit: from where, and down to where, the stalest go

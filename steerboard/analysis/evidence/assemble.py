@@ -87,7 +87,7 @@ def assemble(
         worst=examples(rows, names, broken=True),
         verdict=verdict,
         reasons=reasons,
-        left_out=tuple(left_out(found, controls != (), len(plain), words)),
+        left_out=(*left_out(found, controls != (), len(plain), words), *rounded(model)),
     )
 
 
@@ -134,6 +134,15 @@ def left_out(found: Found, controls: bool, right_: int, words: int) -> Iterator[
     if any(f.source == "cosine" for d in found.moved for f in d.forecasts):
         return
     yield "forecast by decoder cosine: the decoder is not at hand over this Runner"
+
+
+def rounded(model: ModelInfo) -> Iterator[str]:
+    """That the model's server rounds what it keeps, where it does."""
+    if "kept" in model.precision:
+        yield (
+            f"full precision: computed in {model.precision}; logits of such a run were within"
+            " 0.02 of exact ones, and pictures nearer to a tie may fall otherwise"
+        )
 
 
 def note(evidence: Evidence) -> EvidenceNote:
