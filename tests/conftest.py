@@ -48,7 +48,16 @@ CLASSES = ["cat", "dog", "horse", "boat"]
 
 
 # Folders whose tests start processes and wait for them; what waits for pip; the others compute.
-SERVICES = {"attribution_service", "browser", "chaos", "cli", "demo", "replicas", "ui"}
+SERVICES = {
+    "attribution_service",
+    "browser",
+    "chaos",
+    "cli",
+    "demo",
+    "recipes_page",
+    "replicas",
+    "ui",
+}
 INSTALLS = {"deploy"}
 
 
