@@ -151,18 +151,65 @@ def signed(score: float, largest: float) -> str:
     return f'<div class="sb-signed"><i style="{style}"></i></div>'
 
 
-def scored(title: str, score: float, largest: float, notes: Iterable[str], unit: str = "R") -> str:
-    """A name, its score large and coloured by its sign, its bar, and small notes."""
+def scored(
+    title: str,
+    score: float,
+    largest: float,
+    notes: Iterable[str],
+    unit: str = "R",
+    verdict: str = "",
+    link: str = "",
+) -> str:
+    """A name, its score large and coloured by its sign, its bar, small notes, and a verdict.
+
+    Args:
+        title: The name.
+        score: What is written and drawn.
+        largest: Absolute score that fills the bar.
+        notes: What stands below.
+        unit: What the score is called.
+        verdict: What the exact check says of it.
+        link: Address of the unit's page, if it has one.
+    """
     colour = "for" if score > 0 else "against"
     small = "".join(f"<small>{escape(note)}</small>" for note in notes)
+    if verdict:
+        kind = verdict.removeprefix("measured: ").partition(" ")[0]
+        small = f'<span class="sb-judged {kind}">{escape(verdict)}</span>{small}'
     return (
-        f'<div><div class="sb-id">{escape(title)}</div>'
+        f'<div><div class="sb-id">{linked(title, link)}</div>'
         f'<div class="sb-score {colour}">{change(score)} <em>{escape(unit)}</em></div>'
         f"{signed(score, largest)}{small}</div>"
     )
 
 
-def feature(numbers: str, heat: str, places: str, references: Sequence[tuple[str, str]]) -> str:
+def linked(text: str, address: str) -> str:
+    """Text, as a link where there is an address."""
+    if not address:
+        return escape(text)
+    hint = "Look at it in the catalogue"
+    return f'<a href="{escape(address)}" target="_self" title="{hint}">{escape(text)}</a>'
+
+
+def trusted(sentences: Sequence[str], falls: Sequence[tuple[str, float, bool]]) -> str:
+    """A check of a ranking: sentences, and (ranking, fall of the target, its own) as bars."""
+    most = max([fall for _, fall, _ in falls] + [1e-9])
+    rows = "".join(
+        f"<b{' class=own' if own else ''}>{escape(name.replace('_', ' '))}</b>"
+        f"<div>{track(max(0.0, fall) / most, 'after' if own else 'before')}</div>"
+        f"<span>{change(fall)}</span>"
+        for name, fall, own in falls
+    )
+    return (
+        f'<div class="sb-trust"><p>{escape(" ".join(sentences))}</p>'
+        "<small>Mean fall of what is explained while the first 20 of each ranking go:</small>"
+        f'<div class="sb-bars">{rows}</div></div>'
+    )
+
+
+def feature(
+    numbers: str, heat: str, places: str, references: Sequence[tuple[str, str]], none: str
+) -> str:
     """A row of the review.
 
     Args:
@@ -170,6 +217,7 @@ def feature(numbers: str, heat: str, places: str, references: Sequence[tuple[str
         heat: Address of the heat map.
         places: What the map leaves unsaid, in a few words.
         references: Address and tooltip of each reference image.
+        none: What stands there where there are none.
     """
     pictures = "".join(
         f'<img src="{src}" alt="{escape(tip)}" title="{escape(tip)}">' for src, tip in references
@@ -177,7 +225,7 @@ def feature(numbers: str, heat: str, places: str, references: Sequence[tuple[str
     shown = (
         f'<div class="sb-refs">{pictures}</div>'
         if references
-        else '<div class="sb-none">No reference images of this feature are at hand.</div>'
+        else f'<div class="sb-none">{escape(none)}</div>'
     )
     figure = (
         f'<figure><img class="sb-heat" src="{heat}" alt="where the feature adds to the decision">'
@@ -211,14 +259,15 @@ def strip(before: str, after: str) -> str:
     return f'<div class="sb-strip">{escape(before)} → <b>{escape(after)}</b></div>'
 
 
-def explanation(name: str, against: str, value: float) -> str:
+def explanation(what: str, signed_: bool, method: str) -> str:
     """What the scores below are about."""
-    return (
-        f'<div class="sb-about">The margin of <b>{escape(name)}</b> over <b>{escape(against)}</b>'
-        f" is {change(value)} logits. Scores R in"
-        f' <b class="for">red</b> speak for {escape(name)}, in <b class="against">blue</b> for'
-        f" {escape(against)}; they balance each other, and none is a share of the answer.</div>"
+    reads = (
+        'Scores in <b class="for">red</b> speak for it, in <b class="against">blue</b> against it;'
+        " they balance each other, and none is a share of the answer."
+        if signed_
+        else f"Scores by {escape(method)} say what is there, and not what it speaks for."
     )
+    return f'<div class="sb-about"><b>{escape(what)}</b> {reads}</div>'
 
 
 def origin(provenance: Mapping[str, object], job: str) -> str:

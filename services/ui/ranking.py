@@ -20,6 +20,7 @@ from steerboard.spec.catalogue import FeatureCard
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import Internal, SteerboardError
 from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus
+from steerboard.store.how import How
 
 _LOG = logging.getLogger(__name__)
 GLANCE_S = 0.4  # a ranking that is there already is shown at once
@@ -141,9 +142,14 @@ def own_scores(ranking: Ranking, data: bytes) -> AttributeResult:
         spec = ranking.spec
         answer = backend().runner.attribute(question(spec, data))
         (found,) = answer.one()
-        cards = known_features(spec.dictionary, found.features.tolist())
+        cards = known_features(spec.dictionary, found.features.tolist()) if spec.dictionary else ()
         ranking.stand_in = reviewed(found, cards, spec.references, answer.provenance)
     return ranking.stand_in
+
+
+def own_method(how: How) -> str:
+    """By which method the runner scores meanwhile."""
+    return "gradient" if how.method in ("ablation", "shapley") else how.method
 
 
 def known_features(dictionary: str, features: Sequence[int]) -> tuple[FeatureCard, ...]:

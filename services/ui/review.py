@@ -1,33 +1,24 @@
-"""Step 2, Review: which features made the decision, and what else they answer to."""
+"""Step 2, Review: which units made the decision, and what else they answer to."""
 
 import streamlit as st
+from pydantic import ValidationError
 
-from services.ui import markup, ranking, recovery
+from services.ui import locating, markup, ranking, recovery, rows
 from services.ui.backend import backend, model
-from services.ui.pictures import heat_map, thumbnail
+from services.ui.locating import SLOW, dictionary
 from services.ui.predict import prompts
 from services.ui.ranking import Ranking
-from services.ui.session import act, generation, record, redraw, state
+from services.ui.session import act, state
 from steerboard.spec.answers import Prediction
-from steerboard.spec.capabilities import DictionaryInfo
-from steerboard.spec.errors import NotFound, SteerboardError
-from steerboard.spec.jobs import AttributeJob, AttributeResult, RankedFeature, Reference
+from steerboard.spec.errors import InvalidRequest, SteerboardError
+from steerboard.spec.jobs import AttributeJob, AttributeResult
 from steerboard.spec.requests import Digest, Margin
-from steerboard.store.events import DictionaryChosen, FeatureMoved, Reviewed, TargetChosen
+from steerboard.store.events import DictionaryChosen, TargetChosen
+from steerboard.store.how import How
 
-ROWS, REFERENCES, TOP_K = 12, 8, 24
-STRONGEST = 3  # features that one button turns off
+REFERENCES, TOP_K = 8, 24
+PLAYERS = 12  # of Shapley values, whose price grows with their square
 LOOK_S = 0.5  # between looks at a job that runs
-HEAT, REFERENCE = 118, 96  # pixels
-STRENGTHS = (("Off", -1.0), ("0", 0.0), ("Double", 1.0))
-
-
-def dictionary() -> DictionaryInfo:
-    """The session's dictionary where the model has it, else the model's first one."""
-    known = model().dictionaries
-    if not known:
-        raise NotFound("this model has no dictionary: name one in steerboard.yaml")
-    return model().dictionary(state().dictionary) or known[0]
 
 
 def target(clean: Prediction) -> Margin:
@@ -79,23 +70,31 @@ def take(now: Margin, field: str, key: str) -> None:
     act(TargetChosen, **pair)
 
 
-def question(wanted: Margin) -> AttributeJob:
-    """What is asked of the workers."""
-    return AttributeJob(
-        model=model().id,
-        image=Digest(sha256=state().picture),
-        classifier=prompts(),
-        dictionary=dictionary().id,
-        target=wanted,
-        top_k=TOP_K,
-        verify=ROWS,
-        references=REFERENCES,
-    )
+def question(wanted: Margin, now: How) -> AttributeJob:
+    """What is asked of the workers; raises InvalidRequest."""
+    try:
+        return AttributeJob(
+            model=model().id,
+            image=Digest(sha256=state().picture),
+            classifier=prompts(),
+            top_k=PLAYERS if now.method == "shapley" else TOP_K,
+            verify=0 if now.method == "circuit" else rows.ROWS,
+            references=REFERENCES if now.units == "feature" else 0,
+            **locating.asked(wanted, now),
+        )
+    except ValidationError as error:
+        said = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+        raise InvalidRequest(said) from error
 
 
 def show(data: bytes, wanted: Margin, names: tuple[str, ...]) -> None:
-    """The features; while the workers have not answered, how far they are."""
-    now = ranking.current(question(wanted))
+    """The units; while the workers have not answered, how far they are."""
+    how = locating.how()
+    try:
+        now = ranking.current(question(wanted, how))
+    except InvalidRequest as error:
+        st.error(f"These units cannot be ranked: {recovery.clause(error.message)}")
+        return
     ranking.look(now, data, ranking.GLANCE_S)
     # Two fixed places: rows are drawn where they were, whatever is said above them.
     line, table = st.container(key="line"), st.container(key="rows")
@@ -106,8 +105,9 @@ def show(data: bytes, wanted: Margin, names: tuple[str, ...]) -> None:
     with line:
         found = now.found or stand_in(now, data)
     if found is not None:
+        used = how if now.found else how.model_copy(update={"method": ranking.own_method(how)})
         with table:
-            rows(found, data, names, now.job if now.found else "")
+            rows.show(found, data, names, used, now.job if now.found else "")
 
 
 def wait(now: Ranking, data: bytes) -> None:
@@ -117,7 +117,7 @@ def wait(now: Ranking, data: bytes) -> None:
         ranking.look(now, data)
         if not now.waiting:
             st.rerun()
-        st.html(markup.busy(f"The workers rank and verify the features: {ranking.stage(now)}"))
+        st.html(markup.busy(f"The workers rank and verify the units: {ranking.stage(now)}"))
 
     st.fragment(follow, run_every=LOOK_S)()
 
@@ -129,19 +129,46 @@ def stand_in(now: Ranking, data: bytes) -> AttributeResult | None:
     except SteerboardError as error:
         recovery.explain("The features cannot be ranked.", error, backend().runner.models, "rank")
         return None
-    pictured = any(f.references for f in found.features)
-    missing = "the exact check of each feature" + ("" if pictured else " and its reference images")
     with st.container(key="stand-in"):
-        st.warning(
-            f"The workers have not ranked these features: {recovery.clause(ranking.reason(now))}"
-            f" The scores below are the model's own; what is missing is {missing}."
-        )
+        if now.spec.method in SLOW and not (now.failed or now.refused or now.trouble):
+            slowly(now, data)
+            return found
+        say_why(now, found)
         if now.failed or now.refused:
             label = "Ask the workers again"
             st.button(label, key="ask-again", on_click=ranking.ask_again, args=(now,))
         else:
             keep_looking(now, data)
     return found
+
+
+def say_why(now: Ranking, found: AttributeResult) -> None:
+    """What is missing while the workers do not answer."""
+    pictured = any(f.references for f in found.features) or not now.spec.references
+    missing = "the exact check of each feature" + ("" if pictured else " and its reference images")
+    instead = " by gradient" if now.spec.method in SLOW else ""
+    st.warning(
+        f"The workers have not ranked these features: {recovery.clause(ranking.reason(now))}"
+        f" The scores below are the model's own{instead}; what is missing is {missing}."
+    )
+
+
+def slowly(now: Ranking, data: bytes) -> None:
+    """A method that takes long goes on behind the page, which shows gradients meanwhile."""
+    name = now.spec.method
+
+    def follow() -> None:
+        ranking.look(now, data)
+        if now.settled:
+            st.rerun()
+        st.html(
+            markup.busy(
+                f"Scores by {name} are on their way ({ranking.stage(now)}); meanwhile these are by"
+                " gradient. Go on: nothing here waits for them."
+            )
+        )
+
+    st.fragment(follow, run_every=LOOK_S)()
 
 
 def keep_looking(now: Ranking, data: bytes) -> None:
@@ -154,164 +181,3 @@ def keep_looking(now: Ranking, data: bytes) -> None:
         st.caption("Their answer is shown here by itself once it is there.")
 
     st.fragment(quietly, run_every=recovery.EVERY_S)()
-
-
-def note(job: str, found: AttributeResult) -> None:
-    """Write down, once, that this ranking was seen."""
-    features = tuple(f.feature for f in found.features[:ROWS])
-    if st.session_state.get("reviewed") != (job, features):
-        st.session_state["reviewed"] = (job, features)
-        record(Reviewed(job=job, features=features))
-
-
-def rows(found: AttributeResult, data: bytes, names: tuple[str, ...], job: str) -> None:
-    """The features first, then what no feature accounts for."""
-    note(job, found)
-    against = names[found.against] if found.against is not None else "nothing"
-    shown = found.features[:ROWS]
-    largest = max([abs(f.score) for f in shown] + [abs(found.error)], default=0.0)
-    top, quick = st.columns([2.6, 1], vertical_alignment="center")
-    top.html(markup.explanation(names[found.index], against, found.value))
-    strongest = tuple(f.feature for f in found.features if f.score > 0)[:STRONGEST]
-    quick.button(
-        f"Turn the {len(strongest)} strongest off",
-        key="strongest",
-        disabled=not strongest,
-        on_click=turn_off,
-        args=(dictionary().id, strongest),
-        width="stretch",
-        help=f"The features that speak most for {markup.plain(names[found.index])}.",
-    )
-    pictures = reference_pictures(shown)
-    for row in shown:
-        show_row(row, data, largest, pictures)
-    remainder(found, largest)
-    if origin := markup.origin(found.provenance, job):
-        st.html(origin)
-
-
-def reference_pictures(shown: tuple[RankedFeature, ...]) -> dict[str, bytes]:
-    """All reference images of these rows in one call; none while the library is away."""
-    try:
-        return backend().album.get(r.image for row in shown for r in row.references)
-    except SteerboardError:
-        return {}
-
-
-def show_row(row: RankedFeature, data: bytes, largest: float, pictures: dict[str, bytes]) -> None:
-    """One feature: numbers, where it counts, what else it answers to, and its slider.
-
-    Args:
-        row: The feature.
-        data: The session's picture.
-        largest: Absolute score that fills its bar.
-        pictures: Reference images by digest, as far as they are at hand.
-    """
-    with st.container(border=True, key=f"feature-{row.feature}"):
-        seen, move_it = st.columns([3.5, 1], vertical_alignment="center")
-        title = f"#{row.feature} {row.label}".strip()
-        numbers = markup.scored(title, row.score, largest, facts(row))
-        held = [(r, pictures[r.image]) for r in row.references if r.image in pictures]
-        references = [reference(r, bytes_) for r, bytes_ in held]
-        heat = heat_map(data, row.heat, HEAT)
-        seen.html(markup.feature(numbers, heat, places(row), references))
-        with move_it:
-            show_slider(row)
-
-
-def places(row: RankedFeature) -> str:
-    """How much of R lies on the picture's patches, which the heat map shows, and how much not."""
-    patches = sum(map(sum, row.heat))
-    rest = markup.change(row.score - patches)
-    return f"patches {markup.change(patches)}, class token {rest}"
-
-
-def facts(row: RankedFeature) -> list[str]:
-    """What stands below a score."""
-    found = [f"activation {row.activation:.1f}"]
-    if row.measured is not None:
-        agrees = "" if row.measured * row.score > 0 else ", opposite sign"
-        found.append(f"off: {markup.change(-row.measured)} measured{agrees}")
-    if row.firing_rate is not None:
-        found.append(f"fires on {row.firing_rate:.1%} of pictures")
-    return found
-
-
-def reference(found: Reference, data: bytes) -> tuple[str, str]:
-    """A reference image's address and tooltip."""
-    return thumbnail(data, REFERENCE), f"activation {found.activation:.1f}"
-
-
-def show_slider(row: RankedFeature) -> None:
-    """Strength m in [-1, 1], with Off and Double."""
-    name, feature = dictionary().id, row.feature
-    value = state().moves.get(name, {}).get(feature, 0.0)
-    drawn = generation()
-    key = f"m-{name}-{feature}-{drawn}"
-    st.slider(
-        "Strength m of a feature: -1 is off, 0 unchanged, 1 doubled",
-        -1.0,
-        1.0,
-        value,
-        0.05,
-        key=key,
-        label_visibility="collapsed",
-        on_change=lambda: drag(name, feature, key, drawn),
-    )
-    with st.container(key=f"buttons-{feature}", horizontal=True):
-        for label, m in STRENGTHS:
-            st.button(
-                label,
-                key=f"{label}-{feature}",
-                type="primary" if value == m and m else "secondary",
-                on_click=press,
-                args=(name, feature, m),
-            )
-    if row.maximum is not None and value > 0 and row.peak * (1 + value) > row.maximum:
-        st.html(markup.caution("beyond the largest activation known of this feature"))
-
-
-def drag(name: str, feature: int, key: str, drawn: int) -> None:
-    """A slider was moved; one that was replaced meanwhile says nothing new."""
-    if drawn == generation():
-        move(name, feature, st.session_state[key])
-
-
-def press(name: str, feature: int, m: float) -> None:
-    """A button sets the slider."""
-    redraw()
-    move(name, feature, m)
-
-
-def turn_off(name: str, features: tuple[int, ...]) -> None:
-    """Several features off at once."""
-    for feature in features:
-        press(name, feature, -1.0)
-
-
-def move(name: str, feature: int, m: float) -> None:
-    """Write a change of strength down."""
-    act(FeatureMoved, dictionary=name, feature=feature, m=m)
-
-
-def remainder(found: AttributeResult, largest: float) -> None:
-    """The error term as a row of its own; then the other terms."""
-    with st.container(border=True, key="error-term"):
-        st.html(
-            markup.term(
-                markup.scored("Error term", found.error, largest, ()),
-                "What the dictionary does not rebuild. It stays in the model whatever you move,"
-                " and part of what you turn off may come back through it.",
-            )
-        )
-    others = found.rest + sum(r.score for r in found.features[ROWS:])
-    with st.container(border=True, key="other-terms"):
-        st.html(
-            markup.term(
-                markup.scored("Other features", others, largest, ()),
-                "All features that are not listed, together.",
-            )
-            + markup.term(
-                markup.scored("Bias", found.bias, largest, ()), "The dictionary's constant part."
-            )
-        )

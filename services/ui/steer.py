@@ -4,25 +4,34 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from services.ui import elsewhere, markup, predict, recovery
+from services.ui import elsewhere, locating, markup, predict, recovery, units
 from services.ui.backend import backend, model
 from services.ui.recipes import beside
 from services.ui.session import act, record, redraw, state
 from steerboard.spec.answers import Prediction, Steered
+from steerboard.spec.digest import digest
 from steerboard.spec.edits import Edit, Feature, Scale, SteerSet
 from steerboard.spec.errors import SteerboardError
-from steerboard.spec.requests import Encoded, Margin, Steer
-from steerboard.store.events import FeatureMoved, HypothesisWritten, Reset, Tested
+from steerboard.spec.requests import Cosine, Encoded, Logit, LogProb, Margin, Steer, Target
+from steerboard.store.events import HypothesisWritten, Reset, Tested
+
+NOWHERE = "embedding"  # stands in for the site of a dictionary that the model does not have
 
 
 @dataclass(frozen=True)
 class Move:
-    """One moved feature of the session; ``why_not`` says why the model cannot take it."""
+    """One changed unit of the session; ``why_not`` says why the model cannot take it."""
 
-    dictionary: str
-    feature: int
-    m: float
+    edit: Edit
     why_not: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells its button from others."""
+        unit = self.edit.unit
+        if isinstance(unit, Feature):
+            return f"{unit.dictionary}-{unit.index}"
+        return f"{self.edit.site}-{unit.kind}-{digest(unit)[:8]}"
 
 
 def hypothesis() -> None:
@@ -40,41 +49,23 @@ def hypothesis() -> None:
 
 
 def moves() -> list[Move]:
-    """All moved features of all dictionaries."""
-    return [
-        Move(name, feature, m, why_not(name, feature))
+    """All changed units: sliders of features first, then every other change."""
+    sites = {d.id: d.site for d in model().dictionaries}
+    slid = [
+        Edit(site=sites.get(name, NOWHERE), unit=Feature(dictionary=name, index=i), op=Scale(m=m))
         for name, of in state().moves.items()
-        for feature, m in sorted(of.items())
+        for i, m in sorted(of.items())
     ]
-
-
-def why_not(name: str, feature: int) -> str:
-    """Why the served model has no such feature; empty where it has."""
-    found = model().dictionary(name)
-    if found is None:
-        return f"this model has no dictionary {name!r}"
-    if not 0 <= feature < found.size:
-        return f"dictionary {name!r} has features 0 to {found.size - 1}"
-    return ""
+    found = (*slid, *state().edits)
+    return [Move(edit, units.why_not(edit.site, edit.unit)) for edit in found]
 
 
 def steer_set(moved: list[Move]) -> SteerSet:
     """The edits behind those moves that the model can take."""
-    sites = {d.id: d.site for d in model().dictionaries}
-    return SteerSet(
-        edits=tuple(
-            Edit(
-                site=sites[move.dictionary],
-                unit=Feature(dictionary=move.dictionary, index=move.feature),
-                op=Scale(m=move.m),
-            )
-            for move in moved
-            if not move.why_not
-        )
-    )
+    return SteerSet(edits=tuple(move.edit for move in moved if not move.why_not))
 
 
-def ask(data: bytes, edits: SteerSet, target: Margin) -> Steered:
+def ask(data: bytes, edits: SteerSet, target: Target) -> Steered:
     """The clean and the steered answer; raises a SteerboardError."""
     request = Steer(
         model=model().id,
@@ -86,8 +77,9 @@ def ask(data: bytes, edits: SteerSet, target: Margin) -> Steered:
     return backend().runner.steer(request).one()
 
 
-def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...]) -> None:
+def show(data: bytes, clean: Prediction, decision: Margin, names: tuple[str, ...]) -> None:
     """Before beside after, predicted beside measured."""
+    target = locating.target(decision, locating.how())
     moved = moves()
     edits = steer_set(moved)
     answer = None
@@ -106,7 +98,7 @@ def show(data: bytes, clean: Prediction, target: Margin, names: tuple[str, ...])
         else:
             outcome(answer, edits, target, names)
     show_moves(moved)
-    beside.show(data, edits, target)
+    beside.show(data, edits, decision)
     elsewhere.show(edits, names)
     if answer is not None:
         probabilities(answer, names)
@@ -124,7 +116,7 @@ def idle(clean: Prediction, names: tuple[str, ...]) -> None:
     )
 
 
-def outcome(answer: Steered, edits: SteerSet, target: Margin, names: tuple[str, ...]) -> None:
+def outcome(answer: Steered, edits: SteerSet, target: Target, names: tuple[str, ...]) -> None:
     """The two answers and the two changes of the margin."""
     (after,) = answer.steered
     before = answer.clean
@@ -166,9 +158,15 @@ def sentence(before: Prediction, after: Prediction, names: tuple[str, ...]) -> s
     return f"Still {old}; its probability went from {from_:.1%} to {to:.1%}."
 
 
-def pair(target: Margin, names: tuple[str, ...]) -> str:
-    """The margin in words."""
-    return f"{names[target.index or 0]} over {names[target.against or 0]}, logits"
+def pair(target: Target, names: tuple[str, ...]) -> str:
+    """What changes, in words."""
+    match target:
+        case Margin():
+            return f"{names[target.index or 0]} over {names[target.against or 0]}, logits"
+        case Logit() | LogProb() | Cosine():
+            what = target.kind.replace("log_prob", "log probability")
+            return f"{names[target.index or 0]}, {what}"
+    return target.kind
 
 
 def changes(predicted: float, measured: float, what: str) -> None:
@@ -179,38 +177,31 @@ def changes(predicted: float, measured: float, what: str) -> None:
 
 
 def show_moves(moved: list[Move]) -> None:
-    """All moved features, each with the way back; and the way back for all."""
+    """All changed units, each with the way back; the way back for all, and on to a recipe."""
     if not moved:
         return
     with st.container(key="moves", horizontal=True, gap="small"):
         for move in moved:
             st.button(
-                label(move),
-                key=f"back-{move.dictionary}-{move.feature}",
+                markup.plain(units.said(move.edit)),
+                key=f"back-{move.key}",
                 icon=":material/close:",
                 icon_position="right",
-                help="Put this feature back",
+                help="Put it back",
                 on_click=put_back,
                 args=(move,),
             )
         st.button("Reset all", key="reset", icon=":material/undo:", on_click=reset)
     for move in moved:
         if move.why_not:
-            st.warning(
-                f"Feature #{move.feature} is left out: {markup.plain(move.why_not)}. Put it back."
-            )
-
-
-def label(move: Move) -> str:
-    """A moved feature in few characters."""
-    strength = {-1.0: "off", 1.0: "doubled"}.get(move.m, markup.change(move.m))
-    return f"{markup.plain(move.dictionary)} #{move.feature} {strength}"
+            name = markup.plain(units.name_of(move.edit.site, move.edit.unit))
+            st.warning(f"{name} is left out: {markup.plain(move.why_not)}. Put it back.")
 
 
 def put_back(move: Move) -> None:
-    """One feature unchanged again."""
+    """One unit unchanged again."""
     redraw()
-    act(FeatureMoved, dictionary=move.dictionary, feature=move.feature, m=0.0)
+    units.put_back(move.edit.site, move.edit.unit)
 
 
 def reset() -> None:

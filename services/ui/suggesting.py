@@ -7,14 +7,14 @@ import streamlit as st
 
 from services.ui import markup, predict, recovery
 from services.ui.backend import Backend, backend, model
-from services.ui.review import dictionary, turn_off
-from services.ui.session import record, redraw, state
+from services.ui.locating import dictionary
+from services.ui.session import act, record, redraw, state
 from steerboard.analysis.flip import Question
 from steerboard.analysis.suggestions import Suggestion, Suggestions, suggest
 from steerboard.spec.digest import digest, image_digest
 from steerboard.spec.errors import Internal, SteerboardError
 from steerboard.spec.requests import Encoded
-from steerboard.store.events import Reset, Suggested
+from steerboard.store.events import FeatureMoved, Reset, Suggested
 
 _LOG = logging.getLogger(__name__)
 WAYS, PROBES = 3, 48
@@ -135,7 +135,8 @@ def take(name: str, way: Suggestion) -> None:
     """Turn off the features of a way, and nothing else."""
     redraw()
     record(Reset())
-    turn_off(name, way.features)
+    for feature in way.features:
+        act(FeatureMoved, dictionary=name, feature=feature, m=-1.0)
 
 
 def forget() -> None:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from services.ui import markup, picker, predict, recovery, review, steer, suggesting
+from services.ui import locating, markup, picker, predict, recovery, review, steer, suggesting
 from services.ui.backend import backend, model, picture
+from services.ui.explorer import pinned
 from services.ui.session import session, state
 from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import SteerboardError
@@ -18,6 +19,7 @@ def show() -> None:
             "The model cannot be asked now.", error, backend().runner.models, "inference"
         )
         return
+    pinned.take()
     picker.show()
     if not state().picture:
         st.html(markup.welcome())
@@ -54,6 +56,8 @@ def workbench(data: bytes) -> None:
             return
         names = predict.prompts().names
         wanted = review.choose(clean, names)
+        locating.show(data)
+        pinned.show()
         below = st.container()
     with asked:
         suggesting.show(data, names)

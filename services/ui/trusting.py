@@ -1,0 +1,148 @@
+"""How far to trust the whole ranking: checked behind the page by exact ablations and curves."""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import streamlit as st
+
+from services.ui import locating, markup, predict, recovery
+from services.ui.backend import Backend, backend, model
+from services.ui.patient import Patient
+from services.ui.session import state
+from steerboard.analysis.ablation import frozen
+from steerboard.analysis.located import Located
+from steerboard.analysis.trust import BASELINES, Trust, trust
+from steerboard.spec.answers import ResolvedTarget
+from steerboard.spec.digest import digest
+from steerboard.spec.errors import Internal, SteerboardError
+from steerboard.spec.jobs import AttributeResult
+from steerboard.spec.requests import Attribute, Encoded, Margin
+from steerboard.store.how import How
+
+_LOG = logging.getLogger(__name__)
+LOOK_S = 0.5
+Kind = Literal["logit", "cosine", "log_prob"]
+FEWER = ("activation", "integrated_gradients")  # baselines of units that have no dictionary
+
+
+@dataclass
+class Check:
+    """One check of one ranking, and what it found; ``key`` is its question's."""
+
+    key: str
+    found: Trust | None = None
+    trouble: SteerboardError | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.found is not None or self.trouble is not None
+
+
+def show(data: bytes, found: AttributeResult, how: How) -> None:
+    """The button; behind it what was found out about this very ranking."""
+    if found.kind == "unit":
+        return  # The activation of a later unit is told by no steered answer.
+    key = digest(model().fingerprint, state().picture, how, digest(found))
+    now: Check | None = st.session_state.get("check")
+    if now is None or now.key != key:
+        st.button(
+            "Check the whole ranking",
+            key="check-ranking",
+            icon=":material/rule:",
+            on_click=begin,
+            args=(key, data, found, how),
+            help="Sets the scores beside exact ablations, and beside other methods' rankings.",
+        )
+        return
+    if now.done:
+        draw(now, how)
+        return
+
+    def look() -> None:
+        if now.done:
+            st.rerun()
+        st.html(markup.busy("Switching units off one by one, and in every method's order"))
+
+    st.fragment(look, run_every=LOOK_S)()
+
+
+def begin(key: str, data: bytes, found: AttributeResult, how: How) -> None:
+    """Check behind the page."""
+    now = st.session_state["check"] = Check(key)
+    backend().threads.submit(work, now, backend(), question(data, found, how), listed(found, how))
+
+
+def question(data: bytes, found: AttributeResult, how: How) -> Attribute:
+    """What the ranking was asked, its target frozen."""
+    resolved = ResolvedTarget(found.index, found.against, cast(Kind, found.kind))
+    fields = locating.asked(Margin(), how)
+    del fields["target"]
+    return Attribute(
+        model=model().id,
+        images=(Encoded(data=data),),
+        classifier=predict.prompts(),
+        targets=(frozen(resolved),),
+        **fields,
+    )
+
+
+def listed(found: AttributeResult, how: How) -> Located:
+    """The ranking that is on trial."""
+    rows = found.features
+    units = np.array([row.feature for row in rows], np.int64)
+    scores = np.array([row.score for row in rows], np.float64)
+    return Located(how.method, units, scores, found.value)
+
+
+def work(now: Check, services: Backend, asked: Attribute, found: Located) -> None:
+    """Fill in what is found, letting people's own questions go first."""
+    beside = BASELINES if asked.units == "feature" else FEWER
+    try:
+        now.found = trust(Patient(services.runner), asked, beside, found)
+    except SteerboardError as error:
+        now.trouble = error
+    except Exception:
+        _LOG.exception("trust in %s", asked.method)
+        now.trouble = Internal("the log of the page says why")
+
+
+def draw(now: Check, how: How) -> None:
+    """The verdict in a sentence, and every ranking's deletion area as a bar."""
+    if now.trouble is not None:
+        st.caption(f"Not checked: {recovery.clause(now.trouble.message)}")
+        st.button("Check again", key="check-again", on_click=forget)
+        return
+    found = now.found
+    assert found is not None
+    with st.container(border=True, key="trust"):
+        st.html(markup.trusted(sentences(found, how), areas(found)))
+
+
+def sentences(found: Trust, how: How) -> list[str]:
+    """What the check says, in words and numbers."""
+    count = len(found.claims)
+    agree = sum(c.verdict.endswith("agrees") for c in found.claims)
+    opposite = sum(c.verdict.endswith("opposite sign") for c in found.claims)
+    said = [
+        f"Of the first {count} units, switched off one at a time, {agree} do as their score says,"
+        f" {opposite} do the opposite, and {count - agree - opposite} do nothing worth naming.",
+        f"Order beside exact effects: Spearman {found.spearman:.2f}.",
+    ]
+    if how.method in ("gradient", "integrated_gradients"):
+        said.append(f"A score of 1 was worth {found.slope:.2f} when the unit went off.")
+    return said
+
+
+def areas(found: Trust) -> list[tuple[str, float, bool]]:
+    """Each ranking's mean fall of the target while its first units go; the largest first."""
+    falls = [(name, -drawn.area("deletion"), name == found.method) for name, drawn in
+             found.curves.items()]  # fmt: skip
+    return sorted(falls, key=lambda fall: -fall[1])
+
+
+def forget() -> None:
+    """Begin anew at the next press."""
+    st.session_state.pop("check", None)
