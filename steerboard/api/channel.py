@@ -42,6 +42,8 @@ _PINGS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.min_reconnect_backoff_ms", 2000),
 )
+# One server alone has nobody to take its place: it is given longer.
+_RARE_PINGS = (("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 10_000))
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def open_channel(
     options = [*SHARED_OPTIONS, *_RECONNECT, ("grpc.service_config", config)]
     if replicas:
         options += [("grpc.enable_health_checking", 1), *_PINGS]
+    else:
+        options += _RARE_PINGS
     if all(is_loopback(one) for one in addresses):
         options.append(("grpc.enable_http_proxy", 0))
     return grpc.insecure_channel(target_of(addresses), options=options)

@@ -31,9 +31,9 @@ def until(said, patience_s=PATIENCE_S):
 class Server:
     """One process on one address; it keeps the address when it is started again."""
 
-    def __init__(self, house, address=None, within=()):
+    def __init__(self, house, address=None, within=(), **settings):
         self.address = address or f"127.0.0.1:{free_port()}"
-        self._house, self._within = house, within
+        self._house, self._within, self._settings = house, within, settings
         self.process = None
 
     def start(self):
@@ -44,7 +44,9 @@ class Server:
             "STEERBOARD_THREADS": "1",
         }
         command = [*self._within, sys.executable, "-m", "services.inference"]
-        self.process = subprocess.Popen(command, env=kept | own, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, env=kept | own | self._settings, stderr=subprocess.DEVNULL
+        )
         return self
 
     def signal(self, number):
