@@ -6,7 +6,7 @@ import streamlit as st
 
 from services.ui import recovery
 from services.ui.backend import backend
-from services.ui.explorer import atlas, controls, pieces, reading
+from services.ui.explorer import controls, pieces, reading
 from services.ui.explorer.address import PAGE, Address, change, href
 from services.ui.session import session
 from steerboard.api.jobs_client import FoundFeatures
@@ -22,6 +22,8 @@ def show(at: Address, info: CatalogueInfo) -> None:
     controls.show(at, info)
     try:
         if at.look == "map":
+            from services.ui.explorer import atlas  # what draws it takes a while to load
+
             atlas.show(at, info, query(at, info))
             return
         size = ROWS if at.look == "table" else PAGE

@@ -8,24 +8,42 @@ from PIL import Image, ImageOps
 
 from services.ui.pictures import inline, upright
 from steerboard.spec.errors import SteerboardError
+from steerboard.spec.jobs import Reference
 
 DIM, SOFT = 0.28, 0.6  # brightness where it is silent; the power that lifts weak activations
+HALF = 0.5  # of a response that the patches must reach for a map to say where it fires
+
+
+def on_patches(one: Reference) -> bool:
+    """Whether a feature's response to a picture lies on its patches, and not on a class token."""
+    largest = max((abs(value) for row in one.heat for value in row), default=0.0)
+    return largest >= HALF * abs(one.activation) > 0
+
+
+def figure(data: bytes, one: Reference, side: int, only: bool) -> str:
+    """A reference picture as an address; with ``only`` what it does not fire on is dim."""
+    shown = one.heat if only and on_patches(one) else ()
+    return seen(data, shown, one.activation, side)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def seen(data: bytes, heat: tuple[tuple[float, ...], ...], side: int) -> str:
+def seen(data: bytes, heat: tuple[tuple[float, ...], ...], top: float, side: int) -> str:
     """The middle square of a picture as an address, dimmed where a feature is silent.
 
-    The model reads the middle square, and its patches lie over that; a map without any activation
-    (a feature of the class token) dims nothing. Empty where the picture cannot be drawn.
+    The model reads the middle square, and its patches lie over that. Empty where the picture
+    cannot be drawn.
+
+    Args:
+        data: The picture.
+        heat: ``[rows, columns]`` activations; none dim nothing.
+        top: The activation that is fully bright.
+        side: Pixels.
     """
     try:
         image = ImageOps.fit(upright(data, side), (side, side), Image.Resampling.LANCZOS)
     except SteerboardError:
         return ""
-    values = np.abs(np.asarray(heat, np.float32))
-    top = float(values.max(initial=0))
-    return inline(lit(image, values / top) if top else image)
+    return inline(lit(image, np.abs(np.asarray(heat, np.float32)) / top) if heat else image)
 
 
 def lit(image: Image.Image, strength: Any) -> Image.Image:

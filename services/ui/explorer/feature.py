@@ -11,7 +11,7 @@ from services.ui import markup
 from services.ui.backend import backend
 from services.ui.explorer import links, people, pieces, reading, scan
 from services.ui.explorer.address import Address, go, href
-from services.ui.explorer.drawing import seen
+from services.ui.explorer.drawing import figure, on_patches
 from services.ui.explorer.sentences import facts, told
 from services.ui.session import KEY, ORIGIN, PICTURE, UNIT, named
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, Labels, Neighbour
@@ -37,11 +37,11 @@ def show(at: Address, info: CatalogueInfo, number: int) -> None:
     with left:
         references(card, info)
         scan.show(info, card)
+        people.show(info.dictionary, number, labels, said, away)
     with right:
         st.html(pieces.tiles(facts(card)) + pieces.histogram(card.histogram, EDGES))
         near(at, info, card)
         detects(at, info, card)
-        people.show(info.dictionary, number, labels, said, away)
 
 
 def back(at: Address) -> None:
@@ -65,7 +65,7 @@ def top(card: FeatureCard, labels: Labels, info: CatalogueInfo) -> None:
     name.html(pieces.heading(shown, card.feature, info.dictionary))
     strongest = card.references[0].image if card.references else ""
     target = st.session_state["pages"][0]
-    open_.page_link(
+    open_.container(key="ex-open").page_link(
         target,
         label="Open in the workbench",
         icon=":material/tune:",
@@ -88,16 +88,17 @@ def opened(dictionary: str, feature: int, picture: str) -> str:
 
 def references(card: FeatureCard, info: CatalogueInfo) -> None:
     """The strongest pictures, and some from all over its range."""
-    patches = any(value for r in card.references for line in r.heat for value in line)
+    patches = any(on_patches(r) for r in (*card.references, *card.sample))
     title, toggle = st.columns([2, 1], vertical_alignment="center")
-    title.markdown("#### Its strongest pictures")
+    title.html(pieces.section("Its strongest pictures"))
     lit = patches and toggle.toggle("Only where it fires is bright", True, key="ex-lit")
     data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
     st.html(pieces.pictures(figures(card, info, card.references, data, lit)))
-    if not patches:
-        st.caption("It fires on the class token, which stands for the whole picture.")
+    if not all(on_patches(r) for r in card.references):
+        where = "Pictures that are bright as a whole: there" if patches else "Here"
+        st.caption(f"{where} it fires on the class token, which stands for the whole picture.")
     if card.sample:
-        st.markdown("#### From all over its range")
+        st.html(pieces.section("From all over its range"))
         st.html(pieces.pictures(figures(card, info, card.sample, data, lit)))
         st.caption("Drawn by lot from the pictures on which it fires, strongest first.")
 
@@ -110,12 +111,11 @@ def figures(
     lit: bool,
 ) -> list[tuple[str, str, str]]:
     """Address, link and caption of each picture that is at hand."""
-    out = []
-    for one in shown:
-        if one.image in data and (src := seen(data[one.image], one.heat if lit else (), SIDE)):
-            link = opened(info.dictionary, card.feature, one.image)
-            out.append((src, link, f"{one.activation:.2f}"))
-    return out
+    return [
+        (src, opened(info.dictionary, card.feature, one.image), f"{one.activation:.2f}")
+        for one in shown
+        if one.image in data and (src := figure(data[one.image], one, SIDE, lit))
+    ]
 
 
 def held(dictionary: str, digests: list[str]) -> dict[str, bytes]:
@@ -130,7 +130,7 @@ def held(dictionary: str, digests: list[str]) -> dict[str, bytes]:
 
 def near(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
     """Features with similar decoder rows, and those that fire on the same pictures."""
-    st.markdown("#### Near it")
+    st.html(pieces.section("Near it"))
     numbers = [n.feature for n in (*card.coactive, *card.neighbours)]
     names = called(info.dictionary, numbers)
     for title, found in (
@@ -160,12 +160,12 @@ def neighbour(
     """One feature near another."""
     label, src = names.get(one.feature, ("", ""))
     link = href(replace(at, dictionary=info.dictionary, feature=one.feature))
-    shown = escape(label) if label else f"#{one.feature}"
+    shown = escape(label) if label else "<i>no label</i>"
     return pieces.neighbour(link, src, shown, f"#{one.feature} · {one.value:.2f}")
 
 
 def detects(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
     """The classes that it detects, each with the way to all features that do."""
-    st.markdown("#### What it detects")
+    st.html(pieces.section("What it detects"))
     ways = [href(Address(dictionary=info.dictionary, class_name=c.name)) for c in card.classes]
     st.html(pieces.detected(card.classes, ways, info.pictures))

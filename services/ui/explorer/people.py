@@ -29,26 +29,30 @@ def show(
     away: SteerboardError | None,
 ) -> None:
     """Name, votes, tags, notes; the boxes to say something; and the history."""
-    st.markdown("#### What people say")
+    st.html(pieces.section("What people say"))
     if away is not None:
         st.caption(f"This cannot be read or written now: {recovery.clause(away.message)}")
         return
     summary(labels)
     if problem := st.session_state.pop("ex-say-problem", ""):
         st.warning(problem)
-    st.text_input(
+    who, right = st.columns(2, vertical_alignment="bottom")
+    who.text_input(
         "Your name", key="ex-author", max_chars=200, placeholder="who says so",
         value=st.session_state.get("author", ""), on_change=remember,
     )  # fmt: skip
     where = (dictionary, feature)
-    vote(where, labels)
+    with right:
+        vote(where, labels)
     with st.form(f"ex-say-{feature}", clear_on_submit=True, border=False):
-        st.text_input("What you would call it", key="ex-name", max_chars=200,
-                      placeholder=labels.name or "a name of your own")  # fmt: skip
-        st.text_input("A tag", key="ex-new-tag", max_chars=60, placeholder="a word to find it by")
+        name, tag = st.columns(2)
+        name.text_input("What you would call it", key="ex-name", max_chars=200,
+                        placeholder=labels.name or "a name of your own")  # fmt: skip
+        tag.text_input("A tag", key="ex-new-tag", max_chars=60,
+                       placeholder="a word to find it by")  # fmt: skip
         st.text_area("A note", key="ex-note", max_chars=10_000, height=68,
                      placeholder="what you saw")  # fmt: skip
-        st.form_submit_button("Write down", on_click=written, args=where, width="stretch")
+        st.form_submit_button("Write down", on_click=written, args=where)
     history(said)
 
 

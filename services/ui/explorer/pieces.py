@@ -79,8 +79,8 @@ def share(value: float) -> str:
 
 
 def spoken(name: str) -> str:
-    """A class as people write it: ``background=water`` is background: water."""
-    return name.replace("=", ": ", 1)
+    """A class as people write it: of ``background=water`` background: water; a label as it is."""
+    return name.removeprefix("label=") if name.startswith("label=") else name.replace("=", ": ", 1)
 
 
 def cards(items: Iterable[str]) -> str:
@@ -207,3 +207,8 @@ def heading(name: str, number: int, dictionary: str) -> str:
 def soft(text: str) -> str:
     """A remark in small grey letters; ``text`` is HTML."""
     return f'<p class="sb-soft">{text}</p>'
+
+
+def section(text: str) -> str:
+    """A heading within a page."""
+    return f'<div class="sb-head4">{escape(text)}</div>'

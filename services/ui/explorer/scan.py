@@ -8,7 +8,7 @@ from services.ui import recovery
 from services.ui.backend import backend, image_sets
 from services.ui.explorer import feature as page
 from services.ui.explorer import pieces
-from services.ui.explorer.drawing import seen
+from services.ui.explorer.drawing import figure
 from steerboard.api.convert_library import ImageSet
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
 from steerboard.spec.errors import SteerboardError
@@ -58,7 +58,7 @@ class Search:
 
 def show(info: CatalogueInfo, card: FeatureCard) -> None:
     """Which set, a button, and what was found so far."""
-    st.markdown("#### Pictures of a set on which it fires")
+    st.html(pieces.section("Pictures of a set on which it fires"))
     try:
         sets = [s for s in image_sets() if s.size]
     except SteerboardError as error:
@@ -119,7 +119,7 @@ def draw(search: Search) -> None:
     figures = [
         (src, page.opened(*search.which[:2], one.image), f"{one.activation:.2f}")
         for one in shown
-        if one.image in data and (src := seen(data[one.image], one.heat, SIDE))
+        if one.image in data and (src := figure(data[one.image], one, SIDE, True))
     ]
     st.html(pieces.pictures(figures))
     if len(search.found) > SHOWN:

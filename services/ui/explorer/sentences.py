@@ -18,7 +18,7 @@ def told(card: FeatureCard, info: CatalogueInfo) -> str:
     if card.classes and card.classes[0].ap >= SURE:
         best = card.classes[0]
         out.append(
-            f"It is a detector of <b>{escape(spoken(best.name))}</b>: average precision"
+            f"It detects <b>{escape(spoken(best.name))}</b>: average precision"
             f" {best.ap:.2f}, where chance is {best.positives / max(info.pictures, 1):.2f}."
         )
     if card.clarity is not None and card.clarity >= ALIKE:
