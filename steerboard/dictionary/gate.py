@@ -23,8 +23,10 @@ SCORE_FLOOR = 0.1  # mean over dimensions: below, massive dimensions alone were 
 CLEARLY = 0.02  # by how much another pairing must do better
 OTHER_TOKENS = 0.2  # the same for the other token type, which may simply be easier
 READING = 0.1  # the same for another bias or normalisation, which may flatter a sound dictionary
+FIXED = 0.04  # the same where k is fixed: no reading flatters by letting more features be active
 DENSER = 1.25  # with more than so many times the active features, more is asked:
 FOR_DENSER = 0.25
+READINGS = ("input bias", "normalisation")
 ROWS = 16_384  # of a token type, measured at the dictionary's own site
 TRIED = 1_024  # of a token type, for comparing pairings
 
@@ -153,7 +155,7 @@ def _tried(pairing: Pairing, stated: Mapping[TokenSet, Measured], judge: Gate) -
         margin = OTHER_TOKENS
     else:
         gains = [m.score - stated[part].score for part, m in found.items() if part in stated]
-        margin = READING if pairing.kind in ("input bias", "normalisation") else CLEARLY
+        margin = _for_reading(pairing.sae) if pairing.kind in READINGS else CLEARLY
     gain = sum(gains) / len(gains) if gains else -1.0
     own = max(s.quality.l0 for s in stated.values())
     if max(m.quality.l0 for m in found.values()) > DENSER * own:
@@ -165,6 +167,11 @@ def _tried(pairing: Pairing, stated: Mapping[TokenSet, Measured], judge: Gate) -
         gain=gain,
         better=gain > margin,
     )
+
+
+def _for_reading(sae: Sae) -> float:
+    """By how much another reading of the same rows must do better."""
+    return READING if sae.pointwise else FIXED
 
 
 def below_floor(

@@ -35,6 +35,7 @@ BOUNDS = [
     gate.CLEARLY,
     gate.OTHER_TOKENS,
     gate.READING,
+    gate.FIXED,
     gate.DENSER,
     gate.FOR_DENSER,
     gate.ROWS,

@@ -1,6 +1,7 @@
 """Right and wrong pairings: Emojiland's shipped dictionaries, a real ViT with photographs."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,18 @@ def faults(found: GateReport) -> str:
     return "; ".join(found.faults)
 
 
+def assert_says_all(found: GateReport) -> None:
+    """A refusal names each of layer, bias, normalisation and backbone, with what it gave."""
+    with pytest.raises(DictionaryMisfit) as caught:
+        found.check()
+    lines = str(caught.value).splitlines()
+    for kind in ("as stated", "site", "input bias", "normalisation", "backbone"):
+        rows = [line.partition(": ")[2] for line in lines if line.startswith(f"{kind}: ")]
+        assert rows, kind
+        for row in rows:
+            assert len(re.findall(r"-?\d+\.\d+", row.split(maxsplit=1)[1])) == 5, row
+
+
 @pytest.fixture(scope="module")
 def emojiland() -> Place:
     loaded = load(DEMO / "model")
@@ -91,8 +104,9 @@ def test_emojiland_right_and_wrong(
     assert any(t.kind == "backbone" and not t.better for t in right.tried)
     for neighbour in (block - 1, block + 1):
         if neighbour < 6:
-            wrong = emojiland.verdict(sae, f"resid_post.{neighbour}")
+            wrong = emojiland.verdict(sae, f"resid_post.{neighbour}", {"untrained": untrained})
             assert f"site {site} does better" in faults(wrong)
+            assert_says_all(wrong)
     elsewhere = replace(emojiland, read=untrained).verdict(sae, site)
     assert "explained variance" in faults(elsewhere)
     for dropped in (
@@ -121,20 +135,34 @@ def photographs() -> Place:
     return place(loaded.tower, pixels, [f"resid_post.{i}" for i in (7, 8, 9)])
 
 
-@pytest.fixture(scope="module")
-def trained(photographs: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sae]:
-    """Small dictionaries of block 8 for patches, plain and normalised."""
-    folder = tmp_path_factory.mktemp("trained")
-    loaded = load(Path(os.environ[REAL[0]]))
-    files = find_pictures(Path(os.environ[REAL[1]]), "train")[::6][:100]
-    store = harvest(loaded, "resid_post.8", "patches", files, folder / "shards")
+def small(
+    model: Path, site: str, files: Sequence[Path], folder: Path, kinds: Sequence[str]
+) -> dict[str, Sae]:
+    """Small dictionaries for patches, one a normalisation."""
+    store = harvest(load(model), site, "patches", files, folder / "shards")
     found = {}
-    for kind in ("none", "layer_norm"):
+    for kind in kinds:
         plan = Plan(
             size=768, k=32, steps=250, batch=512, tokens="patches", normalize=kind, rate=2e-3
         )
         found[kind] = Training(store, plan, folder).run()
     return found
+
+
+@pytest.fixture(scope="module")
+def trained(photographs: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sae]:
+    """Of the real model's block 8, plain and normalised."""
+    files = find_pictures(Path(os.environ[REAL[1]]), "train")[::6][:100]
+    folder = tmp_path_factory.mktemp("trained")
+    return small(Path(os.environ[REAL[0]]), "resid_post.8", files, folder, ("none", "layer_norm"))
+
+
+def test_emojiland_lost_normalisation(emojiland: Place, tmp_path: Path) -> None:
+    files = find_pictures(DEMO / "images", "validation")[3::9][:100]
+    (sae,) = small(DEMO / "model", "resid_post.3", files, tmp_path, ("layer_norm",)).values()
+    emojiland.verdict(sae, "resid_post.3").check()
+    lost = emojiland.verdict(replace(sae, normalize="none"), "resid_post.3")
+    assert "normalisation" in faults(lost)
 
 
 def test_real_right_and_wrong(
