@@ -71,7 +71,7 @@ def _ticket(seconds_left: float | None, lane: Lane) -> Ticket:
     return Ticket(
         deadline=None if seconds_left is None else time.monotonic() + seconds_left,
         lane=lane if lane in who.lanes else (who.lanes[0] if who.lanes else "bulk"),
-        caller=f"{who.tenant}/{who.subject}",
+        caller=who.caller,
         weight=who.weight,
         tenant=who.tenant,
     )

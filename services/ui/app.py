@@ -17,6 +17,7 @@ if str(Path(__file__).parents[2]) not in sys.path:
 from services.ui import markup, recovery
 from services.ui.backend import backend
 from services.ui.session import KEY, begin, named, told
+from steerboard.api.speaking import speak_for
 from steerboard.spec.errors import SteerboardError
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class View:
         recovery.forget()
         try:
             if self._opened():
+                speak_for(named())
                 import_module(self.module).show()
         except SteerboardError as error:
             recovery.explain("This cannot be shown now.", error, backend().runner.models, "page")

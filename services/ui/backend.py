@@ -14,6 +14,7 @@ from services.ui.settings import read_settings
 from steerboard.api.client import connect, missing_digests
 from steerboard.api.convert_library import ImageSet
 from steerboard.api.jobs_client import JobClient, LibraryClient
+from steerboard.api.speaking import CarryingPool
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.errors import (
@@ -136,8 +137,8 @@ def backend() -> Backend:
         Known(lambda: first(runner)),
         Album(library),
         Deck(library),
-        ThreadPoolExecutor(8, "asking"),
-        ThreadPoolExecutor(8, "probing"),
+        CarryingPool(8, "asking"),
+        CarryingPool(8, "probing"),
     )
 
 

@@ -14,6 +14,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from steerboard.api.addresses import is_name, parse_addresses, target_of
+from steerboard.api.speaking import spoken
 from steerboard.api.status import error_class, status_to_error
 from steerboard.api.tokens import is_loopback
 from steerboard.spec.errors import InvalidRequest, SteerboardError, Unavailable
@@ -136,13 +137,14 @@ class Caller:
     def call(self, method: Any, message: Any) -> Any:
         """The response to one message."""
         try:
-            return method(message, timeout=self._timeout_s, metadata=self._metadata)
+            return method(message, timeout=self._timeout_s, metadata=self._metadata + spoken())
         except grpc.RpcError as error:
             raise self._error(error) from None
 
     def stream(self, method: Any, message: Any, timeout_s: float | None) -> Iterator[Any]:
         """The responses to one message, as they come; leaving early takes the call back."""
-        responses = method(message, timeout=timeout_s, metadata=self._metadata)
+        metadata = self._metadata + spoken()
+        responses = method(message, timeout=timeout_s, metadata=metadata)
         try:
             yield from responses
         except grpc.RpcError as error:

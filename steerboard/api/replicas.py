@@ -16,13 +16,13 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 
 from steerboard.api.fleet import Fleet, Replica
 from steerboard.api.sent_images import Q, Question, missing_digests
 from steerboard.api.shared_stream import SharedStream
+from steerboard.api.speaking import CarryingPool
 from steerboard.spec.answers import (
     Answer,
     Attribution,
@@ -49,7 +49,7 @@ class ReplicatedRunner:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._turns = itertools.count()
-        self._pool = ThreadPoolExecutor(PARTS, "part")
+        self._pool = CarryingPool(PARTS, "part")
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All models, as one of the servers tells them."""

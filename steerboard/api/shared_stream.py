@@ -5,7 +5,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from steerboard.api.fleet import Fleet, Replica
@@ -91,7 +93,8 @@ class SharedStream:
             for number in self._orphans() if fresh else ():
                 self._lay_down(number)
         for line in fresh:
-            threading.Thread(target=self._run, args=(line,), name="stream", daemon=True).start()
+            run = partial(copy_context().run, self._run, line)
+            threading.Thread(target=run, name="stream", daemon=True).start()
 
     def _orphans(self) -> list[int]:
         """Questions that nobody was there for."""

@@ -14,6 +14,7 @@ import jwt
 from jwt.types import Options
 from pydantic import Field, ValidationError
 
+from steerboard.api.speaking import heard
 from steerboard.spec.base import Spec
 from steerboard.spec.errors import Unauthenticated
 from steerboard.spec.jobs import Lane
@@ -31,9 +32,16 @@ class Identity(Spec):
     role: Role = "researcher"
     lanes: tuple[Lane, ...] = ("interactive", "bulk")
     weight: float = Field(default=1.0, gt=0, description="share of the machine beside others")
+    speaks: bool = Field(default=False, description="may ask for people that it serves, by name")
+    person: str = Field(default="", description="whom it asks for")
+
+    @property
+    def caller(self) -> str:
+        """Who takes turns with others: a page speaks for many, each with a turn of their own."""
+        return "/".join(filter(None, (self.tenant, self.subject, self.person)))
 
 
-ANONYMOUS = Identity(subject="anonymous")
+ANONYMOUS = Identity(subject="anonymous", speaks=True)
 
 
 def sign(identity: Identity, secret: str, seconds: float = 12 * 3600) -> str:
@@ -68,10 +76,16 @@ def identify(metadata: Mapping[str, str], peer: str, secret: str | None) -> Iden
     """Who calls: by the ``authorization`` metadata, or by coming from this machine.
 
     Args:
-        metadata: Metadata of the call, keys in lower case.
+        metadata: Metadata of the call, keys in lower case; a name to speak for may be among it.
         peer: gRPC's name of the caller, such as ``ipv4:127.0.0.1:40000``.
         secret: What tokens are signed with, or None where there are none.
     """
+    who = _bearer(metadata, peer, secret)
+    name = heard(metadata) if who.speaks else ""
+    return who.model_copy(update={"person": name, "speaks": False}) if name else who
+
+
+def _bearer(metadata: Mapping[str, str], peer: str, secret: str | None) -> Identity:
     if secret is None:
         if is_loopback(peer):
             return ANONYMOUS

@@ -69,6 +69,9 @@ def token(
     tenant: str = "default",
     role: str = "researcher",
     bulk: Annotated[bool, typer.Option(help="allow the bulk lane")] = True,
+    page: Annotated[
+        bool, typer.Option(help="it serves people, each of whom has turns of their own")
+    ] = False,
     hours: Annotated[float, typer.Option(min=0.01, help="until it expires")] = 12,
 ) -> None:
     """Print a signed token for a person or a program."""
@@ -76,7 +79,7 @@ def token(
 
     lanes = ("interactive", "bulk") if bulk else ("interactive",)
     who = Identity.model_validate(
-        {"subject": subject, "tenant": tenant, "role": role, "lanes": lanes}
+        {"subject": subject, "tenant": tenant, "role": role, "lanes": lanes, "speaks": page}
     )
     typer.echo(sign(who, secret, hours * 3600))
 

@@ -1,10 +1,13 @@
 """Who is let in: by a signed token, or by coming from this machine where there are no tokens."""
 
+from contextvars import copy_context
+
 import jwt
 import pytest
 
+from steerboard.api.speaking import CarryingPool, heard, speak_for, spoken
 from steerboard.api.tokens import ANONYMOUS, AUDIENCE, Identity, identify, is_loopback, sign, verify
-from steerboard.spec.errors import Unauthenticated
+from steerboard.spec.errors import InvalidRequest, Unauthenticated
 
 SECRET = "s" * 32
 OTHER = "o" * 32
@@ -18,6 +21,51 @@ def bearer(token):
 def test_a_token_says_all_of_the_identity():
     assert verify(sign(ANN, SECRET), SECRET) == ANN
     assert identify(bearer(sign(ANN, SECRET)), "ipv4:10.1.2.3:5", SECRET) == ANN
+
+
+PAGE = Identity(subject="page", tenant="lab", speaks=True)
+
+
+def asked_for(name, who=PAGE):
+    metadata = bearer(sign(who, SECRET)) | {"steerboard-for": name}
+    return identify(metadata, "ipv4:10.1.2.3:5", SECRET)
+
+
+def test_a_page_speaks_for_people_and_each_takes_turns_alone():
+    ann, eva = asked_for("ann"), asked_for("eva%2F%C3%A9")
+    assert (ann.caller, eva.caller) == ("lab/page/ann", "lab/page/eva/é")
+    assert (ann.subject, ann.tenant, ann.lanes) == (PAGE.subject, PAGE.tenant, PAGE.lanes)
+    assert not ann.speaks, "who is spoken for speaks for nobody"
+    assert asked_for("").caller == "lab/page"
+
+
+def test_a_name_is_not_heard_where_the_token_does_not_allow_it():
+    assert asked_for("eva", ANN) == ANN
+    with pytest.raises(InvalidRequest, match="longer than 128"):
+        asked_for("x" * 129)
+    assert asked_for("x" * 129, ANN) == ANN
+
+
+def test_the_name_that_is_sent_is_the_name_that_is_heard():
+    def sent(name):
+        speak_for(name)
+        return dict(spoken())
+
+    for name in ("ann", "Zoë / 9", "x" * 128):
+        assert copy_context().run(lambda n=name: heard(sent(n))) == name
+    assert spoken() == ()
+
+
+def test_work_that_is_handed_on_is_for_the_same_person():
+    with CarryingPool(1) as pool:
+        assert pool.submit(spoken).result(10) == ()
+
+        def ask():
+            speak_for("ann")
+            return pool.submit(spoken).result(10)
+
+        assert copy_context().run(ask) == (("steerboard-for", "ann"),)
+        assert pool.submit(spoken).result(10) == ()
 
 
 def test_an_expired_token_is_refused():

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import grpc
 import numpy as np
@@ -16,6 +17,7 @@ from services.inference.desk import Desk
 from services.inference.engine.admission import Admission, Load
 from services.inference.loading import load_runner
 from steerboard.api.convert_requests import predict_to_message
+from steerboard.api.speaking import CarryingPool, speak_for
 from steerboard.api.tokens import Identity, sign
 from steerboard.spec.errors import ImageNotCached, InvalidRequest, Overloaded
 from steerboard.v1.steering_pb2_grpc import SteeringServiceStub
@@ -140,6 +142,24 @@ def test_a_digest_answers_only_for_the_tenant_that_sent_the_bytes(calling, tiny_
     assert first.timing.prefix_hits == 0  # Not even the time it took tells.
     np.testing.assert_allclose(first.one().logits, sent.logits, atol=2e-5)
     assert stranger.predict(of_digests(picture.sha256)).one() is not None
+
+
+def test_the_people_of_one_page_are_callers_of_their_own(engine, calling, tiny_images):
+    """One token, one connection: a page that speaks for two people, and one that may not."""
+
+    def asked(page, name):
+        speak_for(name)
+        return pool.submit(page.predict, predict(tiny_images[0]))
+
+    heard = []
+    with CarryingPool(4) as pool:
+        for page in (calling("page", speaks=True), calling("program")):
+            with engine.paused():
+                calls = [copy_context().run(asked, page, name) for name in ("ann", "eva")]
+                wait_until(lambda: engine.waiting == 2)
+                heard.append({task.caller for task in engine._scheduler})
+            assert [len(call.result(60).results()) for call in calls] == [1, 1]
+    assert heard == [{"default/page/ann", "default/page/eva"}, {"default/program"}]
 
 
 def counted(hosted):
