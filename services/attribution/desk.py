@@ -77,13 +77,22 @@ class Desk:
         self._take_in(spec, images, who)
         job = self.address(spec, who)
         opened, chunks = self.records.opened(job)
-        gone = opened if opened and not self._kept(job, chunks, who).has(chunks - 1) else ""
-        found = self.records.open(job, spec, size(spec), lane, who, gone, priority)
+        there = bool(opened) and self._kept(job, chunks, who).has(chunks - 1)
+        gone = "" if there else opened
+        found = self.records.open(job, spec, size(spec), lane, who, gone, priority, there)
         if found == "new" and size(spec).chunks > 1:
             self._files(job, who).describe(self._about(spec))
-        self._dispatcher.hand_out()
+        if found != "done":
+            self._dispatcher.hand_out()
         update = {"cached": found == "done", "joined": found in ("queued", "running")}
         return self.status(job, who).model_copy(update=update)
+
+    def answer(self, status: JobStatus, who: Identity) -> JobResult | None:
+        """What came out about one picture; None where that is not known yet, or no longer."""
+        if status.total > 1 or status.state != "done":
+            return None
+        (found,) = self._kept(status.id, 1, who).read([0])
+        return AttributeResult.model_validate(found[0]) if found else None
 
     def status(self, job: str, who: Identity) -> JobStatus:
         """Where a job stands, in words too; raises NotFound."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Literal
 
 from celery import Celery
 
@@ -9,6 +10,7 @@ from services.attribution.celery_app import LANES, send_chunk
 from services.attribution.records import Records
 from services.attribution.sweeping import Sweeper
 from steerboard.spec.errors import SteerboardError, Unavailable
+from steerboard.spec.jobs import Lane
 
 TICK_S, MEND_S = 0.5, 10.0
 _LOG = logging.getLogger(__name__)
@@ -20,14 +22,15 @@ class Dispatcher:
     def __init__(self, records: Records, app: Celery) -> None:
         self._records, self._app = records, app
 
-    def hand_out(self, own: str = "") -> tuple[str, int] | None:
+    def hand_out(self, own: Lane | Literal[""] = "") -> tuple[str, int] | None:
         """Send all chunks whose turn has come; raises Unavailable.
 
         What could not be sent goes back, or where Redis is away is found by ``recover`` later.
-        Whoever has a hand free for the lane ``own`` is given the first of its chunks.
+        Whoever has a hand free for the lane ``own`` is given the first of its chunks, and does
+        not look at the other lane: somebody else does, twice a second at least.
         """
         kept = None
-        for lane in LANES:
+        for lane in LANES if not own else (own,):
             unsent = self._records.release(lane)
             if lane == own and unsent:
                 kept = unsent.pop(0)

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 from services.attribution.desk import Desk
 from services.attribution.records import ENDED
 from steerboard.api.convert_jobs import (
+    JobResult,
     job_from_message,
     job_result_to_message,
     job_status_to_message,
 )
 from steerboard.api.interceptor import caller
-from steerboard.spec.jobs import JobStatus
+from steerboard.api.tokens import Identity
+from steerboard.spec.jobs import JobSpec, JobStatus
 from steerboard.v1 import jobs_pb2
 from steerboard.v1.jobs_pb2_grpc import JobServiceServicer
 
@@ -55,10 +57,18 @@ class JobDoor(JobServiceServicer):
     ) -> jobs_pb2.SubmitResponse:
         """Accept a job or join the one that runs."""
         spec = job_from_message(request.spec)
-        status = await self._aside(
-            self._desk.submit, spec, list(request.images), caller(), request.priority
+        status, answer = await self._aside(self._submit, request, spec, caller())
+        return jobs_pb2.SubmitResponse(
+            status=job_status_to_message(status),
+            result=job_result_to_message(answer) if answer is not None else None,
         )
-        return jobs_pb2.SubmitResponse(status=job_status_to_message(status))
+
+    def _submit(
+        self, request: jobs_pb2.SubmitRequest, spec: JobSpec, who: Identity
+    ) -> tuple[JobStatus, JobResult | None]:
+        """The job, and its answer where that is known already."""
+        status = self._desk.submit(spec, list(request.images), who, request.priority)
+        return status, self._desk.answer(status, who)
 
     async def Watch(
         self, request: jobs_pb2.WatchRequest, context: Any

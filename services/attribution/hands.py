@@ -180,18 +180,26 @@ class Progress:
                     raise Cancelled("the job was taken back")
                 state = self._step(spec, state, tools)
                 self.moved = True
+                if self._begun.losses:
+                    self._secure(state)
         finally:
             if self.moved and not complete(spec, self.chunk, state):
                 self._hands.results.keep_part(self.job, self.chunk, state)
         return state
+
+    def _secure(self, state: State) -> None:
+        """Over a chunk that lost workers each step counts: who is killed by chance gets further."""
+        self._hands.results.keep_part(self.job, self.chunk, state)
+        self._hands.records.moved(self.job, self.chunk)
 
     def _step(self, spec: JobSpec, state: State, tools: Tools) -> State:
         """One step, as large as the steps before it took time."""
         pace = self._hands.pace
         method = getattr(spec, "method", "")
         what = f"{spec.kind} {method} {spec.model} {'further' if state else 'first'}"
+        small = self._begun.slow + self._begun.losses
         began = time.monotonic()
-        after = step(spec, self.chunk, state, tools, pace.batch(what, self._begun.slow))
+        after = step(spec, self.chunk, state, tools, pace.batch(what, small))
         pace.took(what, units(after) - units(state), time.monotonic() - began)
         return after
 

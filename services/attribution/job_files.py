@@ -65,7 +65,10 @@ class JobFiles:
         return data
 
     def _put(self, path: str, data: bytes) -> None:
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         half = f"{path}.{token_hex(6)}"
-        self._fs.pipe_file(half, data)
+        try:
+            self._fs.pipe_file(half, data)
+        except FileNotFoundError:  # the first file of its folder
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._fs.pipe_file(half, data)
         self._fs.mv(half, path)

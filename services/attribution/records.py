@@ -32,6 +32,7 @@ LOST_S = VISIBILITY_S + 10  # longer than Celery needs to hand out again what a 
 SLOW_S = 60  # the same while the queue is not empty
 LONGEST_WAIT_S = 4.0
 WRITTEN_MS = 1500  # the append-only file is synced every second
+COUNT_S = 0.5  # for which the number of slots is taken to stay
 HAND_S = 120  # longer than it takes until a message is delivered again
 FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
 WORKER = "steerboard:worker"
@@ -77,6 +78,7 @@ class Records:
 
     def __init__(self, broker: str) -> None:
         self._redis = open_redis(broker)
+        self._slots, self._counted = 0, -math.inf
         names = ("OPEN", "RELEASE", "START", "FINISH", "DEFER", "END", "LEAVE", "STALE", "MEND")
         self._scripts = {n: self._redis.register_script(getattr(scripts, n)) for n in names}
 
@@ -89,6 +91,7 @@ class Records:
         who: Identity,
         gone: str,
         priority: int = 0,
+        there: bool = False,
     ) -> str:
         """Open a record: "new", or the state of the one that is there; raises Overloaded.
 
@@ -100,8 +103,10 @@ class Records:
             who: Asks.
             gone: What ``opened`` said of a record that is done and whose results are gone.
             priority: Among the jobs of the same caller.
+            there: The answer is known: nothing new is to be opened.
         """
-        self._leave_room()
+        if not there:
+            self._leave_room()
         low, high = WEIGHTS
         record = {
             "spec": spec.model_dump_json(),
@@ -190,7 +195,10 @@ class Records:
 
         So there is one free for a single picture, whatever sets are computed.
         """
-        slots = self.slots()
+        now = time.monotonic()
+        if now - self._counted > COUNT_S:
+            self._slots, self._counted = self.slots(), now
+        slots = self._slots
         return max(2, 2 * slots) if lane == "interactive" else max(1, slots)
 
     def start(self, job: str, chunk: int, message: str = "", known: bool = False) -> Begun | None:
@@ -213,6 +221,14 @@ class Records:
         with speaking():
             member = self._redis.get(key("hand", message))
         return pairs([member])[0] if member else None
+
+    def moved(self, job: str, chunk: int) -> None:
+        """A chunk that lost workers got further: those losses are no longer held against it."""
+        with speaking():
+            found = self._redis.pipeline(transaction=False)
+            found.hset(key("tries", job), f"{chunk}:begun", 1)
+            found.expire(key("tries", job), KEEP_S)
+            found.execute()
 
     def finish(self, job: str, chunk: int) -> None:
         """Count a chunk whose result is stored."""
@@ -256,6 +272,7 @@ class Records:
             found.set(key("pulse", worker), stamp, ex=seconds)
             found.hset("steerboard:slots", worker, f"{slots}:{time.time() + seconds}")
             found.execute()
+        self._counted = -math.inf
 
     def pulse(self, worker: str) -> float:
         """The stamp of the last pulse that a worker consumed lately, or 0."""

@@ -88,7 +88,7 @@ def make_worker(settings: Settings) -> Celery:
 
 
 def work(
-    hands: Hands, dispatcher: Dispatcher, message: str, lane: str, member: tuple[str, int]
+    hands: Hands, dispatcher: Dispatcher, message: str, lane: Lane, member: tuple[str, int]
 ) -> None:
     """A chunk, and those whose turn comes next while there is time for another one.
 

@@ -34,8 +34,8 @@ from steerboard.spec.catalogue import (
     Said,
 )
 from steerboard.spec.digest import image_digest
-from steerboard.spec.errors import ImageNotCached, NotFound
-from steerboard.spec.jobs import AttributeResult, JobSpec, JobStatus
+from steerboard.spec.errors import ImageNotCached, Internal, NotFound
+from steerboard.spec.jobs import AttributeJob, AttributeResult, JobSpec, JobStatus
 from steerboard.v1 import jobs_pb2, library_pb2
 from steerboard.v1.jobs_pb2_grpc import JobServiceStub
 from steerboard.v1.library_pb2_grpc import LibraryServiceStub
@@ -73,13 +73,36 @@ class JobClient:
 
         ``priority`` 1 goes before one's other jobs, -1 after them.
         """
+        return job_status_from_message(self._submit(spec, images, priority).status)
+
+    def ask(self, spec: AttributeJob, images: Iterable[bytes] = ()) -> AttributeResult:
+        """The answer about one picture: in one call where it is known, else when it is there.
+
+        Raises:
+            SteerboardError: What the job failed with.
+        """
+        response = self._submit(spec, images, 0)
+        if response.HasField("result"):
+            found = job_result_from_message(response.result)
+        else:
+            for _ in self.watch(response.status.id):
+                pass
+            (found,) = self.result(response.status.id)
+        if not isinstance(found, AttributeResult):
+            raise Internal("the server answered about something else: is it of this version?")
+        return found
+
+    def _submit(
+        self, spec: JobSpec, images: Iterable[bytes], priority: int
+    ) -> jobs_pb2.SubmitResponse:
+        """Submit, and send the pictures that are asked for."""
         held: dict[str, bytes] = {}
         sent: set[str] = set()
         message = jobs_pb2.SubmitRequest(spec=job_to_message(spec), priority=priority)
         while True:
             try:
-                response = self._caller.call(self._stub.Submit, message)
-                return job_status_from_message(response.status)
+                response: jobs_pb2.SubmitResponse = self._caller.call(self._stub.Submit, message)
+                return response
             except ImageNotCached as error:
                 held = held or {image_digest(data): data for data in images}
                 missing = missing_digests(error)

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import psutil
 
+from services.attribution.records import Records
+from steerboard.api.client import connect
 from steerboard.api.jobs_client import JobClient, LibraryClient
 from steerboard.api.tokens import Identity, sign
 from steerboard.cli.demo import healthy, worker_is_up
 from steerboard.cli.processes import free_port
 from steerboard.cli.redis_servers import Server
 from steerboard.spec.jobs import JobStatus
+from steerboard.spec.runner import Runner
 
 SECRET = secrets.token_urlsafe(32)
 PATIENCE_S = 240.0  # for what must happen on a machine that is busy with other things
@@ -80,7 +83,7 @@ class Crew:
                     env={**self.environment, **more},
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,
+                    process_group=0,
                 )
         for name in wanted if wait else ():
             wait_for(self._commands[name][2], lambda name=name: self.log(name))  # type: ignore[misc]
@@ -88,6 +91,11 @@ class Crew:
     def consumes(self) -> bool:
         """Whether a worker that was started last took a pulse from the queue."""
         return worker_is_up(self.queue.url)
+
+    def wait_until_forgotten(self) -> None:
+        """Until no worker counts as alive: the slots of one that ended are known for seconds."""
+        records = Records(self.queue.url)
+        wait_for(lambda: not records.alive() and not records.slots())
 
     def process(self, name: str) -> psutil.Process:
         """The main process of a part."""
@@ -123,6 +131,10 @@ class Crew:
         """The job door, for a person."""
         who = Identity.model_validate({"subject": subject, **more})
         return JobClient(self.door, sign(who, SECRET), 20.0)
+
+    def runner(self, subject: str = "ann") -> Runner:
+        """The inference service, for a person."""
+        return connect(self.inference, sign(Identity(subject=subject), SECRET), 60.0)
 
     def library(self) -> LibraryClient:
         """The reading room."""

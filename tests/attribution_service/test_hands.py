@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -295,6 +296,25 @@ def test_a_chunk_that_kills_its_workers_is_given_up(
     hands.chunk(opened.id, 0)
     with pytest.raises(Internal, match="3 workers died over this job"):
         desk.results_page(opened.id, "", 0, ANN)
+
+
+def test_who_is_killed_by_chance_again_and_again_gets_further(
+    desk: Desk, hands: Hands, counting: Counting, tiny_images: list[bytes]
+) -> None:
+    """A worker that dies at every second call is no fault of the chunk, while each gets further."""
+    opened = desk.submit(a_set(tiny_images), [], ANN)
+    desk.records.start(opened.id, 0)  # and then the worker dies
+
+    def dies(call: int) -> None:
+        if call % 2 == 0:
+            raise KeyboardInterrupt
+
+    counting.fail = dies
+    for _ in range(2 * MAX_LOSSES):
+        with suppress(KeyboardInterrupt):
+            hands.chunk(opened.id, 0)
+    assert desk.status(opened.id, ANN).done == 1
+    assert counting.pictures == 16 and counting.calls > 2 * MAX_LOSSES
 
 
 def test_a_job_taken_back_stops_between_two_steps(

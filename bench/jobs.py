@@ -1,0 +1,159 @@
+"""``python -m bench.jobs``: how the worker pool scales, and what a question that was asked costs.
+
+``scaling``: an inference stub (a real gRPC server) answers a chunk of 16 pictures after 20 ms; the
+chunks a second of 1, 2, 4, 8 and 16 hands beside the same multiple of one hand's. ``flight``: 100
+callers ask the same picture at once; calls of inference are counted. ``cached``: from call to
+answer in the client of the worker pool, where the answer is known. Rounds go in turn, medians are
+told. JSON on the last line.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from bench.jobs_stub import DICTIONARY, MODEL, UNITS, Waiting, waiting
+from steerboard.api.jobs_client import JobClient
+from steerboard.spec.digest import image_digest
+from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+from steerboard.spec.requests import Digest, Prompts
+from tests.attribution_service.crew import Crew, ended
+
+CHUNK_S, CHUNK = 0.020, 16
+HANDS = (1, 2, 4, 8, 16)
+PROMPTS = Prompts(prompts=("a", "b"))
+PICTURES = [b"picture %d" % i for i in range(CHUNK)]  # the stub looks at none
+
+
+def a_set(chunks: int, mark: int) -> AttributeSetJob:
+    """So many chunks; ``mark`` makes it a question of its own."""
+    digests = tuple(Digest(sha256=image_digest(data)) for data in PICTURES)
+    return AttributeSetJob(
+        model=MODEL, images=digests * chunks, classifier=PROMPTS, dictionary=DICTIONARY, steps=mark
+    )
+
+
+def one(number: int) -> AttributeJob:
+    """A question about one picture."""
+    image = Digest(sha256=image_digest(PICTURES[number % CHUNK]))
+    return AttributeJob(
+        model=MODEL, image=image, classifier=PROMPTS, dictionary=DICTIONARY, verify=4,
+        steps=1 + number // CHUNK,
+    )  # fmt: skip
+
+
+@contextmanager
+def staged(seconds: float) -> Iterator[tuple[Crew, Waiting]]:
+    """Everything but workers, with the stub in the place of inference."""
+    os.environ.setdefault("STEERBOARD_MEASURED", tempfile.gettempdir())
+    with tempfile.TemporaryDirectory() as folder, waiting(seconds) as (address, stub):
+        house = Path(folder) / "house"
+        house.mkdir()
+        (house / "steerboard.yaml").write_text("models: {}\n")
+        crew = Crew(Path(folder), house, STEERBOARD_INFERENCE=address)
+        try:
+            crew.start("queue", "cache", "door")
+            yield crew, stub
+        finally:
+            crew.end()
+
+
+def rate(crew: Crew, hands: int, seconds: float, mark: int) -> float:
+    """Chunks a second of a worker with so many hands, each with work for ``seconds``."""
+    crew.environment["STEERBOARD_WORKERS"] = str(hands)
+    crew.start("worker")
+    client = crew.client()
+    warm_up = client.submit(a_set(4 * hands, 2 * mark), PICTURES).id
+    ended(client, warm_up)
+    chunks = int(hands * seconds / CHUNK_S)
+    spec = a_set(chunks, 2 * mark + 1)
+    began = time.perf_counter()
+    status = ended(client, client.submit(spec).id)
+    took = time.perf_counter() - began
+    assert status.state == "done", status
+    crew.stop("worker")
+    crew.wait_until_forgotten()
+    client.close()
+    return chunks / took
+
+
+def scaling(rounds: int, seconds: float, hands: tuple[int, ...]) -> dict[str, Any]:
+    """Chunks a second by hands, and the share of linear."""
+    found: dict[int, list[float]] = {n: [] for n in hands}
+    with staged(CHUNK_S) as (crew, _):
+        for turn in range(rounds):
+            for n in hands:
+                found[n].append(rate(crew, n, seconds, 1 + turn * len(hands) + hands.index(n)))
+                print(f"{n} hands: {found[n][-1]:.1f} chunks/s", file=sys.stderr, flush=True)
+    rates = {n: median(values) for n, values in found.items()}
+    linear = {n: round(r / (n * rates[hands[0]] / hands[0]), 3) for n, r in rates.items()}
+    ideal = {n: round(r * CHUNK_S / n, 3) for n, r in rates.items()}
+    return {
+        "chunks_a_second": {n: round(r, 1) for n, r in rates.items()},
+        "of_linear": linear,
+        "of_20_ms_a_chunk": ideal,
+    }
+
+
+def flight(crew: Crew, stub: Waiting, callers: int) -> dict[str, Any]:
+    """So many callers with the same new question at once; what inference was asked."""
+    clients = [crew.client(f"person-{i}") for i in range(callers)]
+    before = dict(stub.calls)
+
+    def ask(client: JobClient) -> str:
+        opened = client.submit(one(0), PICTURES)
+        assert ended(client, opened.id).state == "done"
+        return json.dumps([r.model_dump(mode="json") for r in client.result(opened.id)])  # type: ignore[union-attr]
+
+    with ThreadPoolExecutor(callers) as pool:
+        answers = set(pool.map(ask, clients))
+    for client in clients:
+        client.close()
+    calls = {name: stub.calls[name] - before[name] for name in before}
+    return {"callers": callers, "different_answers": len(answers), "calls_of_inference": calls}
+
+
+def cached(crew: Crew, questions: int) -> dict[str, Any]:
+    """Milliseconds from call to answer of questions that were answered before."""
+    client, took = crew.client(), []
+    for number in range(16):
+        ended(client, client.submit(one(number), PICTURES).id)
+    for number in range(questions):
+        began = time.perf_counter()
+        found = client.ask(one(number % 16))
+        took.append(1000 * (time.perf_counter() - began))
+        assert len(found.features) == UNITS
+    client.close()
+    parts = quantiles(took, n=20)
+    return {"questions": questions, "p50_ms": round(median(took), 2), "p95_ms": round(parts[18], 2)}
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.jobs", description=__doc__)
+    parser.add_argument("--only", choices=("scaling", "flight"), default="")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--hands", type=int, nargs="+", default=list(HANDS))
+    asked = parser.parse_args(arguments)
+    told: dict[str, Any] = {}
+    if asked.only in ("", "flight"):
+        with staged(CHUNK_S) as (crew, stub):
+            crew.start("worker")
+            told["flight"] = flight(crew, stub, 100)
+            told["cached"] = cached(crew, 500)
+    if asked.only in ("", "scaling"):
+        told["scaling"] = scaling(asked.rounds, asked.seconds, tuple(asked.hands))
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
