@@ -234,6 +234,27 @@ def feature(
     return f'<div class="sb-row">{numbers}{figure}{shown}</div>'
 
 
+def about(text: str) -> str:
+    """A few sentences above what they are about."""
+    return f'<div class="sb-about">{escape(text)}</div>'
+
+
+def some(title: str, pictures: Sequence[str]) -> str:
+    """Some pictures of a kind in a line."""
+    shown = "".join(f'<img src="{src}" alt="">' for src in pictures)
+    return f'<div class="sb-some"><small>{escape(title)}</small><div>{shown}</div></div>'
+
+
+def expert(title: str, link: str, precision: float, auroc: float, pictures: Sequence[str]) -> str:
+    """A detector of a concept: its name, its AP as a bar, its AUROC, what it answers to."""
+    shown = "".join(f'<img src="{src}" alt="">' for src in pictures)
+    return (
+        f'<div class="sb-expert"><div class="sb-id">{linked(title, link)}</div>'
+        f"<div>{track(precision, 'after')}<small>AP {precision:.2f} · AUROC {auroc:.2f}</small>"
+        f"</div><div>{shown}</div></div>"
+    )
+
+
 def term(numbers: str, about: str) -> str:
     """A row for what no feature accounts for."""
     return f'<div class="sb-rest">{numbers}<p>{escape(about)}</p></div>'

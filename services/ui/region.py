@@ -182,7 +182,7 @@ def chart(data: bytes, rows: Span, columns: Span, grid: tuple[int, int]) -> alt.
     found: alt.LayerChart = (image + cells).properties(
         width=SIDE, height=tall, padding=0, autosize=alt.AutoSizeParams(type="none")
     )
-    return found.configure_view(strokeWidth=0)
+    return found
 
 
 PALE = alt.Scale(domain=["yes", "no"], range=["#d63420", "#ffffff"])

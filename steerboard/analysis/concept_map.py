@@ -7,6 +7,7 @@ Agreement with a given matrix is Spearman's rho over the upper triangle (methods
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from steerboard.analysis.expertise import Expertise
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.requests import Embed
 from steerboard.spec.runner import Runner
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,7 +75,12 @@ def alike(one: Floats, other: Floats) -> float:
 
 
 def draw(found: ConceptMap, path: Path, title: str = "") -> None:
-    """The matrix beside its tree (average linkage on 1 - similarity), as an image file."""
+    """The matrix beside its tree, as an image file."""
+    figure(found, title).savefig(path, dpi=120)
+
+
+def figure(found: ConceptMap, title: str = "") -> "Figure":
+    """The matrix beside its tree (average linkage on 1 - similarity)."""
     from matplotlib.figure import Figure
     from scipy.cluster.hierarchy import dendrogram, linkage
     from scipy.spatial.distance import squareform
@@ -80,8 +89,8 @@ def draw(found: ConceptMap, path: Path, title: str = "") -> None:
     np.fill_diagonal(far, 0)
     links = linkage(squareform(np.clip(far, 0, None), checks=False), "average")
     size = max(4.0, 0.22 * len(found.names))
-    figure = Figure(figsize=(1.7 * size, size), layout="constrained")
-    tree, matrix = figure.subplots(1, 2, width_ratios=(1, 2))
+    drawn = Figure(figsize=(1.7 * size, size), layout="constrained")
+    tree, matrix = drawn.subplots(1, 2, width_ratios=(1, 2))
     order = dendrogram(
         links, ax=tree, orientation="left", labels=found.names, color_threshold=0,
         above_threshold_color="#333333",
@@ -90,6 +99,6 @@ def draw(found: ConceptMap, path: Path, title: str = "") -> None:
     shown = matrix.imshow(found.similarity[np.ix_(order, order)], vmin=-1, vmax=1, cmap="RdBu_r")
     matrix.set_yticks(range(len(order)), [found.names[i] for i in order], fontsize=7)
     matrix.set_xticks(range(len(order)), [found.names[i] for i in order], fontsize=7, rotation=90)
-    figure.colorbar(shown, ax=matrix, label="similarity", shrink=0.6)
-    figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    drawn.colorbar(shown, ax=matrix, label="similarity", shrink=0.6)
+    drawn.suptitle(title)
+    return drawn

@@ -1,0 +1,1 @@
+"""Concepts: named by pictures, known by features, steered from there."""
