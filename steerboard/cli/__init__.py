@@ -12,7 +12,7 @@ from steerboard.cli.dictionary import app as dictionaries
 from steerboard.cli.evidence import app as evidences
 from steerboard.cli.inspect import app as inspections
 from steerboard.cli.inspect_dictionary import inspect_dictionary
-from steerboard.cli.recipe import app as recipes
+from steerboard.cli.recipe_shelf import app as recipes
 from steerboard.cli.train import train
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(dictionaries, name="dictionary")
 dictionaries.command("train")(train)
 app.add_typer(inspections, name="inspect")
 app.add_typer(evidences, name="evidence")
+app.add_typer(jobs, name="jobs")
 app.add_typer(recipes, name="recipe")
 app.command()(methods)
 app.command()(attribute)

@@ -28,7 +28,7 @@ class EvidenceJob(Spec):
     recipe: Recipe
     image_set: str = Field(min_length=1)
     split: str = ""
-    images: tuple[EvidencePicture, ...] = Field(min_length=1, max_length=100_000)
+    images: tuple[EvidencePicture, ...] = Field(min_length=1, max_length=20_000)
     vocabulary: tuple[str, ...] = Field(
         default=(), max_length=4000, description="words of the wide read-out"
     )

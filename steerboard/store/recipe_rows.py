@@ -22,7 +22,7 @@ class Ran(Spec):
     """An evidence run as it stands beside its recipe; ``net`` per 1,000 pictures, Tango 95 %."""
 
     note: EvidenceNote
-    net: tuple[float, float]
+    net: tuple[float, float] | None = Field(description="null where the whole run is elsewhere")
     author: str
     at: datetime
 

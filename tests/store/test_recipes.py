@@ -113,6 +113,17 @@ def test_evidence_stands_beside_the_version_it_is_about(shelf: Recipes) -> None:
         shelf.evidence(("no-strip", 2), found.digest)
 
 
+def test_runs_that_were_made_elsewhere_come_along(shelf: Recipes) -> None:
+    plain = shelf.save(recipe(), "ann").recipe
+    brought = plain.model_copy(update={"evidence": (head(evidence(plain)),)})
+    for _ in range(2):
+        kept = shelf.save(brought, "bob")
+    assert (kept.recipe, kept.newest, len(kept.runs)) == (brought, 1, 1)
+    assert kept.runs[0].net is None and kept.runs[0].author == "bob"
+    with pytest.raises(NotFound, match="only the head came along"):
+        shelf.evidence(("no-strip", 1), kept.runs[0].note.digest)
+
+
 def test_what_is_unproven_is_not_published(shelf: Recipes) -> None:
     kept = shelf.save(recipe(), "ann").recipe
     key = (kept.name, kept.version)

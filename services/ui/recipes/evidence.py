@@ -63,7 +63,7 @@ def runs(saved: Saved) -> None:
         ran = own.get(note.digest)
         with st.container(border=True, key=f"run-{note.digest[:12]}"):
             st.html(words.run(ran, note, when(ran.at) if ran else ""))
-            if ran:
+            if ran and ran.net:
                 st.button(
                     "Report",
                     key=f"report-{note.digest[:12]}",

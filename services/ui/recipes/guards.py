@@ -194,9 +194,10 @@ def whole(name: str, version: int, run: str) -> Evidence:
 
 def of_evidence(saved: Saved) -> Iterator[str]:
     """What a recipe's latest run warns of."""
-    if not saved.runs:
+    here = [ran.note for ran in saved.runs if ran.net]
+    if not here:
         return
-    note = saved.runs[-1].note
+    note = here[-1]
     evidence = whole(saved.recipe.name, saved.recipe.version, note.digest)
     if note.verdict == "harmful":
         yield f"Harmful: on {note.image_set} it breaks more than it fixes, beyond chance."
