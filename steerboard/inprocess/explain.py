@@ -9,6 +9,7 @@ from torch import Tensor
 from steerboard.attribution.registry import METHODS
 from steerboard.attribution.scene import Climb, Scene
 from steerboard.attribution.units import Features, Units
+from steerboard.inprocess.active import Active, Actives
 from steerboard.inprocess.check_attribute import place_of, whole
 from steerboard.inprocess.goals import EmbeddingGoal, Goal, UnitGoal, units_of
 from steerboard.inprocess.kernel import Kernel, Row, Sensed
@@ -24,12 +25,17 @@ from steerboard.spec.tensor import Tensor as Array
 
 
 def explain(
-    served: ServedModel, kernel: Kernel, head: Readout, rows: Sequence[Row], request: Attribute
+    served: ServedModel,
+    kernel: Kernel,
+    head: Readout,
+    rows: Sequence[Row],
+    request: Attribute,
+    actives: Actives,
 ) -> list[tuple[Attribution, ...]]:
     """One attribution a target for each row, each under its own steer set."""
     embeddings = kernel.embed(served, rows)
     frozen = aims(head, request.targets, [head.prediction(e) for e in embeddings])
-    each = Explainer(served, kernel, request, place_of(served.info, request).name)
+    each = Explainer(served, kernel, request, place_of(served.info, request).name, actives)
     columns = [
         each.column(rows, embeddings, [own[i] for own in frozen])
         for i in range(len(request.targets))
@@ -45,6 +51,7 @@ class Explainer:
     kernel: Kernel
     request: Attribute
     site: str
+    actives: Actives
 
     def column(
         self, rows: Sequence[Row], embeddings: Tensor, own: Sequence[Aim]
@@ -68,8 +75,10 @@ class Explainer:
 
     def one(self, row: Row, aim: Aim, value: float, sensed: Sensed) -> Attribution:
         """One picture and target; ``sensed`` holds ``[t, d]``."""
-        scores = METHODS[self.request.method](self.scene(row, aim, value, sensed))
-        return ranked(self.served, scores, aim.resolved, value, self.request)
+        scene = self.scene(row, aim, value, sensed)
+        scores = METHODS[self.request.method](scene)
+        names = scene.units.found.features if isinstance(scene.units, Active) else None
+        return ranked(self.served, scores, aim.resolved, value, self.request, names)
 
     def goal(self, aim: Aim) -> Goal:
         """What a target reads."""
@@ -80,7 +89,7 @@ class Explainer:
     def scene(self, row: Row, aim: Aim, value: float, sensed: Sensed) -> Scene:
         """What the method sees."""
         x = sensed.x
-        units = self.units(x)
+        units = self.units(row, x)
         return Scene(
             units=units,
             x=x,
@@ -88,13 +97,20 @@ class Explainer:
             mask=self.mask(x, units),
             value=value,
             climb=self.climb(row, self.goal(aim)),
-            lens=lambda: lens(self.served, units, self.site, aim).to(x),
+            lens=lambda: self.lens(units, aim).to(x),
             steps=self.request.steps,
         )
 
-    def units(self, x: Tensor) -> Units:
-        """What the activations are taken apart into."""
+    def lens(self, units: Units, aim: Aim) -> Tensor:
+        """Cosines ``[f]`` of the units with what the target reads."""
+        found = lens(self.served, units, self.site, aim)
+        return found[units.found.features.cpu()] if isinstance(units, Active) else found
+
+    def units(self, row: Row, x: Tensor) -> Units:
+        """What the activations ``x [t, d]`` of a row are taken apart into."""
         given, asked = self.request.directions, self.request
+        if asked.units == "feature":
+            return self.actives.of(self.served, asked.dictionary, self.site, row, x)
         rows = None if given is None else torch.from_numpy(given.numpy().astype("float32"))
         return units_of(self.served, asked.units, asked.dictionary, rows, x)
 

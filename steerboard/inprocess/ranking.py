@@ -12,9 +12,14 @@ from steerboard.spec.requests import Attribute
 
 
 def ranked(
-    served: ServedModel, scores: Scores, target: ResolvedTarget, value: float, request: Attribute
+    served: ServedModel,
+    scores: Scores,
+    target: ResolvedTarget,
+    value: float,
+    request: Attribute,
+    names: Tensor | None = None,
 ) -> Attribution:
-    """The ``top_k`` active units by absolute score."""
+    """The ``top_k`` active units by absolute score; ``names [f]`` are theirs, or their places."""
     per_unit = scores.token_scores.sum(0, dtype=torch.float64)
     active = (scores.code != 0).any(0).nonzero()[:, 0]
     order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
@@ -24,7 +29,7 @@ def ranked(
     return Attribution(
         target=target,
         value=value,
-        features=top.cpu().numpy(),
+        features=(top if names is None else names[top]).cpu().numpy(),
         scores=per_unit[top].float().cpu().numpy(),
         activations=code.sum(0).numpy(),
         peaks=peaks(code).numpy(),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from steerboard.inprocess.active import Actives
 from steerboard.inprocess.check_attribute import check_attribute
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.effects import measured_effects, predict_effects
@@ -66,6 +67,7 @@ class LocalRunner:
         self._pictures = pictures or Pictures()
         self._residence = residence or Residence()
         self._heads = Heads(self._kernel, self._residence)
+        self._actives = Actives()
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All models."""
@@ -119,7 +121,7 @@ class LocalRunner:
 
         def compute(rows: list[Row]) -> list[tuple[Attribution, ...]]:
             steered = [replace(row, steer=request.steer) for row in rows]
-            return explain(served, self._kernel, head, steered, request)
+            return explain(served, self._kernel, head, steered, request, self._actives)
 
         return self._answer(served, request.images, compute, request.dictionary)
 
