@@ -1,0 +1,82 @@
+"""Features by their reference pictures, on one sheet, to be looked at.
+
+``python -m bench.feature_sheet CATALOGUE.parquet PICTURES... --out sheet.png``: twelve features by
+lot among those that fire on 1 to 30 % of the set, not chosen by hand; the strongest patch of each
+picture is framed. Photographs stay out of the repository: write the sheet elsewhere.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from steerboard.catalogue.file import Catalogue
+from steerboard.spec.catalogue import FeatureCard
+
+SIDE, LINE, SHOWN = 120, 18, 8
+SELDOM, OFTEN = 0.01, 0.3
+
+
+def by_lot(catalogue: Catalogue, count: int, seed: int) -> list[int]:
+    """Features that fire neither almost never nor almost always."""
+    table = catalogue.columns("feature", "firing_rate").to_pydict()
+    pairs = zip(table["feature"], table["firing_rate"], strict=True)
+    usual = [feature for feature, rate in pairs if SELDOM <= rate <= OFTEN]
+    drawn: list[int] = np.random.default_rng(seed).choice(usual, count, replace=False).tolist()
+    return sorted(drawn)
+
+
+def framed(path: Path, cells: Sequence[Sequence[float]]) -> Image.Image:
+    """The square that the model sees, with a frame around the strongest patch."""
+    picture = Image.open(path).convert("RGB")
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    seen = picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE))
+    heat = np.asarray(cells, np.float64)
+    if heat.size and heat.max() > 0:
+        row, column = np.unravel_index(heat.argmax(), heat.shape)
+        step = SIDE / heat.shape[0]
+        box = [column * step, row * step, (column + 1) * step, (row + 1) * step]
+        ImageDraw.Draw(seen).rectangle(box, outline=(255, 40, 40), width=2)
+    return seen
+
+
+def told(card: FeatureCard) -> str:
+    best = card.classes[0] if card.classes else None
+    detects = f", {best.name}: AP {best.ap:.2f}" if best else ""
+    return f"{card.feature}: fires on {card.firing_rate:.0%}{detects}"
+
+
+def sheet(catalogue: Catalogue, features: list[int], files: dict[str, Path]) -> Image.Image:
+    made = Image.new("RGB", (SHOWN * SIDE, len(features) * (SIDE + LINE)), "white")
+    draw = ImageDraw.Draw(made)
+    for i, feature in enumerate(features):
+        (card,) = catalogue.cards([feature])
+        top = i * (SIDE + LINE)
+        draw.text((4, top + 3), told(card), fill="black")
+        for j, reference in enumerate(card.references[:SHOWN]):
+            picture = framed(files[reference.image], reference.heat)
+            made.paste(picture, (j * SIDE, top + LINE))
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("catalogue")
+    parser.add_argument("pictures", type=Path, help="folder that they lie in")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    catalogue = Catalogue(options.catalogue)
+    found = sorted(options.pictures.rglob("*.jpg"))
+    files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in found}
+    features = by_lot(catalogue, options.count, options.seed)
+    sheet(catalogue, features, files).save(options.out)
+
+
+if __name__ == "__main__":
+    main()
