@@ -57,6 +57,7 @@ class InferenceServer:
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Say NOT_SERVING, take no new calls, let those in hand end within ``grace_s``."""
         await self._health.enter_graceful_shutdown()
+        self._servicer.stop()
         await self._server.stop(grace_s)
         if self._engine is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._engine.close)

@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from services.inference.desk import Desk
+from services.inference.engine.admission import Load
 from services.inference.questions import QUESTIONS
 from services.inference.stream import Stream
 from steerboard.api.convert_models import model_to_message
-from steerboard.spec.errors import Unavailable
+from steerboard.api.convert_neighbours import neighbours_to_message
+from steerboard.spec.errors import Internal, Unavailable
 from steerboard.spec.jobs import Lane
-from steerboard.spec.runner import Runner
+from steerboard.spec.runner import Near, Runner
 from steerboard.v1 import steering_pb2 as pb
 from steerboard.v1.steering_pb2_grpc import SteeringServiceServicer
+
+USUAL = 8  # neighbours of a feature, unless asked
 
 
 class Servicer(SteeringServiceServicer):
@@ -20,6 +24,7 @@ class Servicer(SteeringServiceServicer):
     def __init__(self, desk: Desk) -> None:
         self.runner: Runner | None = None
         self._desk = desk
+        self._streams: set[Stream] = set()
 
     def _ready(self) -> Runner:
         if self.runner is None:
@@ -65,7 +70,34 @@ class Servicer(SteeringServiceServicer):
         """Embeddings of images or texts."""
         return await self._answer("embed", request, context.time_remaining())
 
+    async def GetNeighbours(
+        self, request: pb.GetNeighboursRequest, context: Any
+    ) -> pb.GetNeighboursResponse:
+        """Features whose decoder rows point nearly the same way."""
+        runner, count = self._ready(), request.count if request.HasField("count") else USUAL
+        if not isinstance(runner, Near):
+            raise Internal("this runner does not compare features")
+        found = await self._desk.run(
+            lambda ticket: runner.nearest(
+                request.model, request.dictionary, list(request.features), count
+            ),
+            Load(rows=1, size=request.ByteSize()),
+            context.time_remaining(),
+            "bulk",
+        )
+        return neighbours_to_message(found)
+
     async def RunStream(self, requests: AsyncIterator[pb.RunStreamRequest], context: Any) -> None:
         """Many questions, answered as they are done."""
         self._ready()
-        await Stream(self._answer, context).run(requests)
+        stream = Stream(self._answer, context)
+        self._streams.add(stream)
+        try:
+            await stream.run(requests)
+        finally:
+            self._streams.discard(stream)
+
+    def stop(self) -> None:
+        """Let no stream ask any further."""
+        for stream in self._streams:
+            stream.stop()

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
+import grpc
+
 from steerboard.api.status import error_to_status, translate
-from steerboard.spec.errors import InvalidRequest, Overloaded, SteerboardError
+from steerboard.spec.errors import InvalidRequest, Overloaded, SteerboardError, Unavailable
 from steerboard.spec.jobs import Lane
 from steerboard.v1 import steering_pb2 as pb
 
@@ -21,20 +24,46 @@ class Stream:
     """
 
     def __init__(self, answer: Answer, context: Any) -> None:
+        self._reading: asyncio.Task[None] | None = None
+        self._stopping = False
         self._answer = answer
         self._context = context
         self._window = asyncio.Semaphore(WINDOW)
         self._writing = asyncio.Lock()
 
     async def run(self, requests: AsyncIterator[pb.RunStreamRequest]) -> None:
-        """Until the caller has asked everything and everything is answered."""
+        """Until the caller has asked everything and everything is answered.
+
+        Raises:
+            Unavailable: The service stops; what was read until then is answered.
+        """
         try:
             async with asyncio.TaskGroup() as group:
-                async for request in requests:
-                    await self._window.acquire()
-                    group.create_task(self._one(request))
+                self._reading = asyncio.create_task(self._read(requests, group))
+                try:
+                    await self._reading
+                except asyncio.CancelledError:
+                    if not self._stopping:
+                        raise
         except* SteerboardError as found:
             raise found.exceptions[0] from None
+        if self._stopping:
+            raise Unavailable(
+                "the service is stopping: ask the rest of another, or later", retry_after_s=1.0
+            )
+
+    def stop(self) -> None:
+        """Read no further, and end when what is in hand is answered."""
+        self._stopping = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[pb.RunStreamRequest], group: asyncio.TaskGroup
+    ) -> None:
+        async for request in requests:
+            await self._window.acquire()
+            group.create_task(self._one(request))
 
     async def _one(self, request: pb.RunStreamRequest) -> None:
         response = pb.RunStreamResponse(id=request.id)
@@ -45,8 +74,10 @@ class Stream:
         except Exception as error:
             told = error_to_status(translate(error, {"question": str(name)}))
             response.error.CopyFrom(told)
+        # An answer that cannot be written: whoever asked is gone, and the call ends by itself.
         async with self._writing:
-            await self._context.write(response)
+            with suppress(grpc.aio.InternalError):
+                await self._context.write(response)
         self._window.release()
 
     async def _patiently(self, name: str | None, request: pb.RunStreamRequest) -> Any:
