@@ -8,9 +8,9 @@ import pytest
 
 import steerboard as sb
 from steerboard.analysis.evidence.answers import readout
+from steerboard.analysis.evidence.directions import activations, explained, free_parts, free_size
 from steerboard.analysis.evidence.pictures import ManifestSet, Picture
 from steerboard.analysis.evidence.rivals import (
-    explained,
     other_features,
     parts,
     random_direction,
@@ -21,8 +21,23 @@ from steerboard.analysis.evidence.run import Options, run_evidence
 from steerboard.analysis.evidence.statistics import auroc
 from steerboard.analysis.evidence.strengths import FACTORS, stronger
 from steerboard.dictionary.native import read
+from steerboard.inprocess.config import read_config
+from steerboard.inprocess.kernel import DirectKernel
+from steerboard.inprocess.kernel import Row as EngineRow
+from steerboard.inprocess.served import serve
 from steerboard.recipe.making import chosen, make
-from steerboard.spec.edits import Condition, Direction, Edit, Feature, Mask, Scale, Set, SteerSet
+from steerboard.spec.edits import (
+    Add,
+    Condition,
+    Direction,
+    Edit,
+    Feature,
+    Mask,
+    Remove,
+    Scale,
+    Set,
+    SteerSet,
+)
 from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.evidence import Evidence
 from steerboard.spec.recipe import Recipe
@@ -160,11 +175,43 @@ def test_a_condition_that_never_holds_leaves_the_control_nothing_to_do(
     assert random_direction(quiet, code, info, rng) == SteerSet()
 
 
-def test_without_features_there_are_no_controls_and_the_run_says_so(
+def test_directions_are_controlled_by_a_direction_of_exactly_their_size(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet, tiny_house: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    one, two, seen = (Direction(values=Tensor.of(v)) for v in rng.normal(size=(3, 24)))
+    only = Condition(unit=seen, tau=0.3, per="token")
+    site = "resid_post.0"
+    edits = (
+        Edit(site=site, unit=one, op=Set(value=2.0, everywhere=True), condition=only),
+        Edit(site=site, unit=two, op=Add(alpha=0.5), mask=Mask(kind="patches", cells=((1, 2),))),
+    )
+    steer = SteerSet(edits=edits)
+    assert explained(steer)
+    (part,) = free_parts(steer)
+    info, picture = runner.model("tiny"), next(iter(pictures))
+    a = activations(runner, info, recipe.classifier, part, picture)
+    # The second way: the engine's own change of the residual stream.
+    config, base = read_config(tiny_house)
+    served = serve("tiny", config.models["tiny"], base, "")
+    row = EngineRow("p", served.loaded.pixels(picture.data))
+    x = DirectKernel().read(served, [row], site)
+    change = served.editor.change(site, x, [steer])[0].numpy()
+    sizes = free_size(part, a, info)
+    assert 0 < (sizes > 0).sum() < len(sizes)
+    np.testing.assert_allclose(sizes, np.linalg.norm(change, axis=1), rtol=1e-3, atol=1e-4)
+    mine = make(runner, "free", "tiny", steer, recipe.classifier, failures={"label": "dog"})
+    evidence, _ = run_evidence(runner, mine, pictures, Options(right=2, failing=2, encoded=1))
+    assert [c.name for c in evidence.controls] == ["random direction"]
+
+
+def test_without_a_known_size_there_are_no_controls_and_the_run_says_so(
     runner: Runner, recipe: Recipe, pictures: ManifestSet
 ) -> None:
     free = Direction(values=Tensor.of(np.random.default_rng(0).normal(size=24)))
-    steer = SteerSet(edits=(Edit(site="resid_post.0", unit=free, op=Scale(m=-1)),))
+    other = Direction(values=Tensor.of(np.random.default_rng(1).normal(size=24)))
+    off = Edit(site="resid_post.0", unit=free, op=Scale(m=-1))
+    steer = SteerSet(edits=(off, Edit(site="resid_post.0", unit=other, op=Remove())))
     assert not explained(steer)
     mine = make(runner, "free", "tiny", steer, recipe.classifier)
     evidence, _ = run_evidence(runner, mine, pictures, Options(right=4))

@@ -124,7 +124,10 @@ def left_out(found: Found, controls: bool, right_: int, words: int) -> Iterator[
     """What this run does not say, and why."""
     yield from found.skipped
     if not controls:
-        yield "controls: the size of the change is known for features only, and needs a sample"
+        yield (
+            "controls: the size of the change is known for features, and for free directions that"
+            " are not removed, and needs a sample"
+        )
     if not right_:
         yield "breaks: no picture outside the failure group was right"
     if not words:

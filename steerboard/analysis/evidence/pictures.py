@@ -9,7 +9,7 @@ from typing import Protocol
 
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import InvalidRequest, NotFound
-from steerboard.spec.requests import Encoded
+from steerboard.spec.requests import Digest, Encoded
 
 Value = str | float | None
 
@@ -120,8 +120,10 @@ class ManifestSet:
         return iter(self._pictures)
 
 
-def encoded(picture: Picture) -> Encoded:
-    """As a Runner wants it."""
+def encoded(picture: Picture) -> Encoded | Digest:
+    """As a Runner wants it: by its digest where the picture says that the Runner has it."""
+    if getattr(picture, "held", False):
+        return Digest(sha256=digest_of(picture))
     return Encoded(data=picture.data)
 
 

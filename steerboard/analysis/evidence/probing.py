@@ -11,12 +11,18 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from steerboard.analysis.evidence.answers import Readout, Task, ask
+from steerboard.analysis.evidence.answers import Readout, Task, ask, identity_probe
+from steerboard.analysis.evidence.directions import (
+    activations,
+    explained,
+    free_parts,
+    free_size,
+)
 from steerboard.analysis.evidence.effects import share, spread
 from steerboard.analysis.evidence.gathered import Probe
 from steerboard.analysis.evidence.pictures import Picture, encoded
 from steerboard.analysis.evidence.rivals import (
-    explained,
+    added_at,
     joined,
     other_features,
     parts,
@@ -105,6 +111,9 @@ def sets_for(
         controls[0].append(other_features(part, code, model, rng))
         controls[1].append(random_direction(part, code, model, rng))
         controls[2].append(other_features(part, code, model, None))
+    for free in free_parts(steer):
+        a = activations(runner, model, identity_probe(model.embedding_width), free, picture)
+        controls[1].append(added_at(free.site, free_size(free, a, model), model, rng))
     return (*map(joined, controls), *swept)
 
 
@@ -122,7 +131,10 @@ def codes_of(
 
 
 def controls_of(probed: Probed, steer: SteerSet) -> tuple[Control, ...]:
-    """Fix and break rates of the controls; none where their size cannot be known."""
+    """Fix and break rates of the controls; none where their size cannot be known.
+
+    Features are no control of a change that is of free directions.
+    """
     if not explained(steer):
         return ()
     local, other = int(probed.failing.sum()), int((~probed.failing).sum())
@@ -133,6 +145,7 @@ def controls_of(probed: Probed, steer: SteerSet) -> tuple[Control, ...]:
             break_rate=share(int(probed.broken(k).sum()), other),
         )
         for k, name in enumerate(KINDS)
+        if name == "random direction" or not free_parts(steer)
     )
 
 

@@ -66,17 +66,6 @@ def added(edit: Edit) -> bool:
     return isinstance(edit.unit, Direction) and isinstance(edit.op, Add)
 
 
-def explained(steer: SteerSet) -> bool:
-    """Whether the size of the whole change is known from codes: see ``parts``.
-
-    Every edit is in a part, and every condition reads a feature of that part's dictionary.
-    """
-    known = parts(steer)
-    conditions = [(p.dictionary, e.condition) for p in known for e in p.edits if e.condition]
-    own = all(isinstance(c.unit, Feature) and c.unit.dictionary == name for name, c in conditions)
-    return bool(known) and own and sum(len(p.edits) for p in known) == len(steer.edits)
-
-
 def size(part: Part, code: Code, info: ModelInfo) -> Floats:
     """Norm of the part's change at each token, ``[t]``."""
     squares = np.zeros(code.shape[0])
@@ -91,16 +80,20 @@ def coefficients(edit: Edit, code: Code, info: ModelInfo) -> Floats:
     a = np.zeros(code.shape[0])
     if isinstance(edit.unit, Feature):
         a = activation(code, edit.unit.index)
-    gate = covered(edit.mask, len(a), info) & holds(edit.condition, code)
+    return moved(edit, a, info) * covered(edit.mask, len(a), info) * holds(edit.condition, code)
+
+
+def moved(edit: Edit, a: Floats, info: ModelInfo) -> Floats:
+    """How far an op moves along its unit row from the activation ``a [t]``."""
     match edit.op:
         case Scale(m=m):
-            return m * a * gate
+            return m * a
         case Set(value=value, everywhere=everywhere):
-            return (value - a) * gate * (True if everywhere else a != 0)
+            return (value - a) * (True if everywhere else a != 0)
         case Add(alpha=alpha):
             place = info.site(edit.site)
-            return np.full(len(a), alpha * (place.n_bar if place else 0.0)) * gate
-    return -a * gate  # a removal takes off the projection, of which the activation is an estimate
+            return np.full(len(a), alpha * (place.n_bar if place else 0.0))
+    return -a  # a removal takes off the projection, of which the activation is an estimate
 
 
 def activation(code: Code, feature: int) -> Floats:
@@ -129,7 +122,11 @@ def holds(condition: Condition | None, code: Code) -> npt.NDArray[np.bool_]:
     if condition is None:
         return np.ones(code.shape[0], bool)
     assert isinstance(condition.unit, Feature)
-    a = activation(code, condition.unit.index)
+    return met(condition, activation(code, condition.unit.index))
+
+
+def met(condition: Condition, a: Floats) -> npt.NDArray[np.bool_]:
+    """Where a condition holds, bool ``[t]``, by its unit's activation ``a [t]``."""
     if condition.per == "image":
         a = np.full_like(a, a.max())
     found: npt.NDArray[np.bool_] = a > condition.tau if condition.when == "above" else (
@@ -171,21 +168,26 @@ def sign_of(part: Part, code: Code, info: ModelInfo) -> float:
 
 def random_direction(part: Part, code: Code, info: ModelInfo, rng: np.random.Generator) -> SteerSet:
     """One random direction, added at every token with the norm of the change there."""
-    place = info.site(part.site)
+    return added_at(part.site, size(part, code, info), info, rng)
+
+
+def added_at(site: str, norms: Floats, info: ModelInfo, rng: np.random.Generator) -> SteerSet:
+    """One random direction, added with the norm ``norms [t]`` at each token."""
+    place = info.site(site)
     if place is None or place.n_bar == 0.0:
         return SteerSet()
     unit = Direction(values=Tensor.of(rng.standard_normal(place.width)))
-    alpha = np.minimum(size(part, code, info) / place.n_bar, MAX_ALPHA)
+    alpha = np.minimum(norms / place.n_bar, MAX_ALPHA)
     edits = []
     prefix = info.prefix_tokens if len(alpha) > 1 else 1
     if alpha[:prefix].any():
         strength = float(np.sqrt((alpha[:prefix] ** 2).mean()))
         mask = Mask(kind="prefix" if info.prefix_tokens else "all")
-        edits.append(Edit(site=part.site, unit=unit, op=Add(alpha=strength), mask=mask))
+        edits.append(Edit(site=site, unit=unit, op=Add(alpha=strength), mask=mask))
     for token in np.flatnonzero(alpha[prefix:] > 0).tolist() if place.patches_read else ():
         cell = Mask(kind="patches", cells=(divmod(token, info.grid[1]),))
         strength = float(alpha[prefix + token])
-        edits.append(Edit(site=part.site, unit=unit, op=Add(alpha=strength), mask=cell))
+        edits.append(Edit(site=site, unit=unit, op=Add(alpha=strength), mask=cell))
     return SteerSet(edits=tuple(edits))
 
 
