@@ -12,6 +12,7 @@ from steerboard.cli.dictionary import app as dictionaries
 from steerboard.cli.evidence import app as evidences
 from steerboard.cli.inspect import app as inspections
 from steerboard.cli.inspect_dictionary import inspect_dictionary
+from steerboard.cli.jobs import app as jobs
 from steerboard.cli.recipe_shelf import app as recipes
 from steerboard.cli.train import train
 

@@ -1,0 +1,138 @@
+"""The result of an attribution job as a Parquet file: a row a picture, the spec in its metadata.
+
+``read_about`` gives back what a file says of itself; with that spec the job can be had again. Of a
+set that is still at work the file holds the pictures that are done, and says so.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from secrets import token_hex
+from typing import Any
+
+import fsspec
+
+from steerboard.api.jobs_client import JobClient
+from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.jobs import AttributeResult
+
+KEY = b"steerboard"
+SCHEMA = 1
+ROWS = 2000  # of a row group
+KINDS = ("attribute", "attribute_set")
+TEXTS = ("image", "error", "reason", "kind")
+WHOLE = ("index", "against")
+NUMBERS = ("value", "rest", "error_term", "bias", "total", "baseline")
+LISTS = ("scores", "errors", "activations", "peaks", "measured", "values")
+
+
+def export(client: JobClient, job: str, place: str) -> dict[str, Any]:
+    """Write a job's result, as far as it is there, to an fsspec URL.
+
+    Returns:
+        What the file says of itself: spec, provenance, state, pictures, and a set's aggregate.
+
+    Raises:
+        InvalidRequest: The job is none of attribution.
+        SteerboardError: What the job failed with.
+    """
+    status = next(client.watch(job))
+    if status.kind not in KINDS:
+        raise InvalidRequest(
+            f"a job of kind {status.kind or 'unknown'} has no table: its result says where its"
+            " files are",
+            field="id",
+        )
+    about: dict[str, Any] = {"schema": SCHEMA, "job": job, "state": status.state}
+    about |= client.about(job)
+    results = client.result(job, page_size=1000)
+    about["pictures"] = write(place, rows(results, about), about)
+    return about
+
+
+def rows(results: Iterable[Any], about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each picture; what is said of all of them goes into ``about``."""
+    for result in results:
+        if isinstance(result, AttributeResult):
+            yield of_one(result, about)
+        elif "image" in result:
+            yield result
+        else:
+            about["aggregate"] = result
+
+
+def of_one(found: AttributeResult, about: dict[str, Any]) -> dict[str, Any]:
+    """The answer about one picture as a row of a set."""
+    same = {n: getattr(found, n) for n in ("index", "against", "kind", "value", "rest", "bias")}
+    units = found.features
+    return {
+        **same,
+        "image": about["spec"]["image"]["sha256"],
+        "error_term": found.error,
+        "total": found.total,
+        "baseline": found.baseline,
+        "features": [u.feature for u in units],
+        "scores": [u.score for u in units],
+        "errors": [u.standard_error for u in units],
+        "activations": [u.activation for u in units],
+        "peaks": [u.peak for u in units],
+        "measured": [u.measured for u in units],
+    }
+
+
+def write(place: str, found: Iterable[dict[str, Any]], about: dict[str, Any]) -> int:
+    """Rows in groups, then ``about``; how many rows. The file appears when it is complete."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = columns()
+    fs, path = fsspec.core.url_to_fs(place)
+    fs.makedirs(path.rpartition("/")[0] or ".", exist_ok=True)
+    half, count = f"{path}.{token_hex(6)}", 0
+    with fs.open(half, "wb") as file, pq.ParquetWriter(file, schema) as writer:
+        for group in grouped(found, ROWS):
+            writer.write_table(pa.Table.from_pylist(group, schema))
+            count += len(group)
+        text = json.dumps({**about, "pictures": count}, sort_keys=True, allow_nan=False)
+        writer.add_key_value_metadata({KEY.decode(): text})
+    fs.mv(half, path)
+    return count
+
+
+def grouped(found: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Lists of at most ``size`` rows."""
+    group: list[dict[str, Any]] = []
+    for row in found:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def columns() -> Any:
+    """The columns of a file."""
+    import pyarrow as pa
+
+    fields = [(name, pa.string()) for name in TEXTS]
+    fields += [(name, pa.int64()) for name in WHOLE]
+    fields += [(name, pa.float64()) for name in NUMBERS]
+    fields += [("features", pa.list_(pa.int64()))]
+    fields += [(name, pa.list_(pa.float64())) for name in LISTS]
+    return pa.schema(fields)
+
+
+def read_about(place: str) -> dict[str, Any]:
+    """What a file says of itself; raises InvalidRequest for one that is none of ours."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with fsspec.open(place, "rb") as file:
+            found = pq.read_metadata(file).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InvalidRequest(f"{place} is no Parquet file: {error}") from error
+    if KEY not in found:
+        raise InvalidRequest(f"{place} was not written by steerboard jobs fetch")
+    about: dict[str, Any] = json.loads(found[KEY])
+    return about

@@ -1,0 +1,288 @@
+"""``steerboard jobs``: ask the worker pool, see how far it is, fetch what came out."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from steerboard.cli.attribute import read_target, read_tokens
+from steerboard.spec.errors import Cancelled, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from steerboard.api.jobs_client import JobClient
+    from steerboard.images.picture import Picture
+    from steerboard.spec.capabilities import ModelInfo
+    from steerboard.spec.jobs import AttributeJob, AttributeSetJob, JobStatus
+    from steerboard.spec.requests import Target
+
+app = typer.Typer(no_args_is_help=True, help="Attribution by the worker pool.")
+Door = Annotated[
+    str, typer.Option("--jobs", envvar="STEERBOARD_JOBS", help="host:port of the job door")
+]
+Token = Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object")]
+DOOR, INFERENCE = "127.0.0.1:50052", "127.0.0.1:50051"
+
+
+@app.command()
+def submit(
+    images: Annotated[str, typer.Argument(help="a picture, a folder, a manifest, a set of config")],
+    model: Annotated[str, typer.Option(help="default: the server's first")] = "",
+    target: Annotated[
+        str,
+        typer.Option(
+            help="logit, margin, cosine or log_prob, then :class; probe:FILE.npy;"
+            " unit:SITE:DICTIONARY:FEATURE"
+        ),
+    ] = "margin",
+    method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
+    dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
+    site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
+    units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
+    directions: Annotated[
+        Path | None, typer.Option(help="[n, width] as .npy, for units direction")
+    ] = None,
+    tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
+    top: Annotated[int, typer.Option(min=1, max=256)] = 24,
+    steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
+    where: Annotated[str, typer.Option(help="only pictures that fit, as label == 'owl'")] = "",
+    split: Annotated[str, typer.Option(help="only this split")] = "",
+    positive: Annotated[
+        str, typer.Option(help="which pictures show the concept, for probe and expertise")
+    ] = "",
+    priority: Annotated[
+        int, typer.Option(min=-1, max=1, help="1 before your other jobs, -1 after them")
+    ] = 0,
+    out: Annotated[str, typer.Option(help="wait, and write the result there as Parquet")] = "",
+    config: Annotated[Path, typer.Option(help="whose image sets have names")] = Path("demo"),
+    door: Door = DOOR,
+    inference: Annotated[
+        str, typer.Option(envvar="STEERBOARD_INFERENCE", help="host:port, asked about the model")
+    ] = INFERENCE,
+    token: Token = "",
+) -> None:
+    """Have one picture or a set attributed; prints the job's id."""
+    found = pictures(images, config, where, split)
+    place = {
+        "dictionary": dictionary, "site": site or None, "units": units, "method": method,
+        "top_k": top, "steps": steps, "tokens": read_tokens(tokens),
+        "directions": array(directions) if directions else None,
+    }  # fmt: skip
+    info = model_of(inference, token, model)
+    spec = question(info, found, target, place, labels(found, positive) if positive else ())
+    with client_of(door, token) as client:
+        opened = client.submit(spec, (p.data for p in found), priority)
+        typer.echo(opened.id)
+        if out:
+            follow(client, opened.id)
+            tell(fetch_to(client, opened.id, out), out)
+
+
+@app.command("list")
+def list_jobs(
+    count: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    door: Door = DOOR,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Your jobs of the last day, the latest first."""
+    with client_of(door, token) as client:
+        found = client.jobs(count)
+    if as_json:
+        typer.echo(json.dumps([s.model_dump(mode="json") for s in found]))
+        return
+    for status in found:
+        typer.echo("  ".join(cells(status)))
+
+
+@app.command()
+def watch(job: str, door: Door = DOOR, token: Token = "") -> None:
+    """Follow a job to its end."""
+    with client_of(door, token) as client:
+        typer.echo(follow(client, job).state)
+
+
+@app.command()
+def cancel(job: str, door: Door = DOOR, token: Token = "") -> None:
+    """Take a job back; it goes on where somebody else waits for it."""
+    with client_of(door, token) as client:
+        status = client.cancel(job)
+    typer.echo(f"{status.state}{': ' if status.message else ''}{status.message}")
+
+
+@app.command()
+def fetch(
+    job: str,
+    out: Annotated[str, typer.Option(help="a .parquet file; a path or a URL")],
+    door: Door = DOOR,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Write a job's result as Parquet, of a set at work the pictures that are done."""
+    with client_of(door, token) as client:
+        about = fetch_to(client, job, out)
+    typer.echo(json.dumps(about)) if as_json else tell(about, out)
+
+
+def fetch_to(client: "JobClient", job: str, out: str) -> dict[str, Any]:
+    """The file's own words."""
+    from steerboard.api.job_table import export
+
+    return export(client, job, out)
+
+
+def tell(about: dict[str, Any], out: str) -> None:
+    """What was written."""
+    state = "" if about["state"] == "done" else f" so far; the job is {about['state']}"
+    typer.echo(f"{out}: {about['pictures']} pictures{state}")
+
+
+def follow(client: "JobClient", job: str) -> "JobStatus":
+    """A line of progress until the job ends; raises what it failed with."""
+    with Console(stderr=True).status("") as line:
+        for status in client.watch(job):
+            line.update(words(status))
+    if status.state == "cancelled":
+        raise Cancelled("the job was taken back")
+    if status.state == "failed":
+        client.result_page(job)
+    return status
+
+
+def words(status: "JobStatus") -> str:
+    """How far a job is."""
+    said = f"{status.state}: {status.done} of {status.total} chunks"
+    if status.rate is not None:
+        said += f", {status.rate:.1f} pictures a second"
+    if status.seconds_left is not None:
+        said += f", {status.seconds_left:.0f} s left"
+    return f"{said} {status.message}".rstrip()
+
+
+def cells(status: "JobStatus") -> tuple[str, ...]:
+    """A line of the list; the id stands alone in front, to be copied."""
+    at = datetime.fromtimestamp(status.submitted or 0.0).strftime("%H:%M:%S")
+    return (status.id, at, status.kind, f"{status.pictures} pictures", words(status))
+
+
+@contextmanager
+def client_of(door: str, token: str) -> "Iterator[JobClient]":
+    """The job door."""
+    from steerboard.api.jobs_client import JobClient
+
+    client = JobClient(door, token or None, 60.0)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def model_of(inference: str, token: str, name: str) -> "ModelInfo":
+    """The model that is asked, as its server describes it."""
+    from steerboard.api.client import connect
+
+    runner = connect(inference, token or None)
+    try:
+        return runner.model(name or runner.models()[0].id)
+    finally:
+        runner.close()
+
+
+def pictures(images: str, config: Path, where: str, split: str) -> "list[Picture]":
+    """What is named: a file, a folder, a manifest, or a set of the configuration."""
+    from steerboard.images.image_set import ImageSet, open_images
+    from steerboard.images.picture import Picture
+    from steerboard.inprocess.config import read_config
+    from steerboard.spec.digest import image_digest
+
+    path = Path(images)
+    if path.is_file() and path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+        data = path.read_bytes()
+        return [Picture(path.name, data, image_digest(data))]
+    place = config / "steerboard.yaml" if config.is_dir() else config
+    settings, base = read_config(config) if place.is_file() else (None, config)
+    named = settings.image_sets.get(images) if settings else None
+    if named is not None:
+        source = open_images(str(base / named.manifest), str(base / named.images))
+    elif not path.exists() and "://" not in images:
+        raise NotFound(f"there is no picture, folder or image set {images!r}", field="images")
+    else:
+        source = open_images(images)
+    found = list(ImageSet(source, where, split, decode=False).pictures())
+    if not found:
+        raise InvalidRequest(f"no picture of {images!r} fits", field="images")
+    return found
+
+
+def labels(found: "list[Picture]", positive: str) -> tuple[bool, ...]:
+    """Whether each picture fits a condition."""
+    from steerboard.images.conditions import condition
+
+    fits = condition(positive)
+    return tuple(
+        fits({**p.attributes, "key": p.key, "label": p.label, "split": p.split}) for p in found
+    )
+
+
+def question(
+    info: "ModelInfo",
+    found: "list[Picture]",
+    target: str,
+    place: dict[str, Any],
+    shows: tuple[bool, ...],
+) -> "AttributeJob | AttributeSetJob":
+    """The job; raises InvalidRequest or NotFound with what is wrong."""
+    from pydantic import ValidationError
+
+    from steerboard.api.status import from_validation
+    from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+    from steerboard.spec.requests import Digest
+
+    if info.classifier is None:
+        raise InvalidRequest(
+            f"model {info.id} names no classes: give it prompts or a probe in steerboard.yaml",
+            field="model",
+        )
+    if place["units"] == "feature":
+        place["dictionary"] = place["dictionary"] or next((d.id for d in info.dictionaries), "")
+    asked = {"model": info.id, "classifier": info.classifier, **place}
+    wanted = any_target(target, info.classifier.names)
+    digests = tuple(Digest(sha256=p.sha256) for p in found)
+    try:
+        if len(found) == 1 and not shows:
+            return AttributeJob.model_validate({**asked, "image": digests[0], "target": wanted})
+        more = {"images": digests, "targets": (wanted,), "labels": shows}
+        return AttributeSetJob.model_validate({**asked, **more})
+    except ValidationError as error:
+        raise from_validation(error) from None
+
+
+def any_target(text: str, classes: tuple[str, ...]) -> "Target":
+    """As ``steerboard attribute`` reads it, or a probe of one's own, or a later unit."""
+    from steerboard.spec.edits import Feature
+    from steerboard.spec.requests import ProbeOutput, UnitActivation
+
+    kind, *rest = text.split(":")
+    if kind == "probe" and rest:
+        return ProbeOutput(weight=array(Path(":".join(rest))))
+    if kind == "unit" and len(rest) == 3 and rest[2].isdecimal():
+        unit = Feature(dictionary=rest[1], index=int(rest[2]))
+        return UnitActivation(site=rest[0], unit=unit)
+    return read_target(text, classes)
+
+
+def array(path: Path) -> Any:
+    """Numbers of a .npy file."""
+    import numpy as np
+
+    from steerboard.spec.tensor import Tensor
+
+    try:
+        return Tensor.of(np.load(path, allow_pickle=False).astype(np.float32))
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{path} holds no numbers: {error}") from error
