@@ -20,6 +20,7 @@ from steerboard.catalogue.find import Clues, find, row
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import Vocabulary, vocabulary
 from steerboard.catalogue.layout import layout
+from steerboard.catalogue.observe import thumbnail
 from steerboard.catalogue.records import Array
 from steerboard.spec.answers import Code
 from steerboard.spec.catalogue import (
@@ -29,14 +30,14 @@ from steerboard.spec.catalogue import (
     FeatureQuery,
     FeatureRow,
 )
-from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
+from steerboard.spec.errors import ImageNotCached, InvalidRequest, NotFound, SteerboardError
 from steerboard.spec.jobs import Reference
 from steerboard.spec.requests import Digest, Encode, Encoded, ImageRef
 from steerboard.spec.runner import Runner
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_PICTURES = 16  # of a listed feature
-HELD_INDEXES, HELD_TEXTS = 4, 256
+HELD_INDEXES, HELD_TEXTS, HELD_PICTURES = 4, 256, 4096
 
 
 class Catalogues:
@@ -51,6 +52,7 @@ class Catalogues:
         self._library, self._runner = library, runner
         self._opened = lru_cache(HELD_INDEXES)(read_index)
         self._mapped = lru_cache(HELD_INDEXES)(map_of)
+        self._made = lru_cache(HELD_PICTURES)(self._make)
         self._words = lru_cache(HELD_TEXTS)(self._ask_words)
         self._reading = Lock()  # one reader at a time: many callers wait for the same file
 
@@ -62,8 +64,8 @@ class Catalogues:
 
     def index(self, dictionary: str) -> Index:
         """The index of a dictionary's catalogue; raises NotFound or InvalidRequest."""
-        place = self._library.catalogue_folder / f"{Path(dictionary).name}.parquet"
-        if not dictionary or not place.is_file():
+        place = self._library.catalogue_folder / f"{dictionary}.parquet"
+        if dictionary != Path(dictionary).name or not dictionary or not place.is_file():
             raise NotFound(
                 f"there is no catalogue of dictionary {dictionary!r} here: build one with"
                 " `steerboard catalogue build`",
@@ -121,8 +123,12 @@ class Catalogues:
         with self._reading:
             return self._mapped(index)
 
-    def thumbnails(self, dictionary: str, digests: Sequence[str]) -> dict[str, bytes]:
-        """Small pictures by digest; raises InvalidRequest."""
+    def thumbnails(self, dictionary: str, digests: Sequence[str], tenant: str) -> dict[str, bytes]:
+        """Small pictures by digest, made here where the catalogue has none of an image set's.
+
+        Raises:
+            InvalidRequest: Too many, or no digests.
+        """
         if len(digests) > MAX_THUMBNAILS:
             raise InvalidRequest(
                 f"{len(digests)} pictures are more than {MAX_THUMBNAILS}: ask for fewer at a time",
@@ -131,7 +137,11 @@ class Catalogues:
         for name in digests:
             if not DIGEST.fullmatch(name):
                 raise InvalidRequest(f"{name[:80]!r} is no hex SHA-256", field="digests")
-        return self.index(dictionary).catalogue.thumbnails(digests)
+        found = self.index(dictionary).catalogue.thumbnails(digests)
+        for name in digests:
+            if name not in found and (made := self._made(name, tenant)):
+                found[name] = made
+        return found
 
     def firing(
         self, dictionary: str, feature: int, digests: Sequence[str], tenant: str
@@ -168,6 +178,13 @@ class Catalogues:
         if isinstance(image, Digest):
             return Encoded(data=self._library.read(image.sha256, tenant))
         return image
+
+    def _make(self, sha256: str, tenant: str) -> bytes:
+        """A thumbnail of a picture that is held here, else nothing."""
+        try:
+            return thumbnail(self._library.read(sha256, tenant))
+        except (ImageNotCached, OSError):  # not here, or none that can be drawn
+            return b""
 
     def _ask_words(self, model: str, template: str, words: str) -> Vocabulary:
         return vocabulary(self._runner, model, [words], template)

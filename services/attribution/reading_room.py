@@ -117,7 +117,10 @@ class ReadingRoom(LibraryServiceServicer):
     ) -> pb.GetThumbnailsResponse:
         """Small pictures."""
         found = await self._aside(
-            self._catalogues.thumbnails, request.dictionary, list(request.digests)
+            self._catalogues.thumbnails,
+            request.dictionary,
+            list(request.digests),
+            caller().tenant,
         )
         return pb.GetThumbnailsResponse(
             thumbnails=[pb.ImageBytes(sha256=d, data=b) for d, b in found.items()]

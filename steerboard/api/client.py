@@ -11,12 +11,21 @@ from steerboard.api import convert_requests as requests
 from steerboard.api.addresses import is_name, parse_addresses, resolve
 from steerboard.api.channel import ONCE, Caller, open_channel
 from steerboard.api.convert_models import model_from_message
+from steerboard.api.convert_neighbours import neighbours_from_message
 from steerboard.api.fleet import Fleet
 from steerboard.api.outbox import Outbox
 from steerboard.api.replicas import ReplicatedRunner
 from steerboard.api.sent_images import Question, SentImages, missing_digests
 from steerboard.api.status import status_to_error
-from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
+from steerboard.spec.answers import (
+    Answer,
+    Attribution,
+    Code,
+    Embedding,
+    Neighbours,
+    Prediction,
+    Steered,
+)
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
@@ -108,6 +117,15 @@ class RemoteRunner:
             return answers.embeddings_from_message(self._caller.call(self._stub.Embed, message))
 
         return self._sent.ask(ask, request)
+
+    def nearest(
+        self, model: str, dictionary: str, features: Sequence[int], count: int = 8
+    ) -> Neighbours:
+        """The features whose decoder rows point most nearly the same way; see ``Near``."""
+        message = pb.GetNeighboursRequest(
+            model=model, dictionary=dictionary, features=features, count=count
+        )
+        return neighbours_from_message(self._caller.call(self._stub.GetNeighbours, message))
 
     def stream(
         self, questions: Iterable[Question]

@@ -28,6 +28,7 @@ from steerboard.spec.answers import (
     Attribution,
     Code,
     Embedding,
+    Neighbours,
     Prediction,
     Steered,
     Timing,
@@ -35,7 +36,7 @@ from steerboard.spec.answers import (
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.errors import ImageNotCached, SteerboardError, Unavailable
 from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Pixels, Predict, Steer
-from steerboard.spec.runner import Runner
+from steerboard.spec.runner import Near, Runner
 
 T = TypeVar("T")
 # Seconds before each round over all replicas.
@@ -78,6 +79,17 @@ class ReplicatedRunner:
     def embed(self, request: Embed) -> Answer[Embedding]:
         """The embedding of each image or text."""
         return self._ask(request, lambda runner, part: runner.embed(part))
+
+    def nearest(
+        self, model: str, dictionary: str, features: Sequence[int], count: int = 8
+    ) -> Neighbours:
+        """The features whose decoder rows point most nearly the same way; see ``Near``."""
+
+        def ask(runner: Runner) -> Neighbours:
+            assert isinstance(runner, Near)
+            return runner.nearest(model, dictionary, features, count)
+
+        return self._first(self._turn(), ask)
 
     def stream(
         self, questions: Iterable[Question]

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial as partial_of
 
 from steerboard.catalogue.file import write
 from steerboard.catalogue.labels import chance, vocabulary
+from steerboard.catalogue.neighbours import NEAREST, nearest
 from steerboard.catalogue.observe import BATCH, batched, observe
 from steerboard.catalogue.panel import LIMIT
 from steerboard.catalogue.partial import SAMPLED, TOP, Partial, panel_records
@@ -16,7 +18,7 @@ from steerboard.images.image_set import ImageSet, Report
 from steerboard.images.picture import Picture
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
 from steerboard.spec.errors import InvalidRequest, NotFound
-from steerboard.spec.runner import Runner
+from steerboard.spec.runner import Near, Runner
 
 RESPONSES = ".responses"
 
@@ -73,7 +75,7 @@ def build(
         plan: What of them.
         place: fsspec URL of the file, ending in ``.parquet``.
         work: fsspec URL of a folder for records; deleted at the end.
-        directions: Decoder rows ``[f, d]``, or None.
+        directions: Decoder rows ``[f, d]``; None: the runner is asked about them.
         progress: Told the pictures observed so far.
 
     Raises:
@@ -190,7 +192,23 @@ def named(
     """All that rows are made from, with the words to label with."""
     words = vocabulary(runner, info.id, tuple(texts), info.template)
     floor = chance(words, shelf.embeddings, plan.top) if plan.floor is None else plan.floor
-    return Known(partial, shelf, words, directions, floor)
+    return Known(partial, shelf, words, compare(runner, plan, directions), floor)
+
+
+def compare(
+    runner: Runner, plan: Plan, directions: Array | None
+) -> Callable[[Array], tuple[Array, Array]] | None:
+    """Who tells which features lie near others: the rows given, else the runner where it can."""
+    if directions is not None:
+        return partial_of(nearest, directions)
+    if not isinstance(runner, Near):
+        return None
+
+    def ask(features: Array) -> tuple[Array, Array]:
+        found = runner.nearest(plan.model, plan.dictionary, features.tolist(), NEAREST)
+        return found.features, found.cosines
+
+    return ask
 
 
 def write_responses(place: str, partial: Partial) -> None:

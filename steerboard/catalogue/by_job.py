@@ -34,8 +34,6 @@ def build_by_job(
 ) -> Built:
     """Submit a catalogue job, follow it, and copy its files to ``place``.
 
-    The workers hold no weights and no dictionary: nearest decoder rows and redundancy stay unknown.
-
     Raises:
         InvalidRequest: No picture of the set could be read.
         NotFound: The files lie where this machine does not reach.

@@ -1,6 +1,6 @@
 """From the merged state to rows: everything that needs all pictures, some features at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from steerboard.catalogue.association import Judges, associations
 from steerboard.catalogue.labels import Vocabulary, labels
 from steerboard.catalogue.measures import blocks, clarity, meaning, polysemanticity
-from steerboard.catalogue.neighbours import Meetings, nearest, together
+from steerboard.catalogue.neighbours import Meetings, together
 from steerboard.catalogue.partial import Partial
 from steerboard.catalogue.records import Array
 from steerboard.catalogue.shelf import Shelf
@@ -56,14 +56,15 @@ class Known:
         partial: The merged state.
         shelf: Embeddings of the pictures it refers to.
         vocabulary: Words to label with, or None.
-        directions: ``[f, d]`` decoder rows, or None where they cannot be had.
+        nearest: Features nearest to others by decoder rows and their cosines, or None where
+            that cannot be had.
         floor: The score below which a feature has no label.
     """
 
     partial: Partial
     shelf: Shelf
     vocabulary: Vocabulary | None = None
-    directions: Array | None = None
+    nearest: Callable[[Array], tuple[Array, Array]] | None = None
     floor: float = 0.0
 
 
@@ -108,7 +109,7 @@ def table(known: Known, own: Array, compared: Compared) -> pa.Table:
         "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in met],
         **classes(list(associations(compared.judges, own))),
         **measured(known, own),
-        **near(known.directions, own),
+        **near(known.nearest, own),
         **listed(partial.best, own, ""),
         **listed(partial.drawn, own, "sample_", QUANTILES),
     }
@@ -147,12 +148,12 @@ def measured(known: Known, features: Array) -> dict[str, Any]:
     }
 
 
-def near(directions: Array | None, features: Array) -> dict[str, Any]:
+def near(nearest: Callable[[Array], tuple[Array, Array]] | None, features: Array) -> dict[str, Any]:
     """Columns that go by the dictionary's directions; null without them."""
-    if directions is None:
+    if nearest is None:
         names = ("redundancy", "decoder_features", "decoder_cosines")
         return dict.fromkeys(names, [None] * len(features))
-    which, cosines = nearest(directions, features)
+    which, cosines = nearest(features)
     return {
         "redundancy": cosines[:, 0].astype(np.float32),
         "decoder_features": list(which.astype(np.int32)),

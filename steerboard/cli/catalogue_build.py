@@ -10,7 +10,6 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from steerboard.catalogue.build import Built, Plan
 from steerboard.catalogue.build import build as build_one
-from steerboard.catalogue.records import Array
 from steerboard.images.image_set import ImageSet, open_images
 from steerboard.images.splits import HashSplit, read_shares
 from steerboard.inprocess.config import Config, read_config
@@ -67,8 +66,7 @@ def build_with(wanted: Wanted, runner: Runner, images: ImageSet, plan: Plan, pla
     """One catalogue, observed from here, with a line that counts pictures."""
     with counting(plan.dictionary) as progress:
         work = f"{place.removesuffix('.parquet')}.building"
-        rows = directions(runner, plan)
-        return build_one(runner, images, plan, place, work, rows, progress)
+        return build_one(runner, images, plan, place, work, progress=progress)
 
 
 @contextmanager
@@ -91,15 +89,6 @@ def by_workers(wanted: Wanted, images: ImageSet, plan: Plan, place: str) -> Buil
             return build_by_job(client, images, plan, place, progress)
     finally:
         client.close()
-
-
-def directions(runner: Runner, plan: Plan) -> Array | None:
-    """Decoder rows where they lie in this process; a service does not give them out."""
-    from steerboard.inprocess.runner import LocalRunner
-
-    if isinstance(runner, LocalRunner):
-        return runner.directions(plan.model, plan.dictionary)
-    return None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from steerboard.inprocess.config import read_config
 from steerboard.inprocess.effects import measured_effects, predict_effects
 from steerboard.inprocess.explain import explain
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
+from steerboard.inprocess.nearness import nearest
 from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.readout import Heads
 from steerboard.inprocess.residence import Residence
@@ -28,6 +29,7 @@ from steerboard.spec.answers import (
     Code,
     Embedding,
     Floats,
+    Neighbours,
     Prediction,
     Provenance,
     Steered,
@@ -177,6 +179,15 @@ class LocalRunner:
         served = self._find(model)
         rows: Floats = served.books[dictionary_of(served.info, dictionary).id].W_dec.cpu().numpy()
         return rows
+
+    def nearest(
+        self, model: str, dictionary: str, features: Sequence[int], count: int = 8
+    ) -> Neighbours:
+        """The features whose decoder rows point most nearly the same way; see ``Near``."""
+        served = self._find(model)
+        book = served.books[dictionary_of(served.info, dictionary).id]
+        with self._residence.using(served.weights):
+            return nearest(book, features, count)
 
     def close(self) -> None:
         """End the threads that decode."""

@@ -104,6 +104,14 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """The features nearest to each of n others by cosine of decoder rows, the nearest first."""
+
+    features: Ints  # [n, count]
+    cosines: Floats  # [n, count]
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What is needed to have an answer again."""
 

@@ -1,9 +1,17 @@
 """Whoever answers questions about models: in this process, or over gRPC."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from steerboard.spec.answers import Answer, Attribution, Code, Embedding, Prediction, Steered
+from steerboard.spec.answers import (
+    Answer,
+    Attribution,
+    Code,
+    Embedding,
+    Neighbours,
+    Prediction,
+    Steered,
+)
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.requests import Attribute, Embed, Encode, Predict, Steer
@@ -51,3 +59,18 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Give back connections and threads; the runner is of no use afterwards."""
+
+
+@runtime_checkable
+class Near(Protocol):
+    """A Runner that also tells which features of a dictionary lie near others."""
+
+    def nearest(
+        self, model: str, dictionary: str, features: Sequence[int], count: int = 8
+    ) -> Neighbours:
+        """Those with the largest cosine of decoder rows; at most 1024 features, 64 of each.
+
+        Raises:
+            NotFound: No such model or dictionary.
+            InvalidRequest: Too many, or no features of the dictionary.
+        """

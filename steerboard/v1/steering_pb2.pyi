@@ -361,3 +361,23 @@ class RunStreamResponse(_message.Message):
     embed: EmbedResponse
     error: _status_pb2.Status
     def __init__(self, id: _Optional[int] = ..., predict: _Optional[_Union[PredictResponse, _Mapping]] = ..., steer: _Optional[_Union[SteerResponse, _Mapping]] = ..., attribute: _Optional[_Union[AttributeResponse, _Mapping]] = ..., encode: _Optional[_Union[EncodeResponse, _Mapping]] = ..., embed: _Optional[_Union[EmbedResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class GetNeighboursRequest(_message.Message):
+    __slots__ = ("model", "dictionary", "features", "count")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    dictionary: str
+    features: _containers.RepeatedScalarFieldContainer[int]
+    count: int
+    def __init__(self, model: _Optional[str] = ..., dictionary: _Optional[str] = ..., features: _Optional[_Iterable[int]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class GetNeighboursResponse(_message.Message):
+    __slots__ = ("features", "cosines")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    COSINES_FIELD_NUMBER: _ClassVar[int]
+    features: _types_pb2.Tensor
+    cosines: _types_pb2.Tensor
+    def __init__(self, features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., cosines: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ...) -> None: ...

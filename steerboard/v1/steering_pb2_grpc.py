@@ -70,6 +70,11 @@ class SteeringServiceStub(object):
                 request_serializer=steerboard_dot_v1_dot_steering__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=steerboard_dot_v1_dot_steering__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.GetNeighbours = channel.unary_unary(
+                '/steerboard.v1.SteeringService/GetNeighbours',
+                request_serializer=steerboard_dot_v1_dot_steering__pb2.GetNeighboursRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_steering__pb2.GetNeighboursResponse.FromString,
+                _registered_method=True)
         self.RunStream = channel.stream_stream(
                 '/steerboard.v1.SteeringService/RunStream',
                 request_serializer=steerboard_dot_v1_dot_steering__pb2.RunStreamRequest.SerializeToString,
@@ -130,6 +135,13 @@ class SteeringServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetNeighbours(self, request, context):
+        """The features whose decoder rows point most nearly the same way as those of others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunStream(self, request_iterator, context):
         """Many questions, each with its number, answered as they are done: the way for whole sets. They
         wait in the bulk lane where the token allows it. A question that fails fails alone. The server
@@ -176,6 +188,11 @@ def add_SteeringServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=steerboard_dot_v1_dot_steering__pb2.EmbedRequest.FromString,
                     response_serializer=steerboard_dot_v1_dot_steering__pb2.EmbedResponse.SerializeToString,
+            ),
+            'GetNeighbours': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNeighbours,
+                    request_deserializer=steerboard_dot_v1_dot_steering__pb2.GetNeighboursRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_steering__pb2.GetNeighboursResponse.SerializeToString,
             ),
             'RunStream': grpc.stream_stream_rpc_method_handler(
                     servicer.RunStream,
@@ -373,6 +390,33 @@ class SteeringService(object):
             '/steerboard.v1.SteeringService/Embed',
             steerboard_dot_v1_dot_steering__pb2.EmbedRequest.SerializeToString,
             steerboard_dot_v1_dot_steering__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNeighbours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.SteeringService/GetNeighbours',
+            steerboard_dot_v1_dot_steering__pb2.GetNeighboursRequest.SerializeToString,
+            steerboard_dot_v1_dot_steering__pb2.GetNeighboursResponse.FromString,
             options,
             channel_credentials,
             insecure,

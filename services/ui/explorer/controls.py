@@ -51,7 +51,7 @@ def show(at: Address, info: CatalogueInfo) -> None:
             order(info)
         with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
             with st.popover("Filters", icon=":material/filter_list:"):
-                filters(info)
+                filters(at, info)
             with st.popover("By a picture", icon=":material/image_search:"):
                 by_picture()
         left, right = st.columns([1, 1], vertical_alignment="center")
@@ -74,8 +74,6 @@ def fill(at: Address, info: CatalogueInfo) -> None:
         "ex-naming": at.naming,
         "ex-tag": at.tag,
     }
-    for statistic in FILTERS:
-        shown[f"ex-by-{statistic}"] = ends(at, info, statistic)
     st.session_state.update(shown)
 
 
@@ -145,7 +143,7 @@ def dictionaries(known: tuple[CatalogueInfo, ...]) -> None:
     )
 
 
-def filters(info: CatalogueInfo) -> None:
+def filters(at: Address, info: CatalogueInfo) -> None:
     """Bounds of every statistic that is known, and what they are called."""
     st.selectbox(
         "Names",
@@ -162,24 +160,25 @@ def filters(info: CatalogueInfo) -> None:
     )
     for statistic in FILTERS:
         if info.range(statistic) is not None:
-            bounds(info, statistic)
+            bounds(at, info, statistic)
 
 
-def bounds(info: CatalogueInfo, statistic: Statistic) -> None:
-    """The bounds of one statistic."""
-    key = f"ex-by-{statistic}"
+def bounds(at: Address, info: CatalogueInfo, statistic: Statistic) -> None:
+    """The bounds of one statistic; another place is another slider, so that it follows."""
+    value = ends(at, info, statistic)
+    key = f"ex-by-{statistic}-{value[0]:g}-{value[1]:g}"
     shared: dict[str, Any] = {
         "key": key,
+        "value": value,
         "help": pieces.ABOUT.get(statistic),
         "on_change": lambda: bind(info, statistic, st.session_state[key]),
     }
+    title = pieces.TITLES[statistic]
     if statistic == "firing_rate":
-        st.select_slider(
-            pieces.TITLES[statistic], RATES, format_func=lambda v: f"{v:.2%}", **shared
-        )
+        st.select_slider(title, RATES, format_func=lambda v: f"{v:.2%}", **shared)
         return
     low, high = limits(info, statistic)
-    st.slider(pieces.TITLES[statistic], low, high, **shared)
+    st.slider(title, low, high, **shared)
 
 
 def limits(info: CatalogueInfo, statistic: Statistic) -> tuple[float, float]:
