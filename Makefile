@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install check test demo demo-check emojiland bench protos format clean
+.PHONY: install check test demo demo-check emojiland bench bench-jobs chaos protos format clean
 
 install: $(STAMP)
 
@@ -39,6 +39,13 @@ emojiland: install
 
 bench: install
 	$(BIN)/steerboard bench serving --install-peers --out build/bench
+
+# A job over 10,000 pictures while its parts are killed; how the worker pool scales.
+chaos: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.jobs_chaos
+
+bench-jobs: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.jobs
 
 protos: install
 	$(BIN)/python -m steerboard.api.generate
