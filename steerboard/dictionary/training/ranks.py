@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import Module
 
 from steerboard.spec.errors import InvalidRequest
+
+PATIENCE = timedelta(days=2)  # the others wait while the first harvests
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def joined(device: str = "") -> Iterator[Ranks]:
         return
     local = int(os.environ["LOCAL_RANK"])
     own = torch.device("cuda", local) if kind.startswith("cuda") else torch.device(kind)
-    distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    kind = "nccl" if own.type == "cuda" else "gloo"
+    distributed.init_process_group(kind, timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), world, own)
     finally:
