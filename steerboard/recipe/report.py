@@ -4,7 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +59,9 @@ def row_table(file: IO[bytes], evidence: Evidence, rows: Sequence[Mapping[str, A
         raise Unavailable(
             "rows are kept as Parquet, which needs pyarrow: pip install pyarrow"
         ) from error
-    table = pa.Table.from_pylist([dict(row) for row in rows])
+    # What came as JSON has its fields in another order.
+    names = [field.name for field in fields(Row)]
+    table = pa.Table.from_pylist([{name: row[name] for name in names} for row in rows])
     facts = {"schema": str(EVIDENCE_SCHEMA), "evidence": evidence.digest, "recipe": evidence.recipe}
     known = {f"steerboard.{key}": value for key, value in facts.items()}
     pq.write_table(table.replace_schema_metadata(known), file)
