@@ -9,7 +9,7 @@ without edits at a site are not touched. The slow twin of this file is ``referen
 Letters: ``b`` row of the batch, ``n`` edit, ``t`` token, ``d`` width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +35,8 @@ from steerboard.spec.edits import (
     Unit,
 )
 
+# Numbers of activations that are copied for edits at once: more would leave a core's cache.
+TOGETHER = 2**20
 # The activation ``[t]`` of a feature in one row, where it is at hand without encoding.
 Known = Callable[[int, Feature], Tensor | None]
 
@@ -143,9 +145,9 @@ class Editor:
         vectors = [m for m in moves if isinstance(m[1].unit, Head | Part)]
         removals = [m for m in moves if isinstance(m[1].op, Remove)]
         for part, how in ((plain, self._rank_one), (vectors, self._scaled_vectors)):
-            if part:
-                rows = [b for b, _ in part]
-                edits = [e for _, e in part]
+            for some in _pieces(part, x[0].numel()):
+                rows = [b for b, _ in some]
+                edits = [e for _, e in some]
                 which = torch.tensor(rows, device=x.device)
                 total.index_add_(0, which, how(site, x[which], edits, _of(known, rows)))
         for row in sorted({b for b, _ in removals}):
@@ -260,7 +262,9 @@ class Editor:
             ]
             features = [u for u in units if isinstance(u, Feature) and u.dictionary == name]
             alive = self.layout.lives(self.books[name].tokens, x.shape[1]).to(x.device)
-            out[where] = self._active(x[where], features, _of(known, where)) * alive
+            # Picking rows copies them: not where all are meant.
+            own = x if len(where) == len(x) else x[where]
+            out[where] = self._active(own, features, _of(known, where)) * alive
         for i, unit in enumerate(units):
             if isinstance(unit, Neuron):
                 out[i] = x[i, :, unit.index]
@@ -290,6 +294,12 @@ class Editor:
                 case Head() | Part():
                     raise AssertionError("heads and parts have no one direction")
         return out
+
+
+def _pieces(moves: list[tuple[int, Edit]], numbers: int) -> Iterator[list[tuple[int, Edit]]]:
+    """As many edits at a time as a cache holds copies of a row's ``numbers`` for."""
+    size = max(1, TOGETHER // numbers)
+    return (moves[i : i + size] for i in range(0, len(moves), size))
 
 
 def _of(known: Known, rows: Sequence[int]) -> Known:

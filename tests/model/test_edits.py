@@ -1,11 +1,13 @@
 """The batched algebra against its float64 reference, over the whole algebra at once."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerboard.dictionary.sae import Sae
+from steerboard.model import edits as edits_of
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.reference import ReferenceDictionary, ReferenceSite, apply
 from steerboard.spec.edits import (
@@ -157,6 +159,17 @@ def test_a_batch_of_mixed_rows_equals_the_reference(sets: list[SteerSet], seed: 
     batched = EDITOR.at(SITE, torch.from_numpy(x), sets).numpy()
     expected = np.stack([apply(REFERENCE_SITE, row, s) for row, s in zip(x, sets, strict=True)])
     np.testing.assert_allclose(batched, expected, atol=1e-9, rtol=1e-7)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sets=st.lists(steer_sets, min_size=1, max_size=4), together=st.integers(1, 5))
+def test_edits_taken_a_few_at_a_time_are_the_same(sets: list[SteerSet], together: int) -> None:
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(len(sets), TOKENS, WIDTH)))
+    whole = EDITOR.at(SITE, x, sets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edits_of, "TOGETHER", together * TOKENS * WIDTH)
+        some = EDITOR.at(SITE, x, sets)
+    torch.testing.assert_close(some, whole, atol=1e-12, rtol=1e-12)
 
 
 def test_an_empty_set_beside_others_leaves_its_row_bit_for_bit() -> None:
