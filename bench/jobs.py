@@ -10,6 +10,7 @@ told. JSON on the last line.
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -58,7 +59,9 @@ def staged(seconds: float) -> Iterator[tuple[Crew, Waiting]]:
         house = Path(folder) / "house"
         house.mkdir()
         (house / "steerboard.yaml").write_text("models: {}\n")
-        crew = Crew(Path(folder), house, STEERBOARD_INFERENCE=address)
+        crew = Crew(
+            Path(folder), house, STEERBOARD_INFERENCE=address, STEERBOARD_JOB_PATIENCE="300"
+        )
         try:
             crew.start("queue", "cache", "door")
             yield crew, stub
@@ -110,7 +113,8 @@ def flight(crew: Crew, stub: Waiting, callers: int) -> dict[str, Any]:
 
     def ask(client: JobClient) -> str:
         opened = client.submit(one(0), PICTURES)
-        assert ended(client, opened.id).state == "done"
+        status = ended(client, opened.id)
+        assert status.state == "done", status
         return json.dumps([r.model_dump(mode="json") for r in client.result(opened.id)])  # type: ignore[union-attr]
 
     with ThreadPoolExecutor(callers) as pool:
@@ -144,6 +148,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--hands", type=int, nargs="+", default=list(HANDS))
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended too
     told: dict[str, Any] = {}
     if asked.only in ("", "flight"):
         with staged(CHUNK_S) as (crew, stub):

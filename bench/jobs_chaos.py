@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -223,6 +224,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--limit-s", type=float, default=3600.0)
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended too
     os.environ.setdefault("STEERBOARD_MEASURED", str(Path.home() / ".cache/steerboard"))
     with tempfile.TemporaryDirectory() as folder:
         crew = Crew(Path(folder), asked.house.resolve(), STEERBOARD_JOB_PATIENCE="600")
