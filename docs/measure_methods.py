@@ -208,15 +208,27 @@ def detect(world: World, dictionary: str) -> dict[str, dict[str, float]]:
             (answers[s].tocsr()[members[s]].tocsc(), labels[s][members[s]])
             for s in ("validation", "test")
         ]
-        chosen = int(expertise(*seen[0]).best(1)[0])
+        known = expertise(*seen[0])
+        chosen = int(known.best(1)[0])
         held_out = expertise(*seen[1])
         out[name] = {
             "feature": chosen,
+            "chosen with": float(known.precision[chosen]),
             "precision": float(held_out.precision[chosen]),
             "auroc": float(held_out.auroc[chosen]),
             "prevalence": held_out.prevalence,
             "stability": float(half_splits(*seen[0], splits=4).mean()),
         }
+    return out
+
+
+def best_of(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    """For each concept the dictionary whose best feature is the better one on validation."""
+    books = ("middle", "last")
+    out: dict[str, dict[str, Any]] = {}
+    for name in found["middle"]:
+        book = max(books, key=lambda b, n=name: found[b][n]["chosen with"])
+        out[name] = {"dictionary": book, **found[book][name]}
     return out
 
 
@@ -325,6 +337,7 @@ def main() -> None:
             keep("methods", f"{s} {m}", lambda s=s, m=m: one_cell(world, m, world.cases(s)[:some]))
     for d in ("middle", "last"):
         keep("experts", d, lambda d=d: detect(world, d))
+    keep("experts", "best of both", lambda: best_of(found["experts"]))
     keep("maps", "last", lambda: map_of_objects(world, given.out))
     for s in SHORTCUTS:
         keep("suggestions", s, lambda s=s: suggested(world, world.cases(s)[:some]))
