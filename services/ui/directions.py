@@ -81,7 +81,8 @@ def show_file() -> None:
         return
     st.session_state["direction-taken"] = (file.file_id, site)
     try:
-        rows = read(file.getvalue(), site)
+        place = model().site(site)
+        rows = numbers(file.getvalue(), place.width if place else 0, site)
     except InvalidRequest as error:
         st.error(f"{markup.plain(file.name)} is not used: {markup.plain(error.message)}.")
         return
@@ -89,15 +90,13 @@ def show_file() -> None:
     st.rerun()
 
 
-def read(data: bytes, site: str) -> npt.NDArray[np.float32]:
-    """Rows ``[n, d]`` of a NumPy file; raises InvalidRequest."""
+def numbers(data: bytes, width: int, site: str) -> npt.NDArray[np.float32]:
+    """Rows ``[n, width]`` of a NumPy file, none of them unpickled; raises InvalidRequest."""
     try:
         found = np.load(io.BytesIO(data), allow_pickle=False)
         rows = np.atleast_2d(np.asarray(found, np.float32))
     except (ValueError, EOFError, OSError, TypeError) as error:
         raise InvalidRequest("it holds no array of numbers: save one with numpy.save") from error
-    place = model().site(site)
-    width = place.width if place else 0
     if rows.ndim != 2 or rows.shape[1] != width or not 1 <= len(rows) <= MOST:
         raise InvalidRequest(
             f"its shape {list(np.shape(found))} is not [n, {width}] with 1 to {MOST} rows, as"

@@ -1,0 +1,73 @@
+"""What the page works out by itself: regions, directions from files, people's similarities."""
+
+import io
+
+import numpy as np
+import pytest
+
+from services.ui import region
+from services.ui.concepts import mapping, naming
+from steerboard.spec.errors import InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("ends", "span"),
+    [([0.0, 8.0], (0, 7)), ([2.1, 3.9], (2, 3)), ([3.9, 2.1], (2, 3)), ([4.4, 4.5], (4, 4)),
+     ([-3.0, 99.0], (0, 7)), ([1.9, 4.1], (2, 3))],
+)  # fmt: skip
+def test_a_drag_marks_the_patches_that_it_covers(ends: list[float], span: region.Span) -> None:
+    assert region.touched(ends, 8) == span
+
+
+def test_a_region_is_its_rectangle_again() -> None:
+    mask = region.rectangle((1, 3), (2, 2))
+    assert len(mask.cells) == 3 and region.spans(mask) == ((1, 3), (2, 2))
+    assert region.kind(mask, (8, 8)) == "region"
+    assert region.kind(region.rectangle((0, 7), (0, 7)), (8, 8)) == "patches"
+
+
+@pytest.mark.parametrize(
+    ("group", "value", "mark"),
+    [("all pictures", "owl", 1), ("all pictures", "car", 0), ("clean", "owl", -1)],
+)
+def test_a_picture_shows_it_does_not_or_is_left_out(group: str, value: str, mark: int) -> None:
+    facts = {"label": value, "group": "water"}
+    assert naming.mark(facts, "label", "owl", "all others", group) == mark
+    assert naming.mark(facts, "label", "owl", "cow", group) == (mark if value == "owl" else -1)
+
+
+def test_peoples_similarities_are_put_in_our_order() -> None:
+    table = b"x,car,owl\ncar,1,0.2\nowl,0.3,1\n"
+    assert mapping.read(table, ("owl", "car")).tolist() == [[1, 0.3], [0.2, 1]]
+
+
+@pytest.mark.parametrize(
+    "table", [b"x,car\ncar,1\n", b"x,car,owl\ncar,1,much\nowl,1,1", b"\xff\xfe"]
+)
+def test_a_table_that_is_none_is_refused(table: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        mapping.read(table, ("owl", "car"))
+
+
+def test_a_gathering_keeps_places_of_what_was_answered() -> None:
+    from services.ui.concepts.gathering import Gathering
+
+    now = Gathering(("a", "b", "c"), width=4)
+    now.rows = {2: (np.array([1]), np.array([5.0], np.float32)), 0: (np.array([0, 3]), np.ones(2, np.float32))}  # fmt: skip # noqa: E501
+    places, rows = now.matrix()
+    assert places.tolist() == [0, 2]
+    assert rows.toarray().tolist() == [[1, 0, 0, 1], [0, 5, 0, 0]]
+
+
+def test_a_pickle_is_no_direction() -> None:
+    from services.ui.directions import numbers
+
+    out = io.BytesIO()
+    np.save(out, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InvalidRequest):
+        numbers(out.getvalue(), 3, "embedding")
+    out = io.BytesIO()
+    np.save(out, np.ones(3))
+    assert numbers(out.getvalue(), 3, "embedding").shape == (1, 3)
+    with pytest.raises(InvalidRequest):
+        numbers(out.getvalue(), 4, "embedding")
