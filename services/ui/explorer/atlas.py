@@ -1,7 +1,6 @@
 """The map: every feature a point, what is alike close together; a click shows what it is."""
 
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import altair as alt
@@ -123,13 +122,13 @@ def panel(at: Address, info: CatalogueInfo, found: FeatureMap, picked: int | Non
     base = replace(at, dictionary=info.dictionary)
     card = cards[picked]
     images = "".join(f'<img src="{small[d]}" alt="">' for d in mine if d in small)
-    name = escape(card.label) if card.label else "<i>no label</i>"
+    name = pieces.called(card)
     fires = f"#{picked} · fires on {pieces.share(card.firing_rate)}"
     text = f'<span class="sb-mosaic">{images}</span><b>{name}</b><small>{fires}</small>'
     st.html(pieces.link(href(replace(base, feature=picked)), text, kind="sb-feature"))
     st.html(pieces.small("around it on the map", [
         pieces.neighbour(href(replace(base, feature=f)), small.get(c.references[0].image, ""),
-                       escape(c.label) or f"#{f}", f"#{f}")
+                       pieces.called(c), f"#{f}")
         for f, c in cards.items() if f != picked and c.references
     ]))  # fmt: skip
 

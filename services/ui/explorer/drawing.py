@@ -1,4 +1,4 @@
-"""Reference pictures with what the feature sees left bright."""
+"""Reference pictures in which what the feature does not see is pale."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from services.ui.pictures import inline, upright
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.jobs import Reference
 
-DIM, SOFT = 0.28, 0.6  # brightness where it is silent; the power that lifts weak activations
+PALE, SOFT = 0.62, 0.6  # white where it is silent; the power that lifts weak activations
 HALF = 0.5  # of a response that the patches must reach for a map to say where it fires
 
 
@@ -21,22 +21,22 @@ def on_patches(one: Reference) -> bool:
 
 
 def figure(data: bytes, one: Reference, side: int, only: bool) -> str:
-    """A reference picture as an address; with ``only`` what it does not fire on is dim."""
+    """A reference picture as an address; with ``only`` what it does not fire on is pale."""
     shown = one.heat if only and on_patches(one) else ()
     return seen(data, shown, one.activation, side)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
 def seen(data: bytes, heat: tuple[tuple[float, ...], ...], top: float, side: int) -> str:
-    """The middle square of a picture as an address, dimmed where a feature is silent.
+    """The middle square of a picture as an address, pale where a feature is silent.
 
     The model reads the middle square, and its patches lie over that. Empty where the picture
     cannot be drawn.
 
     Args:
         data: The picture.
-        heat: ``[rows, columns]`` activations; none dim nothing.
-        top: The activation that is fully bright.
+        heat: ``[rows, columns]`` activations; without any nothing is pale.
+        top: The activation that keeps its full colours.
         side: Pixels.
     """
     try:
@@ -47,9 +47,9 @@ def seen(data: bytes, heat: tuple[tuple[float, ...], ...], top: float, side: int
 
 
 def lit(image: Image.Image, strength: Any) -> Image.Image:
-    """The picture, grey and dark where ``strength [rows, columns]`` in [0, 1] is 0."""
+    """The picture, grey and pale where ``strength [rows, columns]`` in [0, 1] is 0."""
     map_ = Image.fromarray(strength.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
     share = (np.clip(np.asarray(map_, np.float32), 0, 1) ** SOFT)[..., None]
     colours = np.asarray(image, np.float32)
-    grey = np.asarray(image.convert("L"), np.float32)[..., None] * DIM
+    grey = np.asarray(image.convert("L"), np.float32)[..., None] * (1 - PALE) + 255 * PALE
     return Image.fromarray((colours * share + grey * (1 - share)).clip(0, 255).astype(np.uint8))

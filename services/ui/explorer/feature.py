@@ -60,8 +60,7 @@ def back(at: Address) -> None:
 def top(card: FeatureCard, labels: Labels, info: CatalogueInfo) -> None:
     """What it is called, and the way to the workbench."""
     name, open_ = st.columns([3, 1], vertical_alignment="center")
-    called = labels.name or card.label
-    shown = escape(called) if called else "<i>no label</i>"
+    shown = escape(labels.name) if labels.name else pieces.called(card)
     name.html(pieces.heading(shown, card.feature, info.dictionary))
     strongest = card.references[0].image if card.references else ""
     target = st.session_state["pages"][0]
@@ -91,11 +90,11 @@ def references(card: FeatureCard, info: CatalogueInfo) -> None:
     patches = any(on_patches(r) for r in (*card.references, *card.sample))
     title, toggle = st.columns([2, 1], vertical_alignment="center")
     title.html(pieces.section("Its strongest pictures"))
-    lit = patches and toggle.toggle("Only where it fires is bright", True, key="ex-lit")
+    lit = patches and toggle.toggle("Pale where it does not fire", True, key="ex-lit")
     data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
     st.html(pieces.pictures(figures(card, info, card.references, data, lit)))
     if not all(on_patches(r) for r in card.references):
-        where = "Pictures that are bright as a whole: there" if patches else "Here"
+        where = "Pictures in full colours: there" if patches else "Here"
         st.caption(f"{where} it fires on the class token, which stands for the whole picture.")
     if card.sample:
         st.html(pieces.section("From all over its range"))
@@ -141,7 +140,7 @@ def near(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
 
 
 def called(dictionary: str, features: list[int]) -> dict[int, tuple[str, str]]:
-    """Label and small picture of features, as far as they are at hand."""
+    """Name (HTML) and small picture of features, as far as they are at hand."""
     try:
         cards = backend().library.features(dictionary, features) if features else ()
         firsts = [c.references[0].image for c in cards if c.references]
@@ -149,7 +148,7 @@ def called(dictionary: str, features: list[int]) -> dict[int, tuple[str, str]]:
     except SteerboardError:
         return {}
     return {
-        c.feature: (c.label, small.get(c.references[0].image, "") if c.references else "")
+        c.feature: (pieces.called(c), small.get(c.references[0].image, "") if c.references else "")
         for c in cards
     }
 
@@ -160,8 +159,9 @@ def neighbour(
     """One feature near another."""
     label, src = names.get(one.feature, ("", ""))
     link = href(replace(at, dictionary=info.dictionary, feature=one.feature))
-    shown = escape(label) if label else "<i>no label</i>"
-    return pieces.neighbour(link, src, shown, f"#{one.feature} · {one.value:.2f}")
+    return pieces.neighbour(
+        link, src, label or "<i>no label</i>", f"#{one.feature} · {one.value:.2f}"
+    )
 
 
 def detects(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from steerboard.spec.catalogue import Detected, FeatureRow
+from steerboard.spec.catalogue import Detected, FeatureCard, FeatureRow
 
 STYLE = Path(__file__).with_name("explorer.css").read_text()
+SURE = 0.5  # average precision from which a class is named
 TITLES = {
     "feature": "Number",
     "firing_rate": "Fires on",
@@ -38,8 +39,22 @@ def link(href: str, text: str, soft: str = "top", kind: str = "") -> str:
 
 
 def title(row: FeatureRow) -> str:
-    """What a feature is called: by people, else by its label, else not."""
-    return escape(row.name or row.label) if row.name or row.label else "<i>no label</i>"
+    """What a feature is called: by people, by its label, else by the class that it detects."""
+    return escape(row.name) if row.name else best_name(row.label, row.class_name, row.precision)
+
+
+def called(card: FeatureCard) -> str:
+    """The same of a card, where people did not name it."""
+    best = card.classes[0] if card.classes else None
+    return best_name(card.label, best.name if best else "", best.ap if best else None)
+
+
+def best_name(label: str, class_name: str, precision: float | None) -> str:
+    """A label, else the class that is surely detected, else that there is none; as HTML."""
+    if label:
+        return escape(label)
+    sure = class_name and precision is not None and precision >= SURE
+    return f"<i>detects {escape(spoken(class_name))}</i>" if sure else "<i>no label</i>"
 
 
 def card(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:

@@ -2,12 +2,11 @@
 
 from html import escape
 
-from services.ui.explorer.pieces import ABOUT, TITLES, share, spoken
+from services.ui.explorer.pieces import ABOUT, SURE, TITLES, share, spoken
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
 
 ALIKE, UNLIKE = 0.5, 0.15  # clarity above and below which it is said
 TWICE, SAME = 0.9, 0.9  # polysemanticity, redundancy from which they are said
-SURE = 0.5  # average precision from which a class is named
 
 
 def told(card: FeatureCard, info: CatalogueInfo) -> str:
