@@ -186,6 +186,9 @@ def bake(
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for the new checkpoint")],
     split: Annotated[str, typer.Option(help="pictures to fit the weights on")] = "validation",
     report_split: Annotated[str, typer.Option(help="pictures to compare on")] = "test",
+    further: Annotated[
+        int, typer.Option(min=0, help="blocks behind the edits that mend what is left over")
+    ] = 64,
     config: Config = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
 ) -> None:
@@ -207,7 +210,7 @@ def bake(
     source = base / settings.models[name].path
     loaded = load_model(source)
     pictures = image_set(config, images, split)
-    baked = bake_weights(loaded, found, dictionary_files(config, found), pictures)
+    baked = bake_weights(loaded, found, dictionary_files(config, found), pictures, further)
     write_checkpoint(source, out, loaded, baked)
     with opened(config, "") as live, shown(as_json):
         new = serve_folder(name, out, settings.models[name], base)

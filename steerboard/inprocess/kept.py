@@ -93,24 +93,23 @@ class Kept:
         self._rows = self._env.open_db(b"rows")
         self._uses = self._env.open_db(b"uses")
 
-    def get(self, place: Place) -> Tensor | None:
-        """``[t, d]`` in half precision, in this machine's memory; None where it is not there."""
-        key = place.key
+    def get(self, places: Sequence[Place]) -> list[Tensor | None]:
+        """Each ``[t, d]`` in half precision, in this machine's memory; None: it is not there."""
+        keys = [place.key for place in places]
         with self._env.begin(db=self._rows, buffers=True) as reading:
-            value = reading.get(key)
-            found = None if value is None else unpacked(value)
-        if found is not None:
-            self._touched[key] = time.time()
-            if len(self._touched) >= TOUCHES:
-                self._write([])
+            values = [reading.get(key) for key in keys]
+            found = [None if value is None else unpacked(value) for value in values]
+        now = time.time()
+        self._touched |= {k: now for k, row in zip(keys, found, strict=True) if row is not None}
+        if len(self._touched) >= TOUCHES:
+            self._write([])
         return found
 
-    def holds(self, fingerprint: str, image: str) -> bool:
-        """Whether anything of this picture is kept."""
-        start = picture_key(fingerprint, image)
+    def holds(self, fingerprint: str, images: Sequence[str]) -> frozenset[str]:
+        """The pictures of which anything is kept."""
         with self._env.begin(db=self._rows, buffers=True) as reading:
             cursor = reading.cursor()
-            return bool(cursor.set_range(start)) and bytes(cursor.key())[: len(start)] == start
+            return frozenset(i for i in images if begins(cursor, picture_key(fingerprint, i)))
 
     def put(self, places: Sequence[Place], rows: Tensor) -> None:
         """Keep ``rows [n, t, d]``; numbers beyond half precision are left out."""
@@ -167,6 +166,11 @@ class Kept:
                 if writing.delete(key, db=self._uses):
                     writing.delete(key, db=self._rows)
                     note_total(writing, self._uses, -size)
+
+
+def begins(cursor: "lmdb.Cursor", start: bytes) -> bool:
+    """Whether there is a key that begins so."""
+    return bool(cursor.set_range(start)) and bytes(cursor.key())[: len(start)] == start
 
 
 def packed(row: Tensor) -> bytes:

@@ -32,7 +32,7 @@ class Pictures:
     Args:
         tenant: Whose pictures the call in hand may see.
         check: Raises where nobody waits for the call in hand any more.
-        kept: Whether something is kept of a picture (model's fingerprint, name), so that its
+        kept: Of which pictures (model's fingerprint, names) something is kept, so that their
             pixels may never be asked for; they are then decoded when they are.
     """
 
@@ -40,7 +40,7 @@ class Pictures:
         self,
         tenant: Callable[[], str] = lambda: "",
         check: Callable[[], None] = lambda: None,
-        kept: Callable[[str, str], bool] = lambda _model, _name: False,
+        kept: Callable[[str, Sequence[str]], frozenset[str]] = lambda _model, _names: frozenset(),
     ) -> None:
         self._bytes: ByteLru[bytes] = ByteLru(BYTES_KEPT)
         self._pixels: ByteLru[Tensor] = ByteLru(PIXELS_KEPT)
@@ -73,14 +73,15 @@ class Pictures:
                 self._bytes.put((tenant, image.sha256), image.data, len(image.data))
             elif isinstance(image, Digest) and image.sha256 not in held:
                 held[image.sha256] = self._bytes.get((tenant, image.sha256))
-        model = served.info.fingerprint
+        names = [f"{tenant}/{sha256}" for sha256 in held]
+        kept = self._kept(served.info.fingerprint, names)
         lacking = [sha256 for sha256, data in held.items() if data is None]
-        missing = [s for s in lacking if not self._kept(model, f"{tenant}/{s}")]
+        missing = [sha256 for sha256 in lacking if f"{tenant}/{sha256}" not in kept]
         if missing:
             raise not_held(missing)
         # What this request needs is kept here: the LRU may drop it again before it is decoded.
         found = {sha256: data for sha256, data in held.items() if data is not None}
-        return self._rows(served, images, found, tenant)
+        return self._rows(served, images, found, tenant, kept)
 
     def _rows(
         self,
@@ -88,33 +89,42 @@ class Pictures:
         images: Sequence[ImageRef],
         held: dict[str, bytes],
         tenant: str,
+        kept: frozenset[str],
     ) -> list[Row | SteerboardError]:
         """One row an image; those that must be decoded side by side, the others at once."""
         asked = [
             self._decoders.submit(
-                copy_context().run, partial(self._row, served, image, i, held, tenant)
+                copy_context().run, partial(self._row, served, image, i, held, tenant, kept)
             )
-            if self._must_decode(served, image, tenant)
-            else self._row(served, image, i, held, tenant)
+            if self._must_decode(served, image, tenant, kept)
+            else self._row(served, image, i, held, tenant, kept)
             for i, image in enumerate(images)
         ]
         return [row.result() if isinstance(row, Future) else row for row in asked]
 
-    def _must_decode(self, served: ServedModel, image: ImageRef, tenant: str) -> bool:
+    def _must_decode(
+        self, served: ServedModel, image: ImageRef, tenant: str, kept: frozenset[str]
+    ) -> bool:
         if not isinstance(image, Encoded | Digest):
             return False
         model, name = served.info.fingerprint, f"{tenant}/{image.sha256}"
-        return self._pixels.get((model, name)) is None and not self._kept(model, name)
+        return self._pixels.get((model, name)) is None and name not in kept
 
     def _row(
-        self, served: ServedModel, image: ImageRef, index: int, held: dict[str, bytes], tenant: str
+        self,
+        served: ServedModel,
+        image: ImageRef,
+        index: int,
+        held: dict[str, bytes],
+        tenant: str,
+        kept: frozenset[str],
     ) -> Row | SteerboardError:
         self._check()
         try:
             if isinstance(image, Encoded | Digest):
                 name = f"{tenant}/{image.sha256}"
                 data = held.get(image.sha256)
-                if data is None or self._kept(served.info.fingerprint, name):
+                if data is None or name in kept:
                     return Row(name, NOTHING, draw=partial(self._late, served, name, data, index))
                 return Row(name, self._decoded(served, name, data, index))
             pixels = served.loaded.check_pixels(image.tensor.numpy())

@@ -71,12 +71,9 @@ class Prefixes:
         self, served: ServedModel, rows: Sequence[Row], first: int, known: Known
     ) -> set[str]:
         """As ``_fetch`` behind the last block, of prefix tokens alone."""
-        hits: set[str] = set()
-        for image in {row.image for row in rows}:
-            held = self.shelf.get(served, image, first, short=True)
-            if held is not None:
-                known[image, first] = held
-                hits.add(image)
+        held = self.shelf.get(served, list({row.image for row in rows}), first, short=True)
+        known.update({(image, first): x for image, x in held.items()})
+        hits = set(held)
         others = [row for row in rows if row.image not in hits]
         found = self._fetch(served, others, first, known)
         for image in {row.image for row in others}:
@@ -138,7 +135,7 @@ class Prefixes:
     def _held(self, served: ServedModel, image: str, index: int) -> Tensor | None:
         """From memory, else from disk."""
         held = self._cache.get((served.info.fingerprint, image, "prefix", index))
-        return held[0] if held is not None else self.shelf.get(served, image, index)
+        return held[0] if held is not None else self.shelf.get(served, [image], index).get(image)
 
     def _keep(self, served: ServedModel, image: str, first: int, x: Tensor) -> None:
         """Remember a copy: a view would hold its whole batch."""

@@ -24,14 +24,18 @@ class Shelf:
         return self._kept is not None
 
     def get(
-        self, served: ServedModel, image: str, block: int, short: bool = False
-    ) -> Tensor | None:
-        """Input ``[t, d]`` of a block as the tower computes, or its prefix tokens ``[p, d]``."""
+        self, served: ServedModel, images: Sequence[str], block: int, short: bool = False
+    ) -> dict[str, Tensor]:
+        """Inputs ``[t, d]`` of a block as the tower computes, or their prefix tokens ``[p, d]``.
+
+        Of the pictures that are there.
+        """
         if self._kept is None:
-            return None
-        held = self._kept.get(Place(served.info.fingerprint, image, block, short))
+            return {}
+        found = self._kept.get([Place(served.info.fingerprint, i, block, short) for i in images])
+        here = {i: row for i, row in zip(images, found, strict=True) if row is not None}
         place = served.placement
-        return None if held is None else held.to(place.device, place.dtype)
+        return {i: row.to(place.device, place.dtype) for i, row in here.items()}
 
     def put(
         self, served: ServedModel, images: Sequence[str], block: int, rows: Sequence[Tensor]

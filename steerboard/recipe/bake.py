@@ -9,11 +9,15 @@ so all edits of a site are fitted at once, by their summed change ``[t, d]``:
 
 D weighs prefix tokens and patches alike: patches are many, the prefix decides. lambda is chosen on
 pictures that the fit did not see, and R^2 is reported on those.
+
+What one block's neurons cannot say the blocks behind may: by then attention has carried a condition
+on the whole picture to every token. So each of ``further`` blocks is given, in the same way, what
+the baked pass still lacks of the live one at its output.
 """
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,7 @@ from steerboard.spec.recipe import Recipe
 
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHUNK = 32
+LEAST = 8  # pictures
 WEIGHTS = "open_clip_model.safetensors"
 
 
@@ -142,27 +147,43 @@ class Baked:
 
 
 def bake(
-    loaded: LoadedModel, recipe: Recipe, dictionaries: Dictionaries, pictures: Iterable[Picture]
+    loaded: LoadedModel,
+    recipe: Recipe,
+    dictionaries: Dictionaries,
+    pictures: Iterable[Picture],
+    further: int = 0,
 ) -> Baked:
     """Fit what each edited block's MLP must add; the model is not changed.
+
+    Args:
+        loaded: The model that the recipe is for.
+        recipe: Its edits are at blocks' outputs.
+        dictionaries: See ``steerboard.apply``.
+        pictures: To fit on; a quarter of them only judges.
+        further: Blocks behind the last edited one that mend what is left over, at most.
 
     Raises:
         InvalidRequest: An edit that is not at a block's output, or a block whose MLP does not end
             in one linear layer.
     """
-    sites = baked_sites(loaded, recipe)
+    sites = baked_sites(loaded, recipe, further)
     files = {pin.id: opened(pin, dictionaries) for pin in recipe.provenance.dictionaries}
-    tables = {site: Tokens() for site in sites}
-    count = 0
-    for part in chunks(pictures, CHUNK):
-        for site, hidden, change in harvest(loaded, recipe, files, part, sites):
-            for picture, h, c in zip(part, hidden, change, strict=True):
-                tables[site].add(h, c, loaded.tower.prefix, held_out(picture))
-        count += len(part)
-    if count < 8 or len({unseen for t in tables.values() for _, unseen in t.parts}) < 2:
-        raise InvalidRequest(f"{count} pictures are too few to fit weights on: use at least 8")
-    solved = {site: solve(site, recipe, tables[site], count) for site in sites}
-    return Baked({s: w for s, (w, _) in solved.items()}, tuple(f for _, f in solved.values()))
+    pictures = list(pictures)
+    if len(pictures) < LEAST or len({held_out(p) for p in pictures}) < 2:
+        raise InvalidRequest(
+            f"{len(pictures)} pictures are too few to fit weights on: use at least {LEAST}"
+        )
+    added: dict[str, Tensor] = {}
+    fits = []
+    for site in sites:
+        tokens = Tokens()
+        for part in chunks(pictures, CHUNK):
+            both = harvest(loaded, recipe, files, part, site, added)
+            for picture, hidden, change in zip(part, *both, strict=True):
+                tokens.add(hidden, change, loaded.tower.prefix, held_out(picture))
+        added[site], fit = solve(site, recipe, tokens, len(pictures))
+        fits.append(fit)
+    return Baked(added, tuple(fits))
 
 
 def held_out(picture: Picture) -> bool:
@@ -170,15 +191,19 @@ def held_out(picture: Picture) -> bool:
     return int(digest_of(picture)[:8], 16) % 4 == 3
 
 
-def baked_sites(loaded: LoadedModel, recipe: Recipe) -> list[str]:
-    """The edited sites, all of them block outputs with a linear layer before; else refuse."""
-    sites = list(dict.fromkeys(edit.site for edit in recipe.steer.edits))
-    for site in sites:
-        if not site.startswith("resid_post."):
+def baked_sites(loaded: LoadedModel, recipe: Recipe, further: int = 0) -> list[str]:
+    """The edited sites and the next ones, block outputs with a linear layer before; else refuse."""
+    for edit in recipe.steer.edits:
+        if not edit.site.startswith("resid_post."):
             raise InvalidRequest(
-                f"an edit at {site} cannot be baked: only edits of a block's output"
+                f"an edit at {edit.site} cannot be baked: only edits of a block's output"
                 " (resid_post.L) can become part of its MLP"
             )
+    blocks = len(loaded.tower.blocks)
+    edited = {block_of(edit.site, blocks) for edit in recipe.steer.edits}
+    behind = range(max(edited) + 1, min(blocks, max(edited) + 1 + further))
+    sites = [f"resid_post.{block}" for block in sorted({*edited, *behind})]
+    for site in sites:
         projection(loaded, site)
     return sites
 
@@ -205,25 +230,33 @@ def harvest(
     recipe: Recipe,
     files: Mapping[str, DictionaryFile],
     pictures: Sequence[Picture],
-    sites: Sequence[str],
-) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Of each site the hidden neurons ``[b, t, h]`` and the live change ``[b, t, d]``."""
-    edit = editor(loaded.tower, recipe, files)
-    hidden: dict[str, Tensor] = {}
-    found: list[tuple[str, Tensor, Tensor]] = []
+    site: str,
+    added: Mapping[str, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Hidden neurons ``[b, t, h]`` of the baked pass, and what it lacks at ``site`` ``[b, t, d]``.
 
-    def visit(site: str, x: Tensor) -> Tensor:
-        if site.startswith("mlp_post."):
-            hidden[site.partition(".")[2]] = x
-        change = edit.change(site, x, [recipe.steer] * len(x)) if site in sites else None
-        if change is None:
-            return x
-        found.append((site, hidden[site.partition(".")[2]], change))
-        return x + change
+    ``added`` is what is baked so far. Where nothing but a prefix is read, patches are left out.
+    """
+    edit, tower = editor(loaded.tower, recipe, files), loaded.tower
+    hidden = Tensor()
 
-    pixels = torch.stack([loaded.pixels(p.data, p.key) for p in pictures])
-    loaded.tower.run(loaded.tower.start(pixels), 0, visit)
-    yield from found
+    def live(name: str, x: Tensor) -> Tensor:
+        return edit.at(name, x, [recipe.steer] * len(x))
+
+    def baked(name: str, x: Tensor) -> Tensor:
+        nonlocal hidden
+        if name.startswith("mlp_post."):
+            hidden = x
+        step = added.get(name)
+        return x if step is None else x + hidden @ step[:-1].to(x) + step[-1].to(x)
+
+    last = block_of(site, len(tower.blocks))
+    start = tower.start(torch.stack([loaded.pixels(p.data, p.key) for p in pictures]))
+    one, two = start, start
+    for index in range(last + 1):
+        one, two = tower.block(one, index, live), tower.block(two, index, baked)
+    read = None if tower.patches_read(site) else tower.prefix
+    return hidden[:, :read], (one - two)[:, :read]
 
 
 def solve(site: str, recipe: Recipe, tokens: Tokens, pictures: int) -> tuple[Tensor, Fit]:

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from steerboard.analysis.evidence.answers import Readout, Task, ask, chunks
+from steerboard.analysis.evidence.directions import explained
 from steerboard.analysis.evidence.pictures import Picture
 from steerboard.analysis.evidence.probing import KINDS, codes_of, sets_for
-from steerboard.analysis.evidence.rivals import explained, parts
+from steerboard.analysis.evidence.rivals import parts
 from steerboard.spec.answers import Code
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import ModelInfo

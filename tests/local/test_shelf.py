@@ -76,9 +76,8 @@ def test_behind_the_last_block_only_prefix_tokens_are_kept(
 ) -> None:
     DirectKernel(kept=kept).embed(served, under(rows, LAST))
     blocks, fingerprint = len(served.loaded.tower.blocks), served.info.fingerprint
-    short = kept.get(Place(fingerprint, "0", blocks, True))
-    assert short is not None and short.shape == (1, 24)
-    assert kept.get(Place(fingerprint, "0", blocks)) is None
+    short, whole = kept.get([Place(fingerprint, "0", blocks, s) for s in (True, False)])
+    assert short is not None and short.shape == (1, 24) and whole is None
 
 
 def test_an_empty_steer_set_is_the_clean_row_whatever_was_asked_before(

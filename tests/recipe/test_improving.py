@@ -22,7 +22,7 @@ from steerboard.recipe.interaction import compare as interact
 from steerboard.recipe.interaction import interaction
 from steerboard.recipe.making import make
 from steerboard.recipe.serving import serve_folder
-from steerboard.spec.edits import Add, Direction, Edit, Remove, Scale, SteerSet
+from steerboard.spec.edits import Add, Condition, Direction, Edit, Remove, Scale, SteerSet
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
 from steerboard.spec.runner import Runner
@@ -135,6 +135,36 @@ def test_features_are_baked_as_well_as_the_fit_says(
     # Two features: what is added has rank two, v w^T for each.
     ranks = torch.linalg.matrix_rank(found.added["resid_post.1"], rtol=1e-6)
     assert int(ranks) == 2
+
+
+def test_blocks_behind_mend_what_the_edited_one_cannot_say(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet, tiny_house: Path, tmp_path: Path
+) -> None:
+    """The written weights are the second way: their embeddings, by open_clip alone."""
+    steer = sb.scale("resid_post.0", "middle", -3.0, 3, 4, 9, 20)
+    steer = SteerSet(edits=tuple(_along(edit) for edit in steer.edits))
+    mine = wanted(make(runner, "far", "tiny", steer, recipe.classifier), steer)
+    loaded = load_model(tiny_house / "model")
+    pixels = torch.stack([loaded.pixels(p.data) for p in pictures])
+    with torch.inference_mode(), sb.apply(loaded.clip, mine) as steered:
+        live = steered.encode_image(pixels, normalize=True)
+    away = []
+    for further in (0, 2):
+        found = bake(loaded, mine, {}, pictures, further)
+        assert [f.site for f in found.fits] == [f"resid_post.{i}" for i in range(1 + further)]
+        target = tmp_path / str(further)
+        write_checkpoint(tiny_house / "model", target, loaded, found)
+        with torch.inference_mode():
+            new = load_model(target).clip.encode_image(pixels, normalize=True)
+        away.append(float((new - live).norm(dim=1).mean()))
+    assert away[1] < 0.7 * away[0]
+
+
+def _along(edit: Edit) -> Edit:
+    """A free direction in place of a feature, where it is positive: what no line can say."""
+    unit = Direction(values=Tensor.of(np.random.default_rng(edit.unit.index).normal(size=24)))
+    only = Condition(unit=unit, tau=0.0, per="image")
+    return Edit(site=edit.site, unit=unit, op=Add(alpha=1.0), condition=only)
 
 
 def test_what_cannot_be_baked_is_refused(
