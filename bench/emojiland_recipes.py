@@ -5,6 +5,7 @@
 Writes each recipe, its report and its baked checkpoint below OUT, and prints one table.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 
 import steerboard as sb
+from demo.emojiland.draw import encode
+from demo.emojiland.scenes import attacked
 from steerboard.analysis.evidence.answers import Task, ask, chunks, readout
 from steerboard.analysis.evidence.pictures import ManifestSet, encoded, matches
 from steerboard.analysis.evidence.run import Options, run_evidence
@@ -29,12 +32,25 @@ from steerboard.recipe.files import save
 from steerboard.recipe.making import chosen, make
 from steerboard.recipe.report import write_report
 from steerboard.recipe.serving import serve_folder
-from steerboard.spec.edits import Add, Condition, Direction, Edit, Feature, Mask, Scale, SteerSet
+from steerboard.spec.edits import (
+    Add,
+    Condition,
+    Direction,
+    Edit,
+    Feature,
+    Mask,
+    Scale,
+    Set,
+    SteerSet,
+)
 from steerboard.spec.requests import Encode, Margin
 from steerboard.spec.tensor import Tensor
 
 CONFIG = Path("demo")
 NAME, DICTIONARY = "emojiland", "middle"
+EARLY = 0  # the block behind which marks still lie where they were drawn
+FITTING, PAIRS = 1000, 300  # numbers of new scenes, and how many of each kind
+DIRECTIONS = 4  # that are set under a strip
 TEXT = """
 red blue green yellow white black dark light big small animal bird fish fruit food meal
 vehicle wheel music tool time weather rain sky water grass sand snow night brick wood
@@ -54,6 +70,7 @@ class Workshop:
         self.question = Question(NAME, self.classifier, DICTIONARY, self.site)
         config, self.base = read_config(CONFIG)
         self.settings = config.models[NAME]
+        self.loaded = load(self.base / self.settings.path)
         images = self.base / config.image_sets[NAME].images
         manifest = self.base / config.image_sets[NAME].manifest
         self.validation, self.test = (
@@ -131,83 +148,127 @@ class Workshop:
         )  # fmt: skip
 
 
-def midway(low_of, high_of):
-    """A threshold between the 98th percentile of one and the 3rd of the other."""
-    return (np.quantile(low_of, 0.99) + np.quantile(high_of, 0.03)) / 2
+def drawn(attack: str, count: int) -> list:
+    """(attacked, clean) pairs of new scenes, encoded; seeds of the validation split not shipped."""
+    found = []
+    for number in range(FITTING, FITTING + count):
+        scene, twin, _ = attacked("validation", attack, number)
+        found.append((encode(scene), encode(twin)))
+    return found
+
+
+@torch.inference_mode()
+def residual(shop: Workshop, pictures: list) -> torch.Tensor:
+    """Output of block ``EARLY``, [n, t, d]."""
+    loaded, parts = shop.loaded, []
+    for start in range(0, len(pictures), 64):
+        x = loaded.tower.start(
+            torch.stack([loaded.pixels(data) for data in pictures[start : start + 64]])
+        )
+        for index in range(EARLY + 1):
+            x = loaded.tower.block(x, index)
+        parts.append(x)
+    return torch.cat(parts)
+
+
+def pairs(shop: Workshop, attack: str):
+    """Residuals of attacked pictures and of their twins, and how far each patch moved [n, p]."""
+    found = drawn(attack, PAIRS)
+    one, two = (residual(shop, [pair[i] for pair in found]) for i in (0, 1))
+    return one, two, (one - two).norm(dim=-1)[:, shop.info.prefix_tokens :]
+
+
+def detector(marked: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
+    """The direction [d] that tells marked tokens from plain ones: ridge regression of which."""
+    x = torch.cat([marked, plain]).double()
+    y = torch.cat([torch.ones(len(marked)), torch.zeros(len(plain))]).double()
+    weight = torch.where(y > 0, 1 / len(marked), 1 / len(plain))[:, None]
+    x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
+    gram = x.T @ (weight * x)
+    lift = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram))
+    found = torch.linalg.solve(gram + lift, x.T @ (weight[:, 0] * y))[:-1]
+    return (found / found.norm()).float()
+
+
+def cells(shop: Workshop, patches) -> Mask:
+    """A mask of patches by their number."""
+    return Mask(kind="patches", cells=tuple(divmod(int(p), shop.info.grid[1]) for p in patches))
 
 
 def watermark(shop: Workshop):
-    """One feature off and half of what the mark takes from its tokens put back, where it fires."""
-    failures = {"group": "watermark"}
-    failing, plain = shop.failing(failures), shop.right(group="clean")[::3]
-    mark = int(shop.contrast(failing).argmax())
-    tau = midway(*(shop.activations(part)[:, mark] for part in (plain, failing)))
-    only = shop.only(mark, tau)
-    change = difference_of_means(shop, "watermark")
-    n_bar, prefix = shop.info.site(shop.site).n_bar, shop.info.prefix_tokens
-    edits = [shop.edit(mark, -1.0, only)]
-    patches = prefix + np.argsort(-np.linalg.norm(change[prefix:], axis=1))[:4]
-    for token in (0, *sorted(patches.tolist())):
-        cell = divmod(token - prefix, shop.info.grid[1])
-        mask = Mask(kind="prefix") if token < prefix else Mask(kind="patches", cells=(cell,))
-        unit = Direction(values=Tensor.of(change[token]))
-        part = 0.5 if token < prefix else 1.0  # of 0, 0.25, 0.5 and 1 the best on validation
-        op = Add(alpha=part * float(np.linalg.norm(change[token])) / n_bar)
-        edits.append(Edit(site=shop.site, unit=unit, op=op, mask=mask, condition=only))
-    return shop.recipe(
-        "no-watermark", SteerSet(edits=tuple(edits)), failures,
-        "Where the watermark's feature fires: switch it off, put the difference of means"
-        " between clean and marked pictures back at the four marked patches, half of it at the"
-        " class token.",
-        "largest contrastive attribution; difference of means",
+    """At the patches that the mark covers: back to what is there without it, where it is seen."""
+    one, two, moved = pairs(shop, "watermark")
+    prefix, site = shop.info.prefix_tokens, f"resid_post.{EARLY}"
+    patches = moved.mean(0).argsort(descending=True)[:4].sort().values
+    marked = one[:, prefix:][:, patches].flatten(0, 1)
+    seen = detector(marked, two[:, prefix:].flatten(0, 1))
+    low = (two[:, prefix:][:, patches] @ seen).quantile(0.999)
+    only = Condition(
+        unit=Direction(values=Tensor.of(seen)), per="token",
+        tau=float((low + (marked @ seen).quantile(0.02)) / 2),
     )  # fmt: skip
-
-
-def difference_of_means(shop: Workshop, group: str):
-    """Clean twin minus attacked picture at the site, mean over validation, [t, d]."""
-    loaded = load(shop.base / shop.settings.path)
-    pairs = [p for p in shop.validation if p.attributes.get("group") == group]
-    twins = {p.key: p for p in shop.validation}
-    total = 0.0
-    found: list[torch.Tensor] = []
-
-    def visit(site, x):
-        if site == shop.site:
-            found.append(x)
-        return x
-
-    for part in chunks(pairs, 32):
-        both = [p.data for p in part] + [twins[p.attributes["twin"]].data for p in part]
-        with torch.inference_mode():
-            pixels = torch.stack([loaded.pixels(data) for data in both])
-            loaded.tower.run(loaded.tower.start(pixels), 0, visit)
-        x = found.pop()
-        total = total + (x[len(part) :] - x[: len(part)]).sum(0)
-    return (total / len(pairs)).numpy()
+    n_bar, edits = shop.info.site(site).n_bar, []
+    for patch in patches.tolist():
+        back = (two - one)[:, prefix + patch].mean(0)
+        op = Add(alpha=float(back.norm()) / n_bar)
+        edits.append(
+            Edit(site=site, unit=Direction(values=Tensor.of(back)), op=op,
+                 mask=cells(shop, [patch]), condition=only)
+        )  # fmt: skip
+    return shop.recipe(
+        "no-watermark", SteerSet(edits=tuple(edits)), {"group": "watermark"},
+        "At the four patches that a watermark covers, where one is seen: the mean difference"
+        " between clean and marked pictures is added.",
+        "difference of means; a linear detector of marked tokens",
+    )  # fmt: skip
 
 
 def strip(shop: Workshop):
-    """What speaks for written words and is rare without a strip, off; the truth's side doubled."""
-    failures = {"group": "typographic"}
-    failing, plain = shop.failing(failures), shop.right(group="clean")[::3]
-    scores = shop.contrast(failing[::2])
-    with_, without = (shop.activations(part).mean(0) for part in (failing, plain))
-    off = [f for f in np.argsort(-scores) if scores[f] > 0 and with_[f] > 3 * without[f]][:80]
-    lower = SteerSet(edits=tuple(shop.edit(f, -1.0) for f in off))
-    then = shop.contrast(failing[::2], lower)
-    up = [f for f in np.argsort(then) if then[f] < 0 and f not in off][:40]
+    """Under a strip of words, where one is seen: what strips move most is set to its clean mean."""
+    one, two, moved = pairs(shop, "typographic")
+    columns = shop.info.grid[1]
+    bottom = range(moved.shape[1] - 2 * columns, moved.shape[1])
+    sides = {"top": range(2 * columns), "bottom": bottom}
+    above = moved[:, list(sides["top"])].mean(1) > moved[:, list(sides["bottom"])].mean(1)
     tried = {}
-    for n in (0, 10, 40):
-        steer = SteerSet(edits=(*lower.edits, *(shop.edit(f, 1.0) for f in up[:n])))
-        tried[n] = shop.share(failing, steer), 1 - shop.share(plain, steer), steer
-        print("  strip: doubled", n, "fixed, broken", tried[n][:2], flush=True)
+    for share in (0.01, 0.02):
+        edits = []
+        for side, where in sides.items():
+            mine = above if side == "top" else ~above
+            edits += covered_edits(shop, one, two, moved, mine, list(where), share)
+        steer = SteerSet(edits=tuple(edits))
+        failing, plain = shop.failing({"group": "typographic"}), shop.right(group="clean")[::3]
+        tried[share] = shop.share(failing, steer), 1 - shop.share(plain, steer), steer
+        print("  strip: seen in", share, "of clean: fixed, broken", tried[share][:2], flush=True)
     best = max(tried.values(), key=lambda found: found[0] - 10 * found[1])[2]
     return shop.recipe(
-        "no-strip", best, failures,
-        "Features that speak for written words, rare on pictures without a strip, off;"
-        " those that then speak for the true class doubled.",
-        "contrastive attributions, three times rarer on clean pictures",
+        "no-strip", best, {"group": "typographic"},
+        "Where a strip of words is seen at the top or the bottom: the directions that strips move"
+        " most are set, under it, to what they are without one.",
+        "principal directions of the change; linear detectors of covered tokens, one a side",
     )  # fmt: skip
+
+
+def covered_edits(shop, one, two, moved, mine, where, share) -> list:
+    """The edits for strips on one side; ``mine`` are the pairs whose strip is there."""
+    prefix, site = shop.info.prefix_tokens, f"resid_post.{EARLY}"
+    tokens = [prefix + p for p in where]
+    marked, clean = one[mine][:, tokens], two[:, prefix:]
+    plain = torch.cat([clean.flatten(0, 1), one[~mine][:, prefix:].flatten(0, 1)])
+    hit = moved[mine][:, where] > 0.35 * shop.info.site(site).n_bar
+    seen = detector(marked[hit], plain)
+    peaks = torch.cat([(clean @ seen).amax(1), (one[~mine][:, prefix:] @ seen).amax(1)])
+    only = Condition(
+        unit=Direction(values=Tensor.of(seen)), per="image", tau=float(peaks.quantile(1 - share))
+    )
+    change = (marked - two[mine][:, tokens]).flatten(0, 1)
+    rows = torch.linalg.svd(change, full_matrices=False).Vh[:DIRECTIONS]
+    values = rows @ two[:, tokens].flatten(0, 1).mean(0)
+    return [
+        Edit(site=site, unit=Direction(values=Tensor.of(row)), condition=only,
+             op=Set(value=float(value), everywhere=True), mask=cells(shop, where))
+        for row, value in zip(rows, values, strict=True)
+    ]  # fmt: skip
 
 
 def nurse(shop: Workshop):
@@ -216,20 +277,22 @@ def nurse(shop: Workshop):
     failing = shop.failing(failures)
     doctors, nurses = shop.right(group="medical", label="doctor"), shop.right(label="nurse")
     scores = shop.contrast(failing)
-    off = np.argsort(-scores)[:10]
+    ranked = np.argsort(-scores)
     cue, values = cue_of(shop)
     tried = []
-    for share in (0.10, 0.15, 0.20, 0.25):
-        tau = float(np.quantile(values, share))
-        steer = SteerSet(edits=tuple(shop.edit(f, -1.0, shop.only(cue, tau)) for f in off))
+    for share, many, m in itertools.product((0.05, 0.10, 0.15), (10, 16), (-1.0, -1.5)):
+        only = shop.only(cue, float(np.quantile(values, share)))
+        steer = SteerSet(edits=tuple(shop.edit(f, m, only) for f in ranked[:many]))
         fixed, broken = shop.share(failing, steer), 1 - shop.share(nurses + doctors, steer)
         print(
-            f"  nurse: cue {cue} above {tau:.2f}: fixed {fixed:.3f} broken {broken:.3f}", flush=True
+            f"  nurse: {many} by {m}, cue {cue} above {only.tau:.2f}: fixed {fixed:.3f}"
+            f" broken {broken:.3f}",
+            flush=True,
         )
         tried.append((fixed - 2 * broken, steer))
     return shop.recipe(
         "doctor-not-nurse", max(tried, key=lambda t: t[0])[1], failures,
-        f"The ten features that speak most for nurse against doctor, off where the doctor's cue"
+        f"The features that speak most for nurse against doctor, off where the doctor's cue"
         f" (feature {cue}) fires.",
         "contrastive attributions; condition by AUROC of doctor against nurse",
     )  # fmt: skip
@@ -270,7 +333,7 @@ def one(shop: Workshop, name: str, out: Path, baking: bool) -> dict:
     save(recipe, path)
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
     rows = {d: read(p).sae.W_dec.numpy() for d, p in files.items()}
-    options = Options(right=150, encoded=32, vocabulary=tuple(WORDS), decoders=rows)
+    options = Options(right=100, encoded=16, vocabulary=tuple(WORDS), decoders=rows)
     evidence, table = run_evidence(shop.runner, recipe, shop.test, options)
     noted(path, recipe, evidence)
     write_report(out / name, load_recipe(path), evidence, table, shop.test)
@@ -302,15 +365,14 @@ def baked(shop: Workshop, recipe, files, folder: Path) -> dict:
     """Fit on validation, compare on test."""
     source = shop.base / shop.settings.path
     loaded = load(source)
-    found = bake(loaded, recipe, files, list(shop.validation)[::3])
+    found = bake(loaded, recipe, files, list(shop.validation)[::2], len(loaded.tower.blocks))
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
     beside = compare(shop.runner, new, recipe, shop.test)
     new.close()
-    (fit,) = found.fits
     groups = {g.name: g for g in beside.baked.by_group}
     return {
-        "r2": fit.r2, "r2_prefix": fit.r2_prefix, "r2_patches": fit.r2_patches,
+        "r2": {fit.site: [fit.r2, fit.r2_prefix, fit.r2_patches] for fit in found.fits},
         "same where changed": told(beside.changed), "same elsewhere": told(beside.rest),
         "fixed": told(beside.baked.failing), "broken, clean": told(groups["clean"].break_rate),
         "broken, all": told(beside.baked.right), "verdict": beside.baked.verdict,
