@@ -9,6 +9,7 @@ from steerboard.spec.edits import SteerSet
 from steerboard.spec.recipe import ChosenOn, Recipe
 from steerboard.store.recipes import Recipes
 from tests.ui.person import Person
+from tests.ui.stage import Stage
 
 Visit = Callable[..., Person]
 
@@ -157,3 +158,20 @@ def test_two_recipes_are_merged_after_a_look_at_how_they_interact(
     both = team.get("both").recipe
     assert {e.unit.index for e in both.steer.edits} == {3, 4, 9, 20}  # type: ignore[union-attr]
     assert both.status == "unproven" and len(both.provenance.parents) == 2
+
+
+def test_a_run_that_nobody_wants_any_more_is_taken_back(
+    visit: Visit, team: Recipes, no_stripes: Recipe, services: Stage
+) -> None:
+    steer = SteerSet(edits=no_stripes.steer.edits[1:])
+    team.save(no_stripes.model_copy(update={"steer": steer}), "ann")
+    with services.without("worker"):
+        someone = visit(recipe="no-stripes")
+        someone.types("evidence-author", "bob")
+        someone.presses("run-evidence")
+        someone.until(lambda: [b for b in someone.page.button if b.key == "cancel-run"])
+        someone.presses("cancel-run")
+        someone.until(lambda: any("was cancelled" in w for w in someone.warned()))
+        someone.presses("close-run")
+    assert team.get("no-stripes").runs == ()
+    assert "run-evidence" in {b.key for b in someone.page.button}
