@@ -85,10 +85,16 @@ def _as_watched(call: Callable[[T], Tensor]) -> Callable[[T], Tensor]:
     return watched
 
 
+def _alone() -> None:
+    """Let this thread use one core. A thread that has not yet looked would undo it at first use."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
 @cache
 def hands(count: int) -> ThreadPoolExecutor:
     """``count`` threads in which torch uses one core each."""
-    pool = ThreadPoolExecutor(count, "core", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(count, "core", initializer=_alone)
     together = threading.Barrier(count + 1)
     for _ in range(count):
         pool.submit(together.wait)

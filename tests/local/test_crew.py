@@ -102,6 +102,14 @@ def test_other_threads_keep_their_cores(tiny: ServedModel) -> None:
     assert seen == [3, 3]
 
 
+def test_a_core_is_one_core_also_after_its_first_work() -> None:
+    def work(_: int) -> torch.Tensor:
+        torch.randn(200, 200) @ torch.randn(200, 200)
+        return torch.tensor(torch.get_num_threads())
+
+    assert {int(count) for _ in range(3) for count in ALWAYS.map(work, range(6))} == {1}
+
+
 def test_a_piece_that_fails_is_heard_after_the_others_ended() -> None:
     ended: list[int] = []
 
