@@ -10,7 +10,7 @@ import pickle
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from steerboard.model import torchvision_ops  # noqa: F401  (before open_clip)
 import open_clip  # isort: skip
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
+from steerboard.model.hub import asked_once
 from steerboard.spec.errors import InvalidRequest, SteerboardError, Unavailable
 
 CONFIG = "open_clip_config.json"
@@ -118,7 +119,8 @@ class Known(Source):
             refuse_program(Path(self.weights))
         else:
             check_activation(self.architecture, self.weights)
-        with told(self.weights if self.local else f"{self.architecture}/{self.weights}"):
+        name = self.weights if self.local else f"{self.architecture}/{self.weights}"
+        with told(name), nullcontext() if self.local else asked_once():
             clip, _, transform = open_clip.create_model_and_transforms(
                 self.architecture, pretrained=self.weights
             )
@@ -168,10 +170,15 @@ class Hub(Source):
 
     def build(self) -> tuple[Any, Any]:
         """See ``Source``."""
-        with told(self.named):
+        with told(self.named), asked_once():
             clip = open_clip.create_model(self.named, require_pretrained=True)
         told_by = PreprocessCfg(**clip.visual.preprocess_cfg)
         return clip, image_transform_v2(told_by, is_train=False)
+
+    def tokenizer(self) -> Any:
+        """See ``Source``."""
+        with asked_once():
+            return super().tokenizer()
 
     def config(self, clip: Any) -> Any:
         """See ``Source``."""
