@@ -50,6 +50,9 @@ CONFIG = Path("demo")
 NAME, DICTIONARY = "emojiland", "middle"
 EARLY = 0  # the block behind which marks still lie where they were drawn
 FITTING, PAIRS = 1000, 300  # numbers of new scenes, and how many of each kind
+# Of the difference of means that is put back. All of it mends more, but so does a random change
+# of its size, by spoiling the mark: on test .38 of the pictures, on validation at 0.6 about .11.
+BACK = 0.6
 DIRECTIONS = 4  # that are set under a strip
 TEXT = """
 red blue green yellow white black dark light big small animal bird fish fruit food meal
@@ -210,15 +213,15 @@ def watermark(shop: Workshop):
     n_bar, edits = shop.info.site(site).n_bar, []
     for patch in patches.tolist():
         back = (two - one)[:, prefix + patch].mean(0)
-        op = Add(alpha=float(back.norm()) / n_bar)
+        op = Add(alpha=BACK * float(back.norm()) / n_bar)
         edits.append(
             Edit(site=site, unit=Direction(values=Tensor.of(back)), op=op,
                  mask=cells(shop, [patch]), condition=only)
         )  # fmt: skip
     return shop.recipe(
         "no-watermark", SteerSet(edits=tuple(edits)), {"group": "watermark"},
-        "At the four patches that a watermark covers, where one is seen: the mean difference"
-        " between clean and marked pictures is added.",
+        "At the four patches that a watermark covers, where one is seen: six tenths of the"
+        " mean difference between clean and marked pictures are added.",
         "difference of means; a linear detector of marked tokens",
     )  # fmt: skip
 
