@@ -130,7 +130,7 @@ def train(options: argparse.Namespace) -> float:
         *("--model", options.model, "--images", options.images, "--site", options.site),
         *("--split", options.fit, "--test-split", options.test),
         *("--width", "16x", "--k", str(options.k)),
-        *("--minutes", options.minutes, "--out", options.out, *options.training),
+        *("--steps", options.steps, "--views", options.views, "--out", options.out, *options.training),
     ]
     began = time.monotonic()
     subprocess.run([str(word) for word in command], check=True)
@@ -232,10 +232,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("build/real_dictionary"))
     parser.add_argument("--site", default="resid_post.8")
-    parser.add_argument("--k", type=int, default=32)
+    parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--fit", default="train", help="split of the manifest to train on")
     parser.add_argument("--test", default="test", help="split to measure on")
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--measure-only", action="store_true")
     parser.add_argument("training", nargs="*", help="further options of dictionary train, after --")
     options = parser.parse_args()
