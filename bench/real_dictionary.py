@@ -130,7 +130,8 @@ def train(options: argparse.Namespace) -> float:
         *("--model", options.model, "--images", options.images, "--site", options.site),
         *("--split", options.fit, "--test-split", options.test),
         *("--width", "16x", "--k", str(options.k)),
-        *("--steps", options.steps, "--views", options.views, "--out", options.out, *options.training),
+        *("--steps", options.steps, "--views", options.views),
+        *("--out", options.out, *options.training),
     ]
     began = time.monotonic()
     subprocess.run([str(word) for word in command], check=True)
