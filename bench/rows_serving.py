@@ -43,7 +43,7 @@ def _throughput(
 ) -> Iterator[Line]:
     size, raw, given = stage.size, Classifier(loaded(architecture)), bodies(ours.size)
     check_alike(raw, ours, peers)
-    batch = best_batch(raw, size.batch, ours.size)
+    batch = best_batch(raw, size.tried, ours.size)
     calls: dict[str, Callable[[], float]] = {"raw": lambda: raw_speed(raw, batch, ours.size)}
     for name, server in {"served": ours, **peers}.items():
         calls[name] = lambda server=server: throughput(server, given, size.callers, size.seconds)
@@ -66,9 +66,8 @@ def raw_speed(raw: Classifier, batch: int, size: tuple[int, int]) -> float:
     return batch / min(seconds(lambda: raw(x)) for _ in range(2))
 
 
-def best_batch(raw: Classifier, batch: int, size: tuple[int, int]) -> int:
+def best_batch(raw: Classifier, tried: tuple[int, ...], size: tuple[int, int]) -> int:
     """The batch in which the raw model is fastest."""
-    tried = (batch // 2, batch, 2 * batch, 4 * batch)
     return max(tried, key=lambda rows: raw_speed(raw, rows, size))
 
 

@@ -24,6 +24,7 @@ class Size:
     seconds: float = 8.0  # of load, for each of what is compared
     callers: int = 32
     batch: int = 16
+    tried: tuple[int, ...] = (8, 16, 32, 64)  # Batches of the raw model, the best of which counts.
     rows: int = 32
     moves: int = 50
     peers: tuple[str, ...] = ("mosec", "litserve")
@@ -35,7 +36,8 @@ QUICK = Size(
     architectures=(B32,),
     slider=B32,
     rounds=3,
-    seconds=1.5,
+    seconds=1.0,
+    tried=(16, 32),
     rows=32,
     moves=10,
     peers=("mosec",),
