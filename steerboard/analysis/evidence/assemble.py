@@ -134,9 +134,11 @@ def left_out(found: Found, controls: bool, right_: int, words: int) -> Iterator[
         yield "wide vocabulary: none was given"
     if not found.before:
         yield "detection of other concepts: too many pictures and classes to hold"
-    if any(f.source == "cosine" for d in found.moved for f in d.forecasts):
-        return
-    yield "forecast by decoder cosine: the decoder is not at hand over this Runner"
+    sources = {f.source for d in found.moved for f in d.forecasts}
+    if found.moved and not sources:
+        yield "forecast of ripple: no feature is edited, and features are what it is made from"
+    elif "cosine" not in sources:
+        yield "forecast by decoder cosine: the decoder is not at hand over this Runner"
 
 
 def rounded(model: ModelInfo) -> Iterator[str]:

@@ -156,7 +156,8 @@ def describe(
     active = np.flatnonzero(free & ((own.before != 0) | (own.after != 0)).any(0))
     together = coactivation(own, edited, steer)
     near = cosine(dictionary.id, edited, steer, decoders)
-    forecasts = {"coactivation": together}
+    # Of an edit that is of no feature nothing is foretold.
+    forecasts = {"coactivation": together} if edited else {}
     if near is not None:
         forecasts |= {"cosine": near, "both": near * together}
     order = active[np.argsort(-own.moved[active], kind="stable")][:SHIFTS]
