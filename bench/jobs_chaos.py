@@ -121,6 +121,7 @@ class Killer:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.kills: dict[str, int] = {}
+        self._done = 0
         # Where the job is when the parts that die once do so.
         self._once = {"queue": self._dice.uniform(0.15, 0.45), "inference": 0.6}
 
@@ -137,6 +138,8 @@ class Killer:
 
     def _run(self) -> None:
         while not self._over.wait(self._dice.uniform(*self._pause_s)):
+            if not self._moved():
+                continue
             part = self._due() or self._dice.choice(["worker", "pool"])
             self.kills[part] = self.kills.get(part, 0) + 1
             if part == "pool":
@@ -147,6 +150,14 @@ class Killer:
                 self._crew.start(part, wait=part != "worker")
             else:
                 self._crew.start(part)
+
+    def _moved(self) -> bool:
+        """Whether a chunk was done since the last kill: who starts slower than that never works."""
+        with suppress(SteerboardError):
+            done = next(self._client.watch(self._job, 10.0)).done
+            before, self._done = self._done, done
+            return done > before
+        return False
 
     def _due(self) -> str | None:
         """The part whose time has come, if any."""

@@ -314,7 +314,8 @@ def test_who_is_killed_by_chance_again_and_again_gets_further(
         with suppress(KeyboardInterrupt):
             hands.chunk(opened.id, 0)
     assert desk.status(opened.id, ANN).done == 1
-    assert counting.pictures == 16 and counting.calls > 2 * MAX_LOSSES
+    assert counting.pictures == 16  # each once
+    assert 1 + counting.calls // 2 >= MAX_LOSSES  # workers that were lost over the chunk
 
 
 def test_a_job_taken_back_stops_between_two_steps(
