@@ -73,6 +73,12 @@ def markup(page: AppTest) -> str:
     return "\n".join(h.value for h in page.html if not h.value.startswith("<style"))
 
 
+def said(page: AppTest, name: str) -> str:
+    """A parameter of the address, which comes as a text or as a list of one."""
+    value = page.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
 def listed(page: AppTest) -> list[int]:
     """Features on the cards, in order."""
     return [int(n) for n in re.findall(r"<small>#(\d+) · fires", markup(page))]
@@ -114,11 +120,11 @@ def test_controls_follow_the_address_and_write_into_it(explore: Explore) -> None
     assert page.text_input(key="ex-words").value == "owl"
     assert page.selectbox(key="ex-sort").value == "clarity"
     page.text_input(key="ex-words").set_value("horse").run()
-    assert page.query_params["q"] == ["horse"] and "sort" not in page.query_params
+    assert said(page, "q") == "horse" and "sort" not in page.query_params
     page.button(key="ex-without-words").click().run()
     assert "q" not in page.query_params and listed(page)[0] == 0
     page.button(key="ex-later").click().run()
-    assert page.query_params["page"] == ["1"]
+    assert said(page, "page") == "1"
 
 
 def test_a_feature_has_a_page_and_the_unknown_a_sentence(explore: Explore) -> None:
