@@ -26,7 +26,7 @@ from steerboard.spec.digest import image_digest
 from steerboard.spec.edits import Direction, Edit, Mask, Scale, SteerSet, scale
 from steerboard.spec.tensor import Tensor
 
-BATCH = 32
+BATCH = 128
 FULL = 64  # pictures of a full forward
 BLOCKS = {"last": 11, "middle": 7}
 

@@ -1,6 +1,7 @@
 """One word for an evidence run, and the sentences that carry it.
 
-The rule, from the worst down: *harmful* where the net over the set is below zero beyond chance;
+The rule, from the worst down: *harmful* where the net over the set is below zero beyond chance, by
+Tango's interval and by the exact test;
 *costly* where it helps (or cannot be told) but breaks more than ``TOLERANCE`` of the right pictures
 beyond chance; *no better than controls* where a control of the same size fixes as much;
 *inconclusive* where the net could be zero; else *helpful*.
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from steerboard.spec.evidence import Control, Effect, Share, Verdict
 
 TOLERANCE = 0.02
+LEVEL = 0.05
 
 
 def judge(
@@ -30,7 +32,7 @@ def judge(
             f"the strongest control of the same size ({strongest.name}) fixes"
             f" {percent(strongest.fix_rate)}"
         )
-    if high < 0:
+    if high < 0 and overall.p < LEVEL:
         return "harmful", (*reasons, "it breaks more than it fixes, beyond chance")
     if right.low > TOLERANCE:
         return "costly", (*reasons, f"it breaks more than {100 * TOLERANCE:.0f} %, beyond chance")
