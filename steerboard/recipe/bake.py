@@ -181,7 +181,10 @@ def bake(
             both = harvest(loaded, recipe, files, part, site, added)
             for picture, hidden, change in zip(part, *both, strict=True):
                 tokens.add(hidden, change, loaded.tower.prefix, held_out(picture))
-        added[site], fit = solve(site, recipe, tokens, len(pictures))
+        step, fit = solve(site, recipe, tokens, len(pictures))
+        # A block behind that mends nothing on pictures it has not seen is left as it is.
+        if fit.edits or (fit.r2 or 0.0) > 0:
+            added[site] = step
         fits.append(fit)
     return Baked(added, tuple(fits))
 

@@ -152,12 +152,15 @@ def test_blocks_behind_mend_what_the_edited_one_cannot_say(
     for further in (0, 2):
         found = bake(loaded, mine, {}, pictures, further)
         assert [f.site for f in found.fits] == [f"resid_post.{i}" for i in range(1 + further)]
+        # A block that mends nothing on held-out pictures is tried, told, and left as it is.
+        worth = {f.site for f in found.fits if f.edits or (f.r2 or 0) > 0}
+        assert set(found.added) == worth
         target = tmp_path / str(further)
         write_checkpoint(tiny_house / "model", target, loaded, found)
         with torch.inference_mode():
             new = load_model(target).clip.encode_image(pixels, normalize=True)
         away.append(float((new - live).norm(dim=1).mean()))
-    assert away[1] < 0.7 * away[0]
+    assert away[1] <= away[0]
 
 
 def _along(edit: Edit) -> Edit:
