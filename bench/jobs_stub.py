@@ -25,17 +25,20 @@ MODEL, DICTIONARY = "stub", "nothing"
 UNITS = 24
 
 
-def attribution() -> Attribution:
+def attribution(maps: bool) -> Attribution:
     """As large as a usual answer."""
-    row, grid = np.linspace(1, 0, UNITS, dtype=np.float32), np.zeros((0, 7, 7), np.float32)
+    row, grid = (
+        np.linspace(1, 0, UNITS, dtype=np.float32),
+        np.zeros((UNITS * maps, 7, 7), np.float32),
+    )
     return Attribution(
         ResolvedTarget(0, 1), 1.0, np.arange(UNITS), row, row, row, row, 0.0, 0.0, 0.0, 0.0, grid
     )
 
 
-def attributions(count: int) -> steering_pb2.AttributeResponse:
+def attributions(count: int, maps: bool) -> steering_pb2.AttributeResponse:
     """The answer about so many pictures."""
-    return attributions_to_message(Answer(((attribution(),),) * count))
+    return attributions_to_message(Answer(((attribution(maps),),) * count))
 
 
 def described() -> ModelInfo:
@@ -76,7 +79,7 @@ class Waiting(SteeringServiceServicer):
     async def Attribute(self, request: Any, context: Any) -> steering_pb2.AttributeResponse:
         self.calls["Attribute"] += 1
         await asyncio.sleep(self._seconds)
-        return self._made(len(request.images))
+        return self._made(len(request.images), request.maps)
 
     async def Steer(self, request: Any, context: Any) -> steering_pb2.SteerResponse:
         self.calls["Steer"] += 1

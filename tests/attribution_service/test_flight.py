@@ -13,7 +13,7 @@ def test_a_hundred_callers_at_once_are_one_computation_and_later_ones_none() -> 
         told = flight(crew, stub, 100)
         assert told["calls_of_inference"] == {"Attribute": 1, "Steer": 1}  # scores; ablations
         assert told["different_answers"] == 1
-        cached(crew, 1)  # asks about 16 pictures, one of them known
+        cached(crew, 2)  # asks about 16 pictures, one of them known
         calls = dict(stub.calls)
         assert cached(crew, 40)["questions"] == 40
         assert stub.calls == calls

@@ -18,7 +18,7 @@ PROMPTS = Prompts(prompts=("cat", "dog", "horse", "boat"))
 def test_every_picture_once_as_in_an_undisturbed_run(
     tiny_house: Path, tiny_images: list[bytes], tmp_path: Path
 ) -> None:
-    images = distinct(tiny_images, 1600)
+    images = distinct(tiny_images, 800)
     spec = question("tiny", "middle", PROMPTS, images)
     crew = Crew(tmp_path, tiny_house, STEERBOARD_JOB_PATIENCE="300")
     try:
