@@ -166,6 +166,9 @@ class Caller:
         """An error that gRPC itself made, on the way."""
         if code is grpc.StatusCode.UNAVAILABLE:
             return Unavailable(f"no answer from {self.address}: is it running?", retry_after_s=1.0)
+        if code is grpc.StatusCode.CANCELLED and details in ("", code.name):
+            # Nobody here took it back: a server that stops drops a call that came too late.
+            return Unavailable(f"{self.address} is stopping", retry_after_s=1.0)
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
             cap = MAX_MESSAGE_BYTES // 2**20
             return InvalidRequest(f"the message is larger than {cap} MiB: ask about fewer images")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerboard.catalogue.file import Catalogue, write
+from steerboard.catalogue.neighbours import nearest
 from steerboard.catalogue.panel import Panel
 from steerboard.catalogue.partial import Partial, load, save
 from steerboard.catalogue.records import Record, pack, unpack
@@ -28,10 +29,17 @@ def fresh() -> Partial:
     return Partial(SIZE, CELLS, top=3, sampled=4, panel=40)
 
 
+DIRECTIONS = np.eye(SIZE, 9) + 1
+
+
+def by_decoder(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return nearest(DIRECTIONS, features)
+
+
 def written(partial: Partial, records: list[Record], place: Path) -> bytes:
     shelf = Shelf(partial)
     shelf.add(records)
-    write(str(place), Known(partial, shelf, directions=np.eye(SIZE, 9) + 1), ABOUT)
+    write(str(place), Known(partial, shelf, nearest=by_decoder), ABOUT)
     return place.read_bytes()
 
 
