@@ -23,6 +23,7 @@ from steerboard.spec.errors import (
     Unavailable,
 )
 
+MIB = 2**20
 SERVED = SimpleNamespace(info=SimpleNamespace(fingerprint="f"))
 OTHER = SimpleNamespace(info=SimpleNamespace(fingerprint="g"))
 
@@ -233,9 +234,9 @@ def test_one_row_too_large_for_memory_is_told_and_spoils_no_size(pool, free, tol
 
     inner = Poisoned()
     inner.gate.set()
-    left = iter([100])
+    left = iter([100 * MIB])
     kernel = BatchingKernel(
-        inner, max_rows=16, batch_s=1e9, memory=Memory(free=lambda: next(left, free))
+        inner, max_rows=16, batch_s=1e9, memory=Memory(free=lambda: next(left, free * MIB))
     )
     try:
         with kernel.paused():
