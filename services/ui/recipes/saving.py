@@ -25,6 +25,7 @@ from steerboard.store.events import (
 
 NOTHING = "(none)"
 FORM = "saving-a-recipe"
+SAVED = "saved-a-recipe"
 
 
 def offer(steer: SteerSet, classifier: Classifier) -> None:
@@ -32,6 +33,9 @@ def offer(steer: SteerSet, classifier: Classifier) -> None:
 
     The page is drawn anew behind it whenever the workers have something to tell.
     """
+    if saved := st.session_state.pop(SAVED, None):
+        recipes = next(p for p in st.session_state["pages"] if p.url_path == "recipes")
+        st.switch_page(recipes, query_params=saved)
     st.button(
         "Save as recipe", key="save-recipe", icon=":material/bookmark_add:", on_click=open_form
     )
@@ -75,9 +79,9 @@ def form(steer: SteerSet, classifier: Classifier) -> None:
         return
     open_form(False)
     announce(f"{kept.title} is saved. It is unproven until its evidence is run, on its page.")
-    recipes = next(p for p in st.session_state["pages"] if p.url_path == "recipes")
-    parameters = {"s": session(), RECIPE: kept.name, VERSION: str(kept.version)}
-    st.switch_page(recipes, query_params=parameters)
+    # Gone to by the page itself: a form, which is a fragment, would leave a blank page behind.
+    st.session_state[SAVED] = {"s": session(), RECIPE: kept.name, VERSION: str(kept.version)}
+    st.rerun()
 
 
 def failures_offered(classes: tuple[str, ...]) -> dict[str, dict[str, str]]:
