@@ -20,7 +20,7 @@ Option = typer.Option
 
 
 def train(
-    model: Annotated[Path, Option(help="folder of an open_clip model")],
+    model: Annotated[str, Option(help="folder, file of weights or open_clip tag")],
     site: Annotated[str, Option(help="such as resid_post.8")],
     images: Annotated[Path, Option(help="folder (of classes, or not) or .jsonl manifest")],
     width: Annotated[str, Option(help="features: a number, or 16x for 16 times the site's width")],
@@ -51,6 +51,7 @@ def train(
     ] = 0.0,
     few: Annotated[int, Option(help="let so many features of a prefix token say most")] = 0,
     device: Annotated[str, Option(help="cpu or cuda; empty: a GPU where there is one")] = "",
+    model_architecture: Annotated[str, Option(help="of a lone file of weights")] = "",
     seed: int = 0,
 ) -> None:
     """Train a dictionary; under torchrun, on several GPUs or processes at once."""
@@ -60,7 +61,7 @@ def train(
     from steerboard.model.load import load
 
     with joined(device) as ranks:
-        loaded = load(model)
+        loaded = load(model, model_architecture)
         loaded.clip.to(ranks.device)
         size = features(width, loaded, site)
         plan = make_plan(

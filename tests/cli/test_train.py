@@ -1,6 +1,7 @@
 """``steerboard dictionary train`` as a person runs it, and what it says where it cannot."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_what_cannot_be_is_one_sentence(
     error = refusal(*words(tiny_house, tmp_path / "d", **other))
     assert isinstance(error, kind) and said in error.message
     assert not (tmp_path / "d" / "dictionary.safetensors").exists()
+
+
+def test_a_lone_file_of_weights_wants_its_architecture(tiny_house: Path, tmp_path: Path) -> None:
+    lone = tmp_path / "weights.safetensors"
+    shutil.copy(next((tiny_house / "model").glob("*.safetensors")), lone)
+    asked = words(tiny_house, tmp_path / "d", model=lone)
+    assert "name open_clip's architecture too" in refusal(*asked).message
+    assert "no architecture 'ViT-33'" in refusal(*asked, "--model-architecture", "ViT-33").message
 
 
 def test_without_matplotlib_it_says_so_before_it_trains(
