@@ -19,6 +19,7 @@ _SAME = (
     "loaded",
     "bytes",
     "server_version",
+    "resize_mode",
 )
 
 
@@ -78,5 +79,6 @@ def model_from_message(message: pb.ModelInfo) -> ModelInfo:
         "prompts": tuple(message.prompts),
         "probe": probe if message.HasField("probe") else None,
         "limits": Limits.model_validate(_plain(message.limits)),
+        "resize_mode": message.resize_mode or "shortest",  # an older server does not say
     }
     return ModelInfo.model_validate(plain)

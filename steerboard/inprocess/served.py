@@ -68,6 +68,7 @@ def serve(
         fingerprint=loaded.fingerprint,
         architecture=loaded.architecture,
         image_size=loaded.tower.image_size,
+        resize_mode=loaded.preprocessing.get("resize_mode") or "shortest",
         grid=loaded.tower.grid,
         prefix_tokens=loaded.tower.prefix,
         pooled_from="prefix" if loaded.tower.pooled_from == "prefix" else "patches",

@@ -8,6 +8,8 @@ from steerboard.spec.base import Spec
 from steerboard.spec.requests import Classifier, Probe, Prompts
 
 TokenSet = Literal["prefix", "patches", "all"]
+# By the shorter side with the middle kept, by the longer side with the rest filled, or bent to fit.
+ResizeMode = Literal["shortest", "longest", "squash"]
 
 
 class Quality(Spec):
@@ -70,6 +72,10 @@ class ModelInfo(Spec):
     fingerprint: str
     architecture: str
     image_size: tuple[int, int] = Field(description="(height, width) in pixels")
+    resize_mode: ResizeMode = Field(
+        default="shortest",
+        description="which part of a picture the model sees, in open_clip's words",
+    )
     grid: tuple[int, int] = Field(description="patches as (rows, columns)")
     prefix_tokens: int
     pooled_from: Literal["prefix", "patches"]

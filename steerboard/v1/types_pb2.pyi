@@ -403,7 +403,7 @@ class Grid(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("id", "fingerprint", "architecture", "image_size", "grid", "prefix_tokens", "pooled_from", "embedding_width", "logit_scale", "precision", "sites", "dictionaries", "prompts", "template", "limits", "loaded", "bytes", "server_version", "probe")
+    __slots__ = ("id", "fingerprint", "architecture", "image_size", "grid", "prefix_tokens", "pooled_from", "embedding_width", "logit_scale", "precision", "sites", "dictionaries", "prompts", "template", "limits", "loaded", "bytes", "server_version", "probe", "resize_mode")
     ID_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +423,7 @@ class ModelInfo(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_MODE_FIELD_NUMBER: _ClassVar[int]
     id: str
     fingerprint: str
     architecture: str
@@ -442,7 +443,8 @@ class ModelInfo(_message.Message):
     bytes: int
     server_version: str
     probe: Probe
-    def __init__(self, id: _Optional[str] = ..., fingerprint: _Optional[str] = ..., architecture: _Optional[str] = ..., image_size: _Optional[_Union[Size, _Mapping]] = ..., grid: _Optional[_Union[Grid, _Mapping]] = ..., prefix_tokens: _Optional[int] = ..., pooled_from: _Optional[_Union[Pooling, str]] = ..., embedding_width: _Optional[int] = ..., logit_scale: _Optional[float] = ..., precision: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[SiteInfo, _Mapping]]] = ..., dictionaries: _Optional[_Iterable[_Union[DictionaryInfo, _Mapping]]] = ..., prompts: _Optional[_Iterable[str]] = ..., template: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., loaded: bool = ..., bytes: _Optional[int] = ..., server_version: _Optional[str] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ...) -> None: ...
+    resize_mode: str
+    def __init__(self, id: _Optional[str] = ..., fingerprint: _Optional[str] = ..., architecture: _Optional[str] = ..., image_size: _Optional[_Union[Size, _Mapping]] = ..., grid: _Optional[_Union[Grid, _Mapping]] = ..., prefix_tokens: _Optional[int] = ..., pooled_from: _Optional[_Union[Pooling, str]] = ..., embedding_width: _Optional[int] = ..., logit_scale: _Optional[float] = ..., precision: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[SiteInfo, _Mapping]]] = ..., dictionaries: _Optional[_Iterable[_Union[DictionaryInfo, _Mapping]]] = ..., prompts: _Optional[_Iterable[str]] = ..., template: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., loaded: bool = ..., bytes: _Optional[int] = ..., server_version: _Optional[str] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., resize_mode: _Optional[str] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("model", "model_fingerprint", "dictionary", "dictionary_fingerprint", "version", "precision")

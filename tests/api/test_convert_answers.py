@@ -133,6 +133,7 @@ model = st.builds(
     grid=st.tuples(COUNT, COUNT),
     prefix_tokens=COUNT,
     pooled_from=st.sampled_from(["prefix", "patches"]),
+    resize_mode=st.sampled_from(["shortest", "longest", "squash"]),
     embedding_width=COUNT,
     logit_scale=FLOATS,
     sites=st.lists(site, max_size=2).map(tuple),
