@@ -1,5 +1,6 @@
 """Words of the specs as enums of the wire: ``"float32"`` is ``DTYPE_FLOAT32``."""
 
+from functools import lru_cache
 from typing import Any
 
 
@@ -12,6 +13,7 @@ def enum_value(enum: Any, prefix: str, word: str) -> Any:
     return enum.Value(f"{prefix}_{word.upper()}")
 
 
+@lru_cache(maxsize=1024)  # an answer asks hundreds of times for the same few
 def enum_word(enum: Any, prefix: str, value: int) -> str:
     """The word for an enum value; one from a newer peer gives a word that no spec accepts."""
     if value not in enum.values():

@@ -13,6 +13,7 @@ from steerboard.spec.tensor import DTYPES, Tensor
 from steerboard.v1 import types_pb2 as pb
 
 _WIRE = {**DTYPES, "uint32": "<u4"}
+_KINDS = {enum_value(pb.DType, "DTYPE", name): np.dtype(code) for name, code in _WIRE.items()}
 
 
 def tensor_to_message(tensor: Tensor) -> pb.Tensor:
@@ -45,10 +46,10 @@ def indices_to_message(array: npt.ArrayLike) -> pb.Tensor:
 
 
 def _array(message: pb.Tensor) -> npt.NDArray[np.generic]:
-    code = _WIRE.get(enum_word(pb.DType, "DTYPE", message.dtype))
-    if code is None or len(message.data) != math.prod(message.shape) * np.dtype(code).itemsize:
+    kind, data, shape = _KINDS.get(message.dtype), message.data, tuple(message.shape)
+    if kind is None or len(data) != math.prod(shape) * kind.itemsize:
         raise Internal("the server sent an array whose size does not fit its shape: update it")
-    return np.frombuffer(message.data, code).reshape(tuple(message.shape))
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def floats_from_message(message: pb.Tensor) -> Floats:
