@@ -1,17 +1,22 @@
 """The same model behind LitServe: raw float32 bytes in, raw float32 logits out."""
 
 import os
+from typing import Annotated
 
 import litserve
 import numpy as np
 import torch
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
 ARCHITECTURE = os.environ["BENCH_ARCHITECTURE"]
 THREADS = int(os.environ["BENCH_THREADS"])
 BATCH = int(os.environ["BENCH_BATCH"])
 SHAPE = tuple(map(int, os.environ["BENCH_SHAPE"].split(",")))
 PORT = int(os.environ["BENCH_PORT"])
+
+
+async def body(request: Request):
+    return await request.body()
 
 
 class Predict(litserve.LitAPI):
@@ -22,8 +27,9 @@ class Predict(litserve.LitAPI):
         torch.set_num_threads(THREADS)
         self.model = Classifier(load(ARCHITECTURE))
 
-    async def decode_request(self, request: Request):
-        return np.frombuffer(await request.body(), "<f4").reshape(SHAPE)
+    # LitServe reads JSON where the annotation is Request itself, and knows no other body but forms.
+    def decode_request(self, request: Annotated[bytes, Depends(body)]):
+        return np.frombuffer(request, "<f4").reshape(SHAPE)
 
     def batch(self, inputs):
         return np.stack(inputs)
