@@ -83,8 +83,13 @@ def progress(now: Probing) -> str:
     found, total = now.tally, len(now.cases)
     failed = f", {found.failed} failed" if found.failed else ""
     if now.done and not now.trouble:
-        return f"{total} of the image set, net {found.net:+d}{failed}".replace("-", "−")
-    return f"{found.seen} of {total}{failed}"
+        return f"{total} {whence(now)}, net {found.net:+d}{failed}".replace("-", "−")
+    return f"{found.seen} of {total} {whence(now)}{failed}"
+
+
+def whence(now: Probing) -> str:
+    """Which pictures they are."""
+    return f"of the {now.split} split" if now.split else "of the image set"
 
 
 def of(kind: str, rate: Rate) -> str:

@@ -4,15 +4,56 @@ import base64
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageOps
 
+from steerboard.spec.capabilities import ModelInfo, ResizeMode
 from steerboard.spec.errors import BadImage
 
 RED = np.array([214, 52, 32], np.float64)
 BLUE = np.array([29, 95, 190], np.float64)
+PALE = 0.65  # of white over what the model does not see
+WORTH_A_WORD = 0.02  # of a side
+
+
+@dataclass(frozen=True)
+class Eye:
+    """Which part of a picture a model sees: how it is brought to (height, width)."""
+
+    size: tuple[int, int]
+    mode: ResizeMode
+
+    def seen(self, image: Image.Image, side: int) -> Image.Image:
+        """That part, its longer side ``side`` pixels long; what is bent to fit stays unbent.
+
+        Source: open_clip's ``image_transform_v2``, whose crop is the middle one.
+        """
+        tall, wide = (max(1, round(side * n / max(self.size))) for n in self.size)
+        match self.mode:
+            case "squash":
+                return scaled(image, side)
+            case "shortest":
+                return ImageOps.fit(image, (wide, tall), Image.Resampling.LANCZOS)
+            case "longest":
+                return ImageOps.pad(image, (wide, tall), Image.Resampling.LANCZOS)
+        assert_never(self.mode)
+
+    def margins(self, picture: tuple[int, int]) -> tuple[int, int]:
+        """Pixels of a picture of (width, height) that are not seen, at each side and end."""
+        if self.mode != "shortest":
+            return 0, 0
+        scale = max(self.size[1] / picture[0], self.size[0] / picture[1])
+        across, down = self.size[1] / scale, self.size[0] / scale
+        return round((picture[0] - across) / 2), round((picture[1] - down) / 2)
+
+
+def eye(model: ModelInfo) -> Eye:
+    """A model's."""
+    return Eye(model.image_size, model.resize_mode)
 
 
 def upright(data: bytes, side: int) -> Image.Image:
@@ -47,15 +88,33 @@ def shallow(image: Image.Image) -> Image.Image:
 
 def enlarged(data: bytes, side: int) -> Image.Image:
     """The picture with its longer side ``side`` pixels long."""
-    image = upright(data, side)
+    return scaled(upright(data, side), side)
+
+
+def scaled(image: Image.Image, side: int) -> Image.Image:
+    """The same of a picture that is open."""
     scale = side / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def overlaid(data: bytes, heat: Sequence[Sequence[float]], side: int) -> Image.Image:
-    """Red where the map is positive, blue where it is negative, on a paler picture."""
+def veiled(data: bytes, eye: Eye, side: int) -> tuple[Image.Image, bool]:
+    """The picture, pale where the model does not see it, and whether that is worth a word."""
     image = enlarged(data, side)
+    pale = Image.blend(image, Image.new("RGB", image.size, "white"), PALE)
+    left, top = eye.margins(image.size)
+    pale.paste(image.crop((left, top, image.width - left, image.height - top)), (left, top))
+    return pale, max(left / image.width, top / image.height) > WORTH_A_WORD
+
+
+def viewed(data: bytes, eye: Eye, side: int) -> Image.Image:
+    """What the model sees of a picture, its longer side ``side`` pixels long."""
+    return eye.seen(upright(data, side), side)
+
+
+def overlaid(data: bytes, heat: Sequence[Sequence[float]], eye: Eye, side: int) -> Image.Image:
+    """Red where the map is positive, blue where it is negative, on what the model sees, paler."""
+    image = viewed(data, eye, side)
     values = np.asarray(heat, np.float64)
     top = np.abs(values).max() if values.size else 0.0
     if not top:
@@ -84,6 +143,6 @@ def thumbnail(data: bytes, side: int) -> str:
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def heat_map(data: bytes, heat: tuple[tuple[float, ...], ...], side: int) -> str:
-    """A picture under its heat map as a ``data:`` address."""
-    return inline(overlaid(data, heat, side))
+def heat_map(data: bytes, heat: tuple[tuple[float, ...], ...], eye: Eye, side: int) -> str:
+    """What a model sees of a picture, under its heat map, as a ``data:`` address."""
+    return inline(overlaid(data, heat, eye, side) if heat else viewed(data, eye, side))

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from services.ui import markup
 from services.ui.backend import backend, model
-from services.ui.pictures import enlarged
+from services.ui.pictures import eye, veiled
 from services.ui.session import record, state
 from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import InvalidRequest
@@ -34,9 +34,11 @@ def words() -> tuple[tuple[str, ...], str]:
 
 def show_picture(data: bytes) -> None:
     """The picture and where it is from."""
-    image = enlarged(data, SIDE)
+    image, partly = veiled(data, eye(model()), SIDE)
     st.image(image, width="stretch", alt="the picture that the model is asked about")
     st.caption(markup.plain(state().origin))
+    if partly:
+        st.caption("The model sees its middle; the pale part is cut off.")
 
 
 def edit_prompts() -> None:

@@ -35,9 +35,13 @@ class Question(Spec):
 
 @dataclass
 class Probing:
-    """One question over the probe set, and what is known so far; ``cases`` once they are drawn."""
+    """One question over the probe set, and what is known so far.
+
+    ``cases``, and the ``split`` that they are of, once they are drawn.
+    """
 
     cases: tuple[Case, ...] | None = None
+    split: str = ""
     tally: Tally = field(default_factory=Tally)
     trouble: SteerboardError | None = None
     done: bool = False
@@ -71,6 +75,7 @@ def work(probing: Probing, services: Backend, asked: Question) -> None:
     """Fill in the tally until all cases are answered or nobody wants to know any more."""
     try:
         cases = services.deck.get(asked.classifier.names)
+        probing.split = services.deck.split
         probing.cases = tuple(case for case in cases if case.key != asked.without)
         found = side_effects(
             services.runner,

@@ -6,7 +6,7 @@ import altair as alt
 import streamlit as st
 
 from services.ui.backend import model
-from services.ui.pictures import enlarged, inline
+from services.ui.pictures import eye, inline, viewed
 from services.ui.session import act, state
 from steerboard.spec.capabilities import DictionaryInfo, SiteInfo
 from steerboard.spec.edits import Mask
@@ -159,7 +159,7 @@ def chart(data: bytes, rows: Span, columns: Span, grid: tuple[int, int]) -> alt.
     tall = round(SIDE * height / width)
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
-    picture = [{"url": inline(enlarged(data, SIDE)), "x": width / 2, "y": height / 2}]
+    picture = [{"url": inline(viewed(data, eye(model()), SIDE)), "x": width / 2, "y": height / 2}]
     image = (
         alt.Chart(alt.InlineData(values=picture))
         .mark_image(aspect=False, width=SIDE, height=tall)

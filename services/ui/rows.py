@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from services.ui import changing, locating, markup, trusting, units
-from services.ui.backend import backend
-from services.ui.pictures import heat_map, thumbnail
+from services.ui.backend import backend, model
+from services.ui.pictures import eye, heat_map, thumbnail
 from services.ui.session import generation, page_address, record, redraw
 from steerboard.analysis.trust import verdicts
 from steerboard.spec.errors import SteerboardError
@@ -138,7 +138,7 @@ def show_row(
         )
         held = [(r, pictures[r.image]) for r in row.references if r.image in pictures]
         references = [reference(r, bytes_) for r, bytes_ in held]
-        heat = heat_map(data, row.heat, HEAT) if row.heat else thumbnail(data, HEAT)
+        heat = heat_map(data, row.heat, eye(model()), HEAT)
         seen.html(markup.feature(numbers, heat, places(row), references, none(how)))
         with move_it:
             show_slider(row, how)

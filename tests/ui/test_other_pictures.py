@@ -24,14 +24,14 @@ IMAGES = ROOT / "demo" / "images"
 def counted(someone: Person) -> tuple[int, int] | None:
     """Fixed and broken, once all pictures are answered."""
     cards = re.findall(r"<small>(Fixed|Broken)</small><b>(\d+)<", someone.markup())
-    done = re.search(r"\d+ of the image set, net", someone.markup())
+    done = re.search(r"\d+ of the validation split, net", someone.markup())
     return (int(cards[0][1]), int(cards[1][1])) if done and len(cards) == 2 else None
 
 
 def drawn() -> list[tuple[bytes, str]]:
     """The probe set as the manifest itself gives it."""
     lines = (IMAGES / "manifest.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if row["split"] == "test"]
+    rows = [row for row in map(json.loads, lines) if row["split"] == "validation"]
     groups = dict.fromkeys(row["group"] for row in rows)
     out = []
     for group in groups:

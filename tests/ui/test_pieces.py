@@ -4,9 +4,12 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from services.ui import region
 from services.ui.concepts import mapping, naming
+from services.ui.pictures import Eye, scaled, veiled
+from steerboard.spec.capabilities import ResizeMode
 from steerboard.spec.errors import InvalidRequest
 
 
@@ -71,3 +74,37 @@ def test_a_pickle_is_no_direction() -> None:
     assert numbers(out.getvalue(), 3, "embedding").shape == (1, 3)
     with pytest.raises(InvalidRequest):
         numbers(out.getvalue(), 4, "embedding")
+
+
+def slope(width: int, height: int) -> Image.Image:
+    """A picture whose colour says where one is."""
+    x, y = np.linspace(0, 255, width), np.linspace(0, 255, height)
+    bands = [np.broadcast_to(b, (height, width)) for b in (x[None], y[:, None], 128.0)]
+    return Image.fromarray(np.stack(bands, -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("picture", [(90, 30), (30, 90), (61, 60)])
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_a_heat_map_lies_on_what_open_clip_gives_the_model(
+    mode: ResizeMode, picture: tuple[int, int]
+) -> None:
+    from steerboard.model import torchvision_ops  # noqa: F401, I001  (before open_clip)
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    size = 48, 64
+    how = PreprocessCfg(size=size, mean=(0, 0, 0), std=(1, 1, 1), resize_mode=mode)
+    tensor = image_transform_v2(how, is_train=False)(slope(*picture))
+    shown = Eye(size, mode).seen(slope(*picture), max(size))
+    ours = np.asarray(shown.resize(size[::-1]), np.float64) / 255
+    apart = np.abs(ours - tensor.permute(1, 2, 0).numpy())
+    assert np.median(apart) < 0.02 and np.quantile(apart, 0.95) < 0.06
+
+
+def test_what_is_cut_off_is_pale_and_said() -> None:
+    out = io.BytesIO()
+    slope(90, 30).save(out, "PNG")
+    shown, said = veiled(out.getvalue(), Eye((32, 32), "shortest"), 90)
+    pale = np.asarray(shown, np.int64)[..., 2] > 150  # 128 where nothing is veiled
+    assert said and pale[:, :29].all() and pale[:, 61:].all() and not pale[:, 31:59].any()
+    _, said = veiled(out.getvalue(), Eye((32, 32), "squash"), 90)
+    assert not said and scaled(slope(90, 30), 45).size == (45, 15)
