@@ -9,7 +9,8 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend, model
-from services.ui.concepts import gathering, naming
+from services.ui.concepts import address, gathering, naming
+from services.ui.concepts.address import Address
 from services.ui.recipes.pictures import facts_of
 from steerboard.analysis.concept_map import ConceptMap, alike, cosines, figure, of_experts, of_texts
 from steerboard.analysis.expertise import expertise
@@ -21,6 +22,13 @@ LEAST = 4  # pictures of a value
 Floats = npt.NDArray[np.float64]
 
 
+def asked(at: Address) -> str:
+    """The attribute whose map is drawn, or nothing; a link to a map opens it."""
+    if at.map_of:
+        st.session_state["map-of"], st.session_state["map-draw"] = at.map_of, True
+    return st.session_state.get("map-of", "") if st.session_state.get("map-draw") else ""
+
+
 def show(cards: tuple[ImageCard, ...], dictionary: str) -> None:
     """The map of all values of one attribute."""
     known = naming.attributes(cards)
@@ -28,14 +36,19 @@ def show(cards: tuple[ImageCard, ...], dictionary: str) -> None:
     now = gathering.current("code", dictionary, digests)
     if not known or not now.ready:
         return
-    with st.expander("Concept map: how they lie to each other in the model", key="concept-map"):
+    opened = bool(st.session_state.get("map-draw"))
+    title = "Concept map: how they lie to each other in the model"
+    with st.expander(title, key="concept-map", expanded=opened):
         names = sorted(known, key=lambda n: (n != "label", n))
-        name = st.selectbox("Concepts are the values of", names, key="map-of")
+        address.begin("map-of", "", names)
+        name = st.selectbox(
+            "Concepts are the values of", names, key="map-of", on_change=address.touched
+        )
         values = tuple(sorted(v for v, n in known[name].items() if n >= LEAST))
         if len(values) < 3:
             st.caption(f"A map needs three values with {LEAST} pictures each.")
             return
-        if st.toggle("Draw the map", key="map-draw"):
+        if st.toggle("Draw the map", key="map-draw", on_change=address.touched):
             draw(cards, dictionary, name, values)
 
 

@@ -10,16 +10,19 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend, model
-from services.ui.concepts import gathering
+from services.ui.concepts import address, gathering
+from services.ui.concepts.address import HAND, LOOKED, SHORT, Address, Way
 from services.ui.pictures import thumbnail
 from services.ui.recipes.pictures import facts_of
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.requests import Embed
 
-WAYS = ("What is known of them", "Words", "By hand")
+WAYS: dict[Way, str] = {"facts": "What is known of them", "words": "Words", "hand": "By hand"}
+ALL_OTHERS, ALL_PICTURES = "all others", "all pictures"
 MOST_VALUES = 60
-SHELF, COLUMNS, SIDE = 24, 8, 104
-HAND = "concept-hand"
+SHELF, COLUMNS, SIDE, PAGES = 24, 8, 104, 4
+Choice = tuple["Named | None", Address]
+Column = st.delta_generator.DeltaGenerator
 
 
 @dataclass(frozen=True)
@@ -49,66 +52,107 @@ def attributes(cards: Sequence[ImageCard]) -> dict[str, Counter[str]]:
     return {n: c for n, c in found.items() if n != "split" and 2 <= len(c) <= MOST_VALUES}
 
 
-def show(cards: tuple[ImageCard, ...]) -> Named | None:
-    """The choice; None where nothing is named yet."""
+def show(cards: tuple[ImageCard, ...], at: Address) -> Choice:
+    """The concept, None where nothing is named yet, and what names it.
+
+    Args:
+        cards: The pictures.
+        at: What the boxes begin with, where a link was followed.
+    """
+    address.begin("concept-way", "" if at == Address() else at.way, list(WAYS))
     way = st.segmented_control(
-        "Name it by", WAYS, default=WAYS[0], required=True, key="concept-way"
+        "Name it by",
+        list(WAYS),
+        required=True,
+        format_func=WAYS.__getitem__,
+        key="concept-way",
+        on_change=address.touched,
     )
-    if way == WAYS[1]:
-        return by_words(cards)
-    return by_hand(cards) if way == WAYS[2] else by_facts(cards)
+    match way:
+        case "words":
+            return by_words(cards, at)
+        case "hand":
+            return by_hand(cards, at)
+    return by_facts(cards, at)
 
 
-def by_facts(cards: tuple[ImageCard, ...]) -> Named | None:
+def by_facts(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     """Pictures with one value of one attribute, against all others or those with another value."""
     known = attributes(cards)
     if not known:
         st.info("Nothing in the manifest tells these pictures apart: name a concept in words.")
-        return None
+        return None, Address()
     of, shown, instead, among = st.columns(4)
     names = sorted(known, key=lambda n: (n != "label", n))
-    name = of.selectbox("Attribute", names, key="concept-of")
+    name = box(of, "Attribute", "concept-of", at.of, names)
     values = sorted(known[name])
-    value = shown.selectbox("Shows", values, key=f"concept-is-{name}")
-    others = ["all others", *(v for v in values if v != value)]
-    other = instead.selectbox("Does not show", others, key=f"concept-not-{name}-{value}")
-    groups = ["all pictures", *sorted(known.get("group", {}))]
-    group = among.selectbox("Among", groups, key="concept-among")
-    return Named(
+    value = box(shown, "Shows", f"concept-is-{name}", at.shows, values)
+    others = [ALL_OTHERS, *(v for v in values if v != value)]
+    other = box(instead, "Does not show", f"concept-not-{name}-{value}", at.instead, others)
+    groups = [ALL_PICTURES, *sorted(known.get("group", {}))]
+    group = box(among, "Among", "concept-among", at.among, groups)
+    found = Named(
         f"{name} {value}" if name != "label" else value,
         tuple(mark(facts_of(card), name, value, other, group) for card in cards),
     )
+    return found, Address(of=name, shows=value, instead=other, among=group)
+
+
+def box(column: Column, label: str, key: str, wanted: str, options: list[str]) -> str:
+    """One of several, to begin with the one that the address names."""
+    address.begin(key, wanted, options)
+    found: str = column.selectbox(label, options, key=key, on_change=address.touched)
+    return found
 
 
 def mark(facts: dict[str, str], name: str, value: str, other: str, group: str) -> int:
     """1, 0 or -1 of one picture."""
-    if group not in ("all pictures", facts.get("group", "")):
+    if group not in (ALL_PICTURES, facts.get("group", "")):
         return -1
     own = facts.get(name, "")
     if own == value:
         return 1
-    return 0 if other in ("all others", own) else -1
+    return 0 if other in (ALL_OTHERS, own) else -1
 
 
-def by_words(cards: tuple[ImageCard, ...]) -> Named | None:
+def by_words(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     """The pictures nearest to a text against the farthest ones, by the model's own embeddings."""
-    text, how_many = st.columns([3, 1])
-    words = text.text_input("Words", key="concept-words", placeholder="a picture with water in it")
-    most = max(2, len(cards) // 2)
-    count = how_many.number_input("Pictures", 2, most, min(40, most), key="concept-count")
-    st.caption("What the model takes for it: its nearest pictures, mistakes included.")
-    if not words.strip():
-        return None
+    words, count = asked_words(len(cards), at)
+    rule = Address(way="words", words=words, count=count)
+    if not words:
+        return None, rule
     now = gathering.current("embedding", "", tuple(card.sha256 for card in cards))
     if not now.ready:
         waiting(now, "Looking at the pictures")
-        return None
+        return None, rule
     places, rows = now.matrix()
-    query = backend().runner.embed(Embed(model=model().id, texts=(words.strip(),))).one()
+    query = backend().runner.embed(Embed(model=model().id, texts=(words,))).one()
     order = places[np.argsort(-(rows @ query.values), kind="stable")]
     marks = np.full(len(cards), -1)
-    marks[order[: int(count)]], marks[order[-int(count) :]] = 1, 0
-    return Named(words.strip(), tuple(marks.tolist()))
+    marks[order[:count]], marks[order[-count:]] = 1, 0
+    return Named(words, tuple(marks.tolist())), rule
+
+
+def asked_words(pictures: int, at: Address) -> tuple[str, int]:
+    """The text, and how many pictures are taken for it."""
+    text, how_many = st.columns([3, 1])
+    most = max(2, pictures // 2)
+    if at.words:
+        st.session_state["concept-words"] = at.words
+    if at.count:
+        st.session_state["concept-count"] = min(max(2, at.count), most)
+    st.session_state.setdefault("concept-count", min(40, most))
+    words = text.text_input(
+        "Words",
+        key="concept-words",
+        placeholder="a picture with water in it",
+        on_change=address.touched,
+    )
+    count = how_many.number_input(
+        "Pictures", 2, most, key="concept-count", on_change=address.touched
+    )
+    st.caption("What the model takes for it: its nearest pictures, mistakes included.")
+    return words.strip(), int(count)
 
 
 def waiting(now: gathering.Gathering, what: str) -> None:
@@ -122,37 +166,59 @@ def waiting(now: gathering.Gathering, what: str) -> None:
     st.fragment(follow, run_every=0.5)()
 
 
-def by_hand(cards: tuple[ImageCard, ...]) -> Named | None:
-    """Pictures ticked one by one; all that are shown and not ticked are negatives."""
+def by_hand(cards: tuple[ImageCard, ...], at: Address) -> Choice:
+    """Pictures ticked one by one; those without a tick on the pages that were opened lack it."""
+    address.tick(at, [card.sha256 for card in cards])
     chosen: set[str] = st.session_state.setdefault(HAND, set())
-    name = st.text_input("What do you call it?", "my concept", key="concept-name")
-    step = max(1, len(cards) // (4 * SHELF))
-    drawn = cards[::step]
-    last = max(0, (len(drawn) - 1) // SHELF)
-    page = int(st.number_input("Page", 1, last + 1, 1, key="concept-page")) - 1
-    shown = drawn[page * SHELF : (page + 1) * SHELF]
-    held = backend().album.get(card.sha256 for card in shown)
-    for start in range(0, len(shown), COLUMNS):
-        for column, card in zip(
-            st.columns(COLUMNS, gap="small"), shown[start : start + COLUMNS], strict=False
-        ):
-            with column:
-                tick(card, held.get(card.sha256), chosen)
-    st.caption(f"{len(chosen)} pictures show it; those on these pages without a tick do not.")
+    looked: set[int] = st.session_state.setdefault(LOOKED, set())
+    if at.name:
+        st.session_state["concept-name"] = at.name
+    st.session_state.setdefault("concept-name", "my concept")
+    said = st.text_input("What do you call it?", key="concept-name", on_change=address.touched)
+    name = said.strip() or "my concept"
+    drawn = cards[:: max(1, len(cards) // (PAGES * SHELF))][: PAGES * SHELF]
+    page = shelf(drawn, chosen)
+    looked.add(page)
+    seen = {c.sha256 for p in looked for c in drawn[(p - 1) * SHELF : p * SHELF]} | chosen
+    st.caption(
+        f"{len(chosen)} pictures show it; the other {len(seen) - len(chosen)} on the pages that you"
+        " opened do not."
+    )
+    rule = Address(way="hand", name=name, looked=tuple(sorted(looked)),
+                   ticked=tuple(sorted(d[:SHORT] for d in chosen)))  # fmt: skip
     if not chosen:
-        return None
-    looked = {card.sha256 for card in drawn}
-    marks = (1 if c.sha256 in chosen else 0 if c.sha256 in looked else -1 for c in cards)
-    return Named(name.strip() or "my concept", tuple(marks))
+        return None, rule
+    marks = (1 if c.sha256 in chosen else 0 if c.sha256 in seen else -1 for c in cards)
+    return Named(name, tuple(marks)), rule
+
+
+def shelf(drawn: tuple[ImageCard, ...], chosen: set[str]) -> int:
+    """One page of pictures with their boxes; its number."""
+    last = max(1, -(-len(drawn) // SHELF))
+    page = int(
+        st.number_input(
+            f"Page, of {last}", 1, last, 1, key="concept-page", on_change=address.touched
+        )
+    )
+    shown = drawn[(page - 1) * SHELF : page * SHELF]
+    held = backend().album.get(card.sha256 for card in shown)
+    with st.container(key="ticks"):
+        for start in range(0, len(shown), COLUMNS):
+            columns = st.columns(COLUMNS, gap="small")
+            for column, card in zip(columns, shown[start : start + COLUMNS], strict=False):
+                with column:
+                    tick(card, held.get(card.sha256), chosen)
+    return page
 
 
 def tick(card: ImageCard, data: bytes | None, chosen: set[str]) -> None:
     """A picture over its box."""
     if data is not None:
         st.html(f'<img src="{thumbnail(data, SIDE)}" alt="" style="width:100%">')
-    key = f"tick-{card.sha256[:12]}"
+    key = f"tick-{card.sha256[:SHORT]}"
 
     def turn() -> None:
+        address.touched()
         if st.session_state[key]:
             chosen.add(card.sha256)
         else:

@@ -1,11 +1,15 @@
 """The page of concepts: name one, see who knows it, steer by it, and see how they lie together."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from services.ui import markup, recovery
 from services.ui.backend import backend, image_sets, model
-from services.ui.concepts import experts, gathering, mapping, naming
+from services.ui.concepts import address, experts, gathering, mapping, naming
+from services.ui.concepts.address import Address
 from services.ui.concepts.naming import Named
+from services.ui.deck import chosen
 from services.ui.pictures import thumbnail
 from services.ui.recipes.pictures import all_cards
 from services.ui.session import state
@@ -24,8 +28,10 @@ def show() -> None:
         "Name a concept by pictures that show it and pictures that do not. The features that tell"
         " them apart are its experts, and can be steered."
     )
+    at = address.asked()
     try:
-        cards = pictures()
+        where = choose_set(at)
+        cards = pictures(where)
     except SteerboardError as error:
         recovery.explain(
             "The pictures cannot be had now.", error, backend().library.image_sets, "concepts"
@@ -37,39 +43,59 @@ def show() -> None:
     if not model().dictionaries:
         st.info("This model has no dictionary: name one in steerboard.yaml.")
         return
-    dictionary = choose_dictionary()
+    if at.model not in ("", model().id):
+        st.warning(f"The address of this page is about the model {markup.plain(at.model)}; here"
+                   f" {markup.plain(model().id)} is served.")  # fmt: skip
+    dictionary = choose_dictionary(at)
     with st.container(border=True, key="naming"):
-        named = naming.show(cards)
+        named, rule = naming.show(cards, at)
         if named is not None:
             preview(named, cards)
+    drawn = mapping.asked(at)
+    address.keep(
+        replace(rule, model=model().id, pictures=where, dictionary=dictionary, map_of=drawn)
+    )
     show_experts(named, cards, dictionary)
     mapping.show(cards, dictionary)
 
 
-def pictures() -> tuple[ImageCard, ...]:
-    """The pictures of the first set: of its validation split, where it has one.
+def choose_set(at: Address) -> str:
+    """The image set whose pictures name concepts; nothing where none is served."""
+    known = [found.id for found in image_sets() if found.size]
+    if not known:
+        return ""
+    address.begin("concept-set", at.pictures, known)
+    if len(known) > 1:
+        st.selectbox("Pictures of", known, key="concept-set", on_change=address.touched)
+    return str(st.session_state["concept-set"])
+
+
+def pictures(image_set: str) -> tuple[ImageCard, ...]:
+    """The pictures of a set: of its validation split, where it has one.
 
     In the order of their digests, so that the first ones are a fair draw of all.
     """
-    found = next((s for s in image_sets() if s.size), None)
+    found = next((s for s in image_sets() if s.id == image_set), None)
     if found is None:
         return ()
     # Experts are chosen on one split, so that they can be tried on another.
-    split = "validation" if "validation" in found.splits else next(iter(found.splits), "")
+    split = chosen(found)
     cards = sorted(all_cards(found.id, split), key=lambda card: card.sha256)
     return tuple(cards[:MOST])
 
 
-def choose_dictionary() -> str:
+def choose_dictionary(at: Address) -> str:
     """Through which dictionary; the session's to begin with."""
     labels = {d.id: f"{d.id}: {d.site}, {d.tokens} tokens" for d in model().dictionaries}
-    own = state().dictionary if state().dictionary in labels else next(iter(labels))
+    if "concept-dictionary" not in st.session_state and state().dictionary in labels:
+        st.session_state["concept-dictionary"] = state().dictionary
+    address.begin("concept-dictionary", at.dictionary, list(labels))
     found: str = st.selectbox(
         "Dictionary",
         list(labels),
-        index=list(labels).index(own),
         format_func=labels.__getitem__,
         key="concept-dictionary",
+        on_change=address.touched,
     )
     return found
 
