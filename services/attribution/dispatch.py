@@ -2,12 +2,11 @@
 
 import logging
 import time
-from typing import Literal
 
 from celery import Celery
 
 from services.attribution.celery_app import LANES, send_chunk
-from services.attribution.records import Records
+from services.attribution.records import Records, Turns
 from services.attribution.sweeping import Sweeper
 from steerboard.spec.errors import SteerboardError, Unavailable
 from steerboard.spec.jobs import Lane
@@ -22,27 +21,38 @@ class Dispatcher:
     def __init__(self, records: Records, app: Celery) -> None:
         self._records, self._app = records, app
 
-    def hand_out(self, own: Lane | Literal[""] = "") -> tuple[str, int] | None:
-        """Send all chunks whose turn has come; raises Unavailable.
+    def hand_out(self) -> None:
+        """Send all chunks whose turn has come; raises Unavailable."""
+        for lane in LANES:
+            self._send(lane, self._records.release(lane))
 
-        What could not be sent goes back, or where Redis is away is found by ``recover`` later.
-        Whoever has a hand free for the lane ``own`` is given the first of its chunks, and does
-        not look at the other lane: somebody else does, twice a second at least.
+    def further(self, lane: Lane, message: str, done: tuple[str, int] | None) -> Turns | None:
+        """For who has a hand free: finish ``done``, begin the lane's next chunk, send the others.
+
+        Who has that does not look at the other lane: somebody else does, twice a second at least.
+        Raises Unavailable.
         """
-        kept = None
-        for lane in LANES if not own else (own,):
-            unsent = self._records.release(lane)
-            if lane == own and unsent:
-                kept = unsent.pop(0)
-            try:
-                while unsent:
-                    send_chunk(self._app, lane, *unsent[0])
-                    unsent.pop(0)
-            except BaseException:  # of the time limit too, which may strike anywhere
-                for job, chunk in unsent:
-                    self._records.defer(job, chunk, "unsent")
-                raise
-        return kept
+        turns = self._records.further(lane, message, done)
+        if turns is None:
+            return None
+        try:
+            self._send(lane, turns.others)
+        except BaseException:
+            self._records.defer(*turns.member, "more")
+            raise
+        return turns
+
+    def _send(self, lane: Lane, members: list[tuple[str, int]]) -> None:
+        """What could not be sent goes back, or where Redis is away is found by ``recover``."""
+        unsent = list(members)
+        try:
+            while unsent:
+                send_chunk(self._app, lane, *unsent[0])
+                unsent.pop(0)
+        except BaseException:  # of the time limit too, which may strike anywhere
+            for job, chunk in unsent:
+                self._records.defer(job, chunk, "unsent")
+            raise
 
     def recover(self) -> None:
         """Send again what Celery has lost, and put back what is nowhere; raises Unavailable."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from services.attribution.compute import BATCH, complete, rows, step, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
-from services.attribution.records import Begun, Deferral, Records
+from services.attribution.records import Asked, Begun, Deferral, Records
 from services.attribution.results import Kept, OfOne, Results
 from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity
@@ -32,7 +32,7 @@ BUDGET_S = 1.5  # after which no further step of a chunk is begun
 STEP_S, FIRST_BATCH = 1.0, 8  # what a step should take, and its size while nothing is known
 INSIST_S = 1.5
 MAX_LOSSES = 3
-KNOWN = 8  # specs at hand
+KNOWN = 8  # questions at hand
 OVERLOADED_PATIENCE = 10  # times as long as for a service that is away
 T = TypeVar("T")
 _SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
@@ -57,6 +57,25 @@ class Pace:
         self._each_s[what] = (self._each_s.get(what, each) + each) / 2
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a process keeps of a job between two of its chunks: a set's question is long.
+
+    Attributes:
+        id: Of it.
+        asked: As it stands in the record.
+        spec: The question.
+        kept: Where the results of its chunks are.
+        folder: fsspec URL of its own folder.
+    """
+
+    id: str
+    asked: Asked
+    spec: JobSpec
+    kept: Kept
+    folder: str
+
+
 @dataclass
 class Hands:
     """What one process of the pool works with.
@@ -75,73 +94,86 @@ class Hands:
     ask: Callable[[Identity, Lane], Runner]
     patience_s: float
     pace: Pace = field(default_factory=Pace)
-    specs: OrderedDict[str, JobSpec] = field(default_factory=OrderedDict)
+    jobs: OrderedDict[str, Job] = field(default_factory=OrderedDict)
 
-    def spec(self, job: str, begun: Begun) -> JobSpec:
-        """What a job asks; that of a set of many pictures is long, and read once."""
-        if begun.spec:
-            self.specs[job] = _SPEC.validate_json(begun.spec)
-        while len(self.specs) > KNOWN:
-            self.specs.popitem(last=False)
-        return self.specs[job]
+    def job(self, name: str, opened: str) -> Job | None:
+        """A job at hand, or read from its record; None where it has ended."""
+        found = self.jobs.get(name)
+        if found is None or found.asked.opened != opened:
+            asked = insist(lambda: self.records.asked(name))
+            if asked is None:
+                return None
+            found = self.jobs[name] = self._job(name, asked)
+        self.jobs.move_to_end(name)
+        while len(self.jobs) > KNOWN:
+            self.jobs.popitem(last=False)
+        return found
 
-    def kept(self, job: str, begun: Begun) -> "Kept":
-        """Where the results of a job's chunks are."""
-        if begun.chunks > 1:
-            return JobFiles(self.library.folder(begun.submitter.tenant, job))
-        return OfOne(self.results, job)
+    def _job(self, name: str, asked: Asked) -> Job:
+        folder = self.library.folder(asked.submitter.tenant, name)
+        kept: Kept = JobFiles(folder) if asked.chunks > 1 else OfOne(self.results, name)
+        return Job(name, asked, _SPEC.validate_json(asked.spec), kept, folder)
 
     def chunk(self, job: str, chunk: int, message: str = "") -> None:
-        """Compute a chunk as far as its time goes, then count it, or put it back, or give up."""
-        known = job in self.specs
-        begun = insist(lambda: self.records.start(job, chunk, message, known))
-        if begun is None:
-            return
+        """Begin a chunk, and compute it; see ``done``."""
+        begun = insist(lambda: self.records.start(job, chunk, message))
+        if begun is not None and self.done(job, chunk, begun):
+            insist(lambda: self.records.finish(job, chunk))
+
+    def done(self, job: str, chunk: int, begun: Begun) -> bool:
+        """Compute a chunk as far as its time goes: whether its result is stored, to be counted.
+
+        Else it is put back, or its job has ended.
+        """
         if begun.losses >= MAX_LOSSES:
             self.end(job, Internal(f"{begun.losses} workers died over this job: it is given up"))
-            return
-        progress = Progress(self, job, chunk, begun)
+            return False
+        found = self.job(job, begun.opened)
+        return found is not None and self._tried(Progress(self, found, chunk, begun))
+
+    def _tried(self, progress: "Progress") -> bool:
+        """What a try comes to, and what is done about what stops it."""
+        job = progress.job.id
         try:
-            progress.run()
+            return progress.run()
         except (Unavailable, Overloaded, DeadlineExceeded, SoftTimeLimitExceeded) as error:
             self.put_back(progress, error)
         except Cancelled:
-            return
+            pass
         except SteerboardError as error:
             self.end(job, error)
         except Exception:
-            _LOG.exception("chunk %d of job %s", chunk, job)
+            _LOG.exception("chunk %d of job %s", progress.chunk, job)
             self.end(job, Internal("the computation failed: the log of the worker says why"))
+        return False
 
     def put_back(self, progress: "Progress", error: Exception) -> None:
         """Another try later; without any progress for too long the job fails."""
+        job, chunk = progress.job.id, progress.chunk
         slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
         kind: Deferral = "more" if progress.moved else "slow" if slow else "failed"
-        waited = insist(lambda: self.records.defer(progress.job, progress.chunk, kind))
-        _LOG.warning(
-            "chunk %d of job %s is put back (%s): %r", progress.chunk, progress.job, kind, error
-        )
+        waited = insist(lambda: self.records.defer(job, chunk, kind))
+        _LOG.warning("chunk %d of job %s is put back (%s): %r", chunk, job, kind, error)
         patience = self.patience_s
         if isinstance(error, Overloaded):
             patience *= OVERLOADED_PATIENCE
         if waited > patience:
-            self.end(progress.job, given_up(error, waited))
+            self.end(job, given_up(error, waited))
 
     def end(self, job: str, error: SteerboardError) -> None:
         """Close a job as failed."""
         _LOG.warning("job %s failed: %s", job, error.message)
         insist(lambda: self.records.end(job, "failed", error))
 
-    def tools(self, job: str, begun: Begun) -> Tools:
+    def tools(self, job: Job) -> Tools:
         """What the steps of a chunk work with."""
-        tenant = begun.submitter.tenant
+        submitter = job.asked.submitter
 
         def read(sha256: str) -> bytes:
-            return self.library.read(sha256, tenant)
+            return self.library.read(sha256, submitter.tenant)
 
-        runner = self.ask(begun.submitter, begun.lane)
-        folder = self.library.folder(tenant, job)
-        return Tools(runner, read, self.library.features, self.kept(job, begun).read, folder)
+        runner = self.ask(submitter, job.asked.lane)
+        return Tools(runner, read, self.library.features, job.kept.read, job.folder)
 
 
 class Progress:
@@ -151,32 +183,35 @@ class Progress:
         moved: Whether it got further than the tries before it.
     """
 
-    def __init__(self, hands: Hands, job: str, chunk: int, begun: Begun) -> None:
+    def __init__(self, hands: Hands, job: Job, chunk: int, begun: Begun) -> None:
         self.job, self.chunk, self.moved = job, chunk, False
         self._hands, self._begun = hands, begun
 
-    def run(self) -> None:
-        """To the end, or to the end of its time; raises what stopped it."""
-        results, records = self._hands.results, self._hands.records
-        spec, kept = (
-            self._hands.spec(self.job, self._begun),
-            self._hands.kept(self.job, self._begun),
-        )
-        if not kept.has(self.chunk):
-            state = self._advance(spec, results.part(self.job, self.chunk))
-            if not complete(spec, self.chunk, state):
-                insist(lambda: records.defer(self.job, self.chunk, "more"))
-                return
-            kept.store(self.chunk, rows(spec, self.chunk, state))
-        insist(lambda: records.finish(self.job, self.chunk))
+    def run(self) -> bool:
+        """To the end (True), or to the end of its time; raises what stopped it."""
+        spec, kept = self.job.spec, self.job.kept
+        if self._begun.before and kept.has(self.chunk):
+            return True
+        state = self._advance(spec, self._before())
+        if not complete(spec, self.chunk, state):
+            insist(lambda: self._hands.records.defer(self.job.id, self.chunk, "more"))
+            return False
+        kept.store(self.chunk, rows(spec, self.chunk, state))
+        return True
+
+    def _before(self) -> State:
+        """What an earlier try reached."""
+        if not self._begun.before:
+            return {}
+        return self._hands.results.part(self.job.id, self.chunk)
 
     def _advance(self, spec: JobSpec, state: State) -> State:
         """Step after step; what was reached is kept, whatever stops it."""
-        tools = self._hands.tools(self.job, self._begun)
+        tools = self._hands.tools(self.job)
         until = time.monotonic() + BUDGET_S
         try:
             while not complete(spec, self.chunk, state) and time.monotonic() < until:
-                if self.moved and not self._hands.records.wanted(self.job):
+                if self.moved and not self._hands.records.wanted(self.job.id):
                     raise Cancelled("the job was taken back")
                 state = self._step(spec, state, tools)
                 self.moved = True
@@ -184,13 +219,13 @@ class Progress:
                     self._secure(state)
         finally:
             if self.moved and not complete(spec, self.chunk, state):
-                self._hands.results.keep_part(self.job, self.chunk, state)
+                self._hands.results.keep_part(self.job.id, self.chunk, state)
         return state
 
     def _secure(self, state: State) -> None:
         """Over a chunk that lost workers each step counts: who is killed by chance gets further."""
-        self._hands.results.keep_part(self.job, self.chunk, state)
-        self._hands.records.moved(self.job, self.chunk)
+        self._hands.results.keep_part(self.job.id, self.chunk, state)
+        self._hands.records.moved(self.job.id, self.chunk)
 
     def _step(self, spec: JobSpec, state: State, tools: Tools) -> State:
         """One step, as large as the steps before it took time."""

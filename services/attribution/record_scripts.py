@@ -1,14 +1,16 @@
 """What must happen at once in Redis, as Lua scripts over the job records.
 
-Keys, all beginning with ``steerboard:``; a *member* is ``job:chunk``:
+Those of a chunk's way through a worker are in ``turn_scripts``. Keys, all beginning with
+``steerboard:``; a *member* is ``job:chunk``:
 
     job:J     hash   the record of job J
     todo:J    list   accepted chunks that are not handed out yet
     done:J    set    finished chunks
-    tries:J   hash   by chunk: begun and not heard of again, too slow, failed, and since when
+    tries:J   hash   by chunk: begun and not heard of again, too slow, failed, and since when;
+                     whether it was put back with work half done
     times:J   list   when the last chunks were finished
-    for:J     set    the callers who wait for J
-    mine:C    zset   jobs of caller C by the second they were asked for
+    for:J     set    the subjects of tokens who wait for J
+    mine:S    zset   jobs of subject S by the second they were asked for
     hand:T    text   the member that a delivered message T is at, so that its redelivery finds it
     open      set    jobs that have not ended
     turn:L    list   the ring of callers with work in lane L
@@ -22,7 +24,7 @@ when they are done. The keys of one job cannot be named beforehand by the ring, 
 server (with replicas if need be) and no cluster.
 """
 
-_SHARED = """
+SHARED = """
 local function key(kind, name) return 'steerboard:' .. kind .. ':' .. name end
 local function ended(state)
   return not state or state == 'done' or state == 'failed' or state == 'cancelled'
@@ -88,18 +90,20 @@ local function keep(job, seconds)
 end
 """
 
-# job, caller, seconds to keep, now, total, lane, jobs a caller may have waiting, when a record was
-# opened whose results are gone (or nothing), priority, then fields and values of the record. Who
-# joins with a higher priority raises it.
+# job, subject, seconds to keep, now, total, lane, jobs a caller may have waiting, when a record was
+# opened whose results are gone (or nothing), priority, caller (of a page that speaks for people
+# each of them is one, with turns of their own), then fields and values of the record. Who joins
+# with a higher priority raises it. "again" says that there was a record before, and so perhaps
+# some work.
 # Answers "new", "full", or the state of the one that runs or is done.
 OPEN = (
-    _SHARED
+    SHARED
     + """
-local job, caller, total = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local job, subject, total, caller = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[10]
 local found = redis.call('HMGET', key('job', job), 'state', 'opened')
 local state = found[1]
-if state == 'done' and found[2] == ARGV[8] then state = nil end
-local here = state and state ~= 'failed' and state ~= 'cancelled'
+local gone = state == 'done' and found[2] == ARGV[8]
+local here = state and not gone and state ~= 'failed' and state ~= 'cancelled'
 if not here and redis.call('LLEN', key('line', ARGV[6] .. ':' .. caller)) >= tonumber(ARGV[7]) then
   return 'full'
 end
@@ -108,10 +112,10 @@ if not here then
     redis.call('DEL', key(kind, job))
   end
 end
-redis.call('SADD', key('for', job), caller)
-redis.call('ZADD', key('mine', caller), ARGV[4], job)
-redis.call('ZREMRANGEBYRANK', key('mine', caller), 0, -1001)
-redis.call('EXPIRE', key('mine', caller), ARGV[3])
+redis.call('SADD', key('for', job), subject)
+redis.call('ZADD', key('mine', subject), ARGV[4], job)
+redis.call('ZREMRANGEBYRANK', key('mine', subject), 0, -1001)
+redis.call('EXPIRE', key('mine', subject), ARGV[3])
 if here then
   if not ended(state) and tonumber(ARGV[9]) > priority(job) then
     local record = redis.call('HMGET', key('job', job), 'lane', 'caller')
@@ -123,7 +127,8 @@ if here then
   return state
 end
 redis.call('HSET', key('job', job), 'state', 'queued', 'opened', ARGV[4], 'total', total,
-           'caller', caller, 'lane', ARGV[6], 'priority', ARGV[9], unpack(ARGV, 10))
+           'caller', caller, 'lane', ARGV[6], 'priority', ARGV[9], 'again', state and 1 or 0,
+           unpack(ARGV, 11))
 for chunk = 0, limit(total) - 1 do redis.call('RPUSH', key('todo', job), chunk) end
 redis.call('SADD', 'steerboard:open', job)
 enlist(job, false)
@@ -132,116 +137,10 @@ return 'new'
 """
 )
 
-# lane, members that may be out at once, pictures a turn, now. Answers members to hand out:
-# deficit round robin over callers, weighted, in pictures.
-RELEASE = (
-    _SHARED
-    + """
-local lane, now = ARGV[1], tonumber(ARGV[4])
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'steerboard:later', '-inf', now)) do
-  redis.call('ZREM', 'steerboard:later', member)
-  back(member)
-end
-local turn, credit, out = key('turn', lane), key('credit', lane), key('out', lane)
-local free = tonumber(ARGV[2]) - redis.call('ZCARD', out)
-local found = {}
-while free > 0 do
-  local caller = redis.call('LINDEX', turn, 0)
-  if not caller then break end
-  local line = key('line', lane .. ':' .. caller)
-  local job = redis.call('LINDEX', line, 0)
-  if not job then
-    redis.call('LPOP', turn)
-    redis.call('HDEL', credit, caller)
-  else
-    local record = redis.call('HMGET', key('job', job), 'state', 'price', 'weight')
-    local chunk = redis.call('LINDEX', key('todo', job), 0)
-    if not chunk or ended(record[1]) then
-      redis.call('LPOP', line)
-    else
-      local cost = tonumber(record[2])
-      local left = tonumber(redis.call('HGET', credit, caller) or '0')
-      if left >= cost then
-        redis.call('HSET', credit, caller, left - cost)
-        redis.call('LPOP', key('todo', job))
-        redis.call('ZADD', out, now, job .. ':' .. chunk)
-        table.insert(found, job .. ':' .. chunk)
-        free = free - 1
-      else
-        redis.call('HSET', credit, caller, left + tonumber(ARGV[3]) * tonumber(record[3]))
-        redis.call('LMOVE', turn, turn, 'LEFT', 'RIGHT')
-      end
-    end
-  end
-end
-return found
-"""
-)
-
-# job, chunk, now, message that it came by (or nothing), seconds to remember that, whether the spec
-# is known. Answers nothing where the job has ended or the chunk is done, else spec (unless known),
-# submitter, lane, how often the chunk was begun and lost without a word, and was too slow, and the
-# number of chunks.
-START = (
-    _SHARED
-    + """
-local job, chunk = ARGV[1], ARGV[2]
-local member, record = job .. ':' .. chunk, key('job', job)
-local fields = {'state', 'submitter', 'lane', 'total'}
-if ARGV[6] == '0' then table.insert(fields, 'spec') end
-local found = redis.call('HMGET', record, unpack(fields))
-if ended(found[1]) or redis.call('SISMEMBER', key('done', job), chunk) == 1 then
-  forget(member)
-  return nil
-end
-if found[1] == 'queued' then redis.call('HSET', record, 'state', 'running') end
-redis.call('ZREM', 'steerboard:later', member)
-redis.call('ZADD', key('out', found[3]), ARGV[3], member)
-if ARGV[4] ~= '' then redis.call('SET', key('hand', ARGV[4]), member, 'EX', ARGV[5]) end
-local begun = redis.call('HINCRBY', key('tries', job), chunk .. ':begun', 1)
-local slow = redis.call('HGET', key('tries', job), chunk .. ':slow') or '0'
-return {found[5] or '', found[2], found[3], begun - 1, tonumber(slow), tonumber(found[4])}
-"""
-)
-
-# job, chunk, now, seconds to keep. Counts a chunk, and closes the job with the last one.
-FINISH = (
-    _SHARED
-    + """
-local job, chunk = ARGV[1], ARGV[2]
-forget(job .. ':' .. chunk)
-redis.call('LREM', key('todo', job), 0, chunk)
-local record = key('job', job)
-local found = redis.call('HMGET', record, 'state', 'total')
-if not found[1] then return 0 end
-if redis.call('SADD', key('done', job), chunk) == 1 then
-  redis.call('LPUSH', key('times', job), ARGV[3])
-  redis.call('LTRIM', key('times', job), 0, 32)
-end
-for _, kind in ipairs({'begun', 'slow', 'failed', 'since'}) do
-  redis.call('HDEL', key('tries', job), chunk .. ':' .. kind)
-end
-local done, total = redis.call('SCARD', key('done', job)), tonumber(found[2])
-if not ended(found[1]) then
-  if done >= total then
-    close(job, 'done')
-  else
-    redis.call('HSET', record, 'state', 'running')
-    if done == limit(total) then
-      push(key('todo', job), tostring(total - 1), true)
-      enlist(job, true)
-    end
-  end
-end
-keep(job, ARGV[4])
-return done
-"""
-)
-
 # job, chunk, now, kind, longest wait. Puts a chunk back: at once where it was "unsent" or there was
 # progress ("more"), else ("slow", "failed") later and later. Answers since when it fails.
 DEFER = (
-    _SHARED
+    SHARED
     + """
 local job, chunk, now, kind = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local member, tries = job .. ':' .. chunk, key('tries', job)
@@ -252,6 +151,7 @@ if kind == 'unsent' then
   return tostring(now)
 end
 redis.call('HDEL', tries, chunk .. ':begun')
+redis.call('HSET', tries, chunk .. ':part', 1)
 if kind == 'more' then
   redis.call('HDEL', tries, chunk .. ':failed', chunk .. ':since')
   back(member)
@@ -268,7 +168,7 @@ return redis.call('HGET', tries, chunk .. ':since')
 
 # job, state, error as JSON, sentence. Closes a job that has not ended; answers whether it is there.
 END = (
-    _SHARED
+    SHARED
     + """
 local job = ARGV[1]
 local found = redis.call('HMGET', key('job', job), 'state', 'lane', 'total')
@@ -281,9 +181,9 @@ return 1
 """
 )
 
-# job, caller. A caller no longer waits; answers how many still do, or -1 where it never did.
+# job, subject. One no longer waits; answers how many still do, or -1 where it never did.
 LEAVE = (
-    _SHARED
+    SHARED
     + """
 if redis.call('SREM', key('for', ARGV[1]), ARGV[2]) == 0 then return -1 end
 return redis.call('SCARD', key('for', ARGV[1]))
@@ -294,7 +194,7 @@ return redis.call('SCARD', key('for', ARGV[1]))
 # empty, and while it is not (then it may only be slow). Answers such members, and counts them as
 # handed out anew. Not to be asked while nothing consumes the queue: then nothing is lost from it.
 STALE = (
-    _SHARED
+    SHARED
     + """
 local lane, now = ARGV[1], tonumber(ARGV[2])
 local age = redis.call('LLEN', lane) == 0 and ARGV[3] or ARGV[4]
@@ -307,7 +207,7 @@ return found
 
 # job. Accepted chunks that are nowhere: not done, not waiting, not out. Puts them back.
 MEND = (
-    _SHARED
+    SHARED
     + """
 local job = ARGV[1]
 local found = redis.call('HMGET', key('job', job), 'state', 'total', 'lane')

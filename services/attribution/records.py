@@ -2,7 +2,7 @@
 
 A job's id is the content address of its question, so the same question asked twice is the same
 job: it is joined while it runs and answered from its record when it is done. What must happen at
-once is a script of ``record_scripts``, where the keys are listed too.
+once is a script of ``record_scripts``, where the keys are listed too, or of ``turn_scripts``.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import redis
 
-from services.attribution import record_scripts as scripts
+from services.attribution import record_scripts, turn_scripts
 from services.attribution.celery_app import VISIBILITY_S
 from services.attribution.redis_link import open_redis, speaking
 from steerboard.api.status import error_class
@@ -36,6 +36,12 @@ COUNT_S = 0.5  # for which the number of slots is taken to stay
 HAND_S = 120  # longer than it takes until a message is delivered again
 FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
 WORKER = "steerboard:worker"
+SCRIPTS = {
+    **{n: getattr(record_scripts, n) for n in ("OPEN", "DEFER", "END", "LEAVE", "STALE", "MEND")},
+    **{n: getattr(turn_scripts, n) for n in ("RELEASE", "START", "FINISH", "FURTHER")},
+}
+# Of a record what its status tells: a set's question is long, and read by workers alone.
+TOLD = ("state", "total", "opened", "message", "kind", "pictures", "priority")
 Deferral = Literal["unsent", "more", "slow", "failed"]
 
 
@@ -53,20 +59,50 @@ class Begun:
     """A chunk in a worker's hands.
 
     Attributes:
-        spec: The question as JSON; empty where the reader said that it is known.
+        opened: When the job was, as written: a record that was opened anew has another.
+        losses: Times that the chunk was begun and never heard of again.
+        slow: Times that it took too long.
+        before: Whether some of it may be done already.
+    """
+
+    opened: str
+    losses: int
+    slow: int
+    before: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the chunks of a job have in common.
+
+    Attributes:
+        opened: As in ``Begun``.
+        spec: The question as JSON.
         submitter: Who asked.
         lane: Of the job.
-        losses: Times that it was begun and never heard of again.
-        slow: Times that it took too long.
         chunks: Of the job.
     """
 
+    opened: str
     spec: str
     submitter: Identity
     lane: Lane
-    losses: int
-    slow: int
     chunks: int
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Whose turn has come.
+
+    Attributes:
+        member: The first of them, job and chunk.
+        begun: It, begun; None where nobody wants it any more.
+        others: To be handed out.
+    """
+
+    member: tuple[str, int]
+    begun: Begun | None
+    others: list[tuple[str, int]]
 
 
 class Records:
@@ -79,8 +115,7 @@ class Records:
     def __init__(self, broker: str) -> None:
         self._redis = open_redis(broker)
         self._slots, self._counted = 0, -math.inf
-        names = ("OPEN", "RELEASE", "START", "FINISH", "DEFER", "END", "LEAVE", "STALE", "MEND")
-        self._scripts = {n: self._redis.register_script(getattr(scripts, n)) for n in names}
+        self._scripts = {n: self._redis.register_script(text) for n, text in SCRIPTS.items()}
 
     def open(
         self,
@@ -119,7 +154,7 @@ class Records:
         fields = [part for pair in record.items() for part in pair]
         found = self._run(
             "OPEN", job, name_of(who), KEEP_S, time.time(), size.chunks, lane, MAX_WAITING, gone,
-            priority, *fields,
+            priority, who.caller, *fields,
         )  # fmt: skip
         if found == "full":
             raise Overloaded(
@@ -134,8 +169,9 @@ class Records:
         """Where a job stands; raises NotFound."""
         with speaking():
             found = self._redis.pipeline(transaction=False)
-            found.hgetall(key("job", job)).scard(key("done", job)).lrange(key("times", job), 0, -1)
-            record, done, times = found.execute()
+            found.hmget(key("job", job), TOLD).scard(key("done", job))
+            values, done, times = found.lrange(key("times", job), 0, -1).execute()
+        record = {name: v for name, v in zip(TOLD, values, strict=True) if v is not None}
         if not record:
             raise unknown(job)
         rate, left = progress(record, int(done), [float(t) for t in times])
@@ -201,20 +237,36 @@ class Records:
         slots = self._slots
         return max(2, 2 * slots) if lane == "interactive" else max(1, slots)
 
-    def start(self, job: str, chunk: int, message: str = "", known: bool = False) -> Begun | None:
+    def start(self, job: str, chunk: int, message: str = "") -> Begun | None:
         """Begin a chunk; None where nobody wants it any more.
 
         Args:
             job: Its id.
             chunk: Of it.
             message: By which it came: whoever has that again is told of this chunk, see ``at``.
-            known: The spec need not be told.
         """
-        found = self._run("START", job, chunk, time.time(), message, HAND_S, int(known))
-        if found is None:
+        return begun(self._run("START", job, chunk, time.time(), message, HAND_S))
+
+    def asked(self, job: str) -> Asked | None:
+        """What is asked; None where the job has ended."""
+        with speaking():
+            opened, spec, submitter, lane, total = self._redis.hmget(
+                key("job", job), ["opened", "spec", "submitter", "lane", "total"]
+            )
+        if not spec:
             return None
-        spec, submitter, lane, *counts = found
-        return Begun(spec, Identity.model_validate_json(submitter), lane, *map(int, counts))
+        return Asked(opened, spec, Identity.model_validate_json(submitter), lane, int(total))
+
+    def further(self, lane: Lane, message: str, done: tuple[str, int] | None) -> Turns | None:
+        """Finish ``done``, and begin the chunk of the lane whose turn is next; None without one."""
+        found = self._run(
+            "FURTHER", lane, self.room(lane), TURN[lane], time.time(), message, HAND_S, KEEP_S,
+            *(done or ()),
+        )  # fmt: skip
+        if not found:
+            return None
+        first, started, others = found
+        return Turns(pairs([first])[0], begun(started), pairs(others))
 
     def at(self, message: str) -> tuple[str, int] | None:
         """The chunk that a message was at when it was delivered before; None: it never was."""
@@ -319,6 +371,14 @@ class Records:
             return self._scripts[script](args=list(arguments))
 
 
+def begun(found: list[Any] | None) -> Begun | None:
+    """What the script START answered."""
+    if not found:
+        return None
+    opened, losses, slow, before = found
+    return Begun(opened, losses, slow, bool(before))
+
+
 def progress(
     record: dict[str, str], done: int, times: list[float]
 ) -> tuple[float | None, float | None]:
@@ -355,7 +415,7 @@ def key(kind: str, name: str) -> str:
 
 
 def name_of(who: Identity) -> str:
-    """A caller as the ring knows it."""
+    """Whose jobs they are: those of a token, whomever its holder speaks for."""
     return f"{who.tenant}/{who.subject}"
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from celery import Celery, Task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -18,7 +18,7 @@ from services.attribution.celery_app import (
     pulse_queue,
 )
 from services.attribution.dispatch import Dispatcher
-from services.attribution.hands import Hands
+from services.attribution.hands import Hands, insist
 from services.attribution.library import Library
 from services.attribution.records import Records
 from services.attribution.results import Results
@@ -98,10 +98,19 @@ def work(
     lost = hands.records.at(message)
     if lost is not None and lost != member:
         hands.chunk(*lost, message)
-    following: tuple[str, int] | None = member
-    while following is not None:
-        hands.chunk(*following, message)
-        following = dispatcher.hand_out(lane if time.monotonic() < until else "")
+    begun = insist(lambda: hands.records.start(*member, message))
+    while True:
+        done = begun is not None and hands.done(*member, begun)
+        if time.monotonic() >= until:
+            break
+        finished = member if done else None
+        found = insist(partial(dispatcher.further, lane, message, finished))
+        if found is None:
+            return
+        member, begun = found.member, found.begun
+    if done:
+        insist(lambda: hands.records.finish(*member))
+    dispatcher.hand_out()
 
 
 def die_with(parent: int) -> None:

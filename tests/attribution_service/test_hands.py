@@ -384,9 +384,8 @@ def test_a_message_goes_on_with_further_chunks_and_its_redelivery_finds_the_lost
     ((job, first),) = out(desk, "bulk")
     dispatcher = desk._dispatcher
     hands.chunk(job, first, "message")
-    lost = dispatcher.hand_out("bulk")
-    assert lost is not None and lost != (job, first)
-    assert desk.records.start(*lost, "message") is not None  # and then the worker dies
+    lost = dispatcher.further("bulk", "message", None)  # and then the worker dies
+    assert lost is not None and lost.member != (job, first) and lost.begun is not None
     work_on(hands, dispatcher, "message", "bulk", (job, first))
     assert desk.status(opened.id, ANN).state == "done"
     assert counting.pictures == 32
