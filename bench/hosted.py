@@ -15,6 +15,7 @@ from bench.house import Plan, build
 from bench.stage import loaded
 from services.inference.engine.batching import BatchingKernel
 from services.inference.server import InferenceServer
+from steerboard.inprocess.between import Between
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel
@@ -27,9 +28,11 @@ class Counting(DirectKernel):
         super().__init__()
         self.rows = 0
 
-    def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
+    def embed(
+        self, served: ServedModel, rows: Sequence[Row], between: Between | None = None
+    ) -> Tensor:
         self.rows += len(rows)
-        return super().embed(served, rows)
+        return super().embed(served, rows, between)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from steerboard.inprocess.between import Step, onward
 from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.rows import Row
 from steerboard.inprocess.served import ServedModel
@@ -26,6 +27,7 @@ class Climb:
         rows: Sequence[Row],
         starts: Sequence[int],
         begin: Sequence[Tensor],
+        step: Step = onward,
     ) -> Tensor:
         """Unit-length embeddings ``[n, e]``, float32 on the device, in one pass.
 
@@ -34,6 +36,7 @@ class Climb:
             rows: By rising start.
             starts: The block at which each row enters; the number of blocks: only pooling is left.
             begin: The clean input ``[t, d]`` of that block, or pixels ``[3, h, w]`` at block 0.
+            step: Done before each block.
         """
         tower = served.loaded.tower
         members: list[Row] = []
@@ -43,6 +46,7 @@ class Climb:
             for start, group in groupby(enumerate(starts), key=lambda one: one[1])
         }
         for index in range(starts[0], len(tower.blocks) + 1):
+            step()
             if own := entering.get(index):
                 fresh = self._enter(served, [rows[i] for i in own], index, [begin[i] for i in own])
                 # Behind the last block some bring its patches, which nobody reads, and some do not.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode, _pop_mode, _push_mode
 
+from steerboard.inprocess.between import Between, Step, onward, step_of
 from steerboard.inprocess.served import ServedModel
 
 T = TypeVar("T")
@@ -59,26 +60,103 @@ class Crew:
         tokens = served.loaded.tower.tokens
         return max(1, round(torch.get_num_threads() * self.piece / 2 / tokens))
 
-    def map(self, call: Callable[[T], Tensor], pieces: Sequence[T]) -> list[Tensor]:
-        """``call`` of each piece, each on one core; of one alone, here and on all of them."""
+    def map(
+        self, call: Callable[[T, Step], Tensor], pieces: Sequence[T], between: Between | None = None
+    ) -> list[Tensor]:
+        """``call`` of each piece, each on one core; of one alone, here and on all of them.
+
+        A call takes the step that it does before each block. Where others go first, in this thread,
+        all pieces rest.
+        """
         if len(pieces) == 1:
-            return [call(pieces[0])]
-        work = _as_watched(call)
-        futures = [hands(torch.get_num_threads()).submit(work, piece) for piece in pieces]
-        wait(futures)
+            return [call(pieces[0], step_of(between))]
+        work, rest = _as_watched(call), None if between is None else Rest(between, len(pieces))
+        pool = hands(torch.get_num_threads(), rest is not None)
+        run = work if rest is None else rest.within(work)
+        futures = [pool.submit(run, piece, onward) for piece in pieces]
+        try:
+            if rest is not None:
+                rest.attend()
+        finally:
+            wait(futures)
         return [future.result() for future in futures]
 
 
-def _as_watched(call: Callable[[T], Tensor]) -> Callable[[T], Tensor]:
+class Rest:
+    """Where the pieces of one batch stand still while others go first.
+
+    Args:
+        between: Who goes first; called by ``attend``, when no piece is at work.
+        pieces: How many there are.
+    """
+
+    def __init__(self, between: Between, pieces: int) -> None:
+        self._between = between
+        self._left = pieces
+        self._at_work = 0
+        self._called = False
+        self._over = False
+        self._change = threading.Condition()
+
+    def within(self, call: Callable[[T, Step], Tensor]) -> Callable[[T, Step], Tensor]:
+        """``call`` for a piece, which rests at its steps."""
+
+        def run(piece: T, _: Step) -> Tensor:
+            self._count(at_work=1, left=0)
+            try:
+                return call(piece, self._step)
+            finally:
+                self._count(at_work=-1, left=-1)
+
+        return run
+
+    def attend(self) -> None:
+        """Until all pieces are done: whenever they rest, let the others go first."""
+        while self._all_rest():
+            try:
+                self._between()
+            except BaseException:
+                self._over = True
+                raise
+            finally:
+                with self._change:
+                    self._called = False
+                    self._change.notify_all()
+
+    def _all_rest(self) -> bool:
+        """Wait until no piece is at work; False where there are none left."""
+        with self._change:
+            self._change.wait_for(lambda: not self._left or (self._called and not self._at_work))
+            return bool(self._left)
+
+    def _step(self) -> None:
+        """In a piece's thread: go on, or rest until who waits is through."""
+        if self._over or not (self._called or self._between.asked()):
+            return
+        with self._change:
+            self._called = True
+            self._at_work -= 1
+            self._change.notify_all()
+            self._change.wait_for(lambda: not self._called)
+            self._at_work += 1
+
+    def _count(self, at_work: int, left: int) -> None:
+        with self._change:
+            self._at_work += at_work
+            self._left += left
+            self._change.notify_all()
+
+
+def _as_watched(call: Callable[[T, Step], Tensor]) -> Callable[[T, Step], Tensor]:
     """``call`` for another thread, watched there by whatever watches this one's operators."""
     mode = _get_current_dispatch_mode()
     if mode is None:
         return call
 
-    def watched(piece: T) -> Tensor:
+    def watched(piece: T, step: Step) -> Tensor:
         _push_mode(mode)
         try:
-            return call(piece)
+            return call(piece, step)
         finally:
             _pop_mode()
 
@@ -92,8 +170,11 @@ def _alone() -> None:
 
 
 @cache
-def hands(count: int) -> ThreadPoolExecutor:
-    """``count`` threads in which torch uses one core each."""
+def hands(count: int, resting: bool = False) -> ThreadPoolExecutor:
+    """``count`` threads in which torch uses one core each.
+
+    Work that may rest has threads of its own: those that others need meanwhile are never its.
+    """
     pool = ThreadPoolExecutor(count, "core", initializer=_alone)
     together = threading.Barrier(count + 1)
     for _ in range(count):

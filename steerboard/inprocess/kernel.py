@@ -12,14 +12,16 @@ gradients, which attributions go on with, stay there, in float32 whatever the to
 """
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from steerboard.inprocess.between import Between, Step, on_device, step_of
 from steerboard.inprocess.climb import Climb
 from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.crew import Crew
@@ -29,12 +31,13 @@ from steerboard.inprocess.prefixes import Prefixes
 from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
 from steerboard.inprocess.served import ServedModel
 from steerboard.inprocess.shelf import Shelf
+from steerboard.inprocess.slopes import Slopes
 from steerboard.model.placement import full
-from steerboard.model.tower import Tower, Visit
 
 __all__ = ["DirectKernel", "Kernel", "Row", "Sensed", "unique_rows"]
 CACHE_BYTES = 512 * 2**20
 TEXTS = 256  # that the text tower reads at once
+TEXTS_BETWEEN = 16  # where others may go first in between
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,22 @@ class Kernel(Protocol):
         """
 
 
-def suffix(
-    tower: Tower, x: Tensor, first: int, visit: Visit, watched: Collection[str] | None = None
-) -> Tensor:
-    """From the input of block ``first`` to the embedding, edits of ``x`` itself first."""
-    if first:
-        x = visit(f"resid_post.{first - 1}", x)
-    return tower.run(x, first, visit, watched)
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call in hand: who may go first in between, and the pictures that the cache knew."""
+
+    between: Between | None
+    hits: set[str] = field(default_factory=set)
 
 
 class DirectKernel:
     """Computes one call at a time, and remembers what it computed.
 
-    ``hits`` are the pictures of the last call for which nothing had to run before the site that
-    was asked about.
+    A call that is given a ``between`` rests before each block while others are called from there,
+    in the same thread; they share the caches with it and nothing else.
+
+    ``hits`` are the pictures of the call that ended last for which nothing had to run before the
+    site that was asked about.
 
     Args:
         cache_bytes: Of what was computed of pictures.
@@ -108,21 +113,31 @@ class DirectKernel:
         self._crew = crew or Crew()
         self._prefixes = Prefixes(self.cache, self._crew, Shelf(kept))
         self._climb = Climb(Codes(self.cache))
-        self._lock = threading.Lock()
+        self._slopes = Slopes(self._prefixes, self._climb)
+        self._lock = threading.RLock()
 
     def full_batch(self, served: ServedModel) -> int:
         """Rows below which the device's cores are not used well."""
         return self._crew.full(served)
 
-    def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
+    @contextmanager
+    def _call(self, served: ServedModel, between: Between | None) -> Iterator[Call]:
+        """Within: one call is in hand, and no other thread's."""
+        with self._lock:
+            call = Call(on_device(between, served.placement.device))
+            yield call
+            self.hits = call.hits
+
+    def embed(
+        self, served: ServedModel, rows: Sequence[Row], between: Between | None = None
+    ) -> Tensor:
         """See ``Kernel``. Equal rows are computed once: an empty steer set *is* the clean row."""
         unique, where = unique_rows(rows)
-        with self._lock, torch.inference_mode():
-            self.hits = set()
-            parts = [self._embed_part(served, part) for part in pieces(unique, self.batch)]
+        with self._call(served, between) as call, torch.inference_mode():
+            parts = [self._embed_part(served, part, call) for part in pieces(unique, self.batch)]
             return torch.cat(parts).cpu()[where]
 
-    def _embed_part(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
+    def _embed_part(self, served: ServedModel, rows: Sequence[Row], call: Call) -> Tensor:
         """Clean rows from the cache, the others from the block behind their first edit."""
         found: dict[int, Tensor] = {}
         starts = self._starts(served, rows)
@@ -133,11 +148,11 @@ class DirectKernel:
             held = None if row.steer.edits else self.cache.get(clean[i])
             if held is not None:
                 found[i] = held[0]
-                self.hits.add(row.image)
+                call.hits.add(row.image)
         order = sorted((i for i in range(len(rows)) if i not in found), key=starts.__getitem__)
         if order:
             own = [starts[i] for i in order]
-            out = self._climbed(served, [rows[i] for i in order], own)
+            out = self._climbed(served, [rows[i] for i in order], own, call)
             found.update(zip(order, out, strict=True))
         for i in order:
             if not rows[i].steer.edits:
@@ -154,10 +169,12 @@ class DirectKernel:
                 shared[row.image] = min(first, shared.get(row.image, first))
         return [shared.get(r.image, 0) if f is None else f for r, f in zip(rows, own, strict=True)]
 
-    def _climbed(self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int]) -> Tensor:
+    def _climbed(
+        self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int], call: Call
+    ) -> Tensor:
         """Embeddings ``[n, e]`` of rows by rising start, in pieces that cores share out."""
-        begin, hits = self._prefixes.get(served, rows, starts)
-        self.hits |= hits
+        begin, hits = self._prefixes.get(served, rows, starts, call.between)
+        call.hits.update(hits)
         blocks = len(served.loaded.tower.blocks)
         # The end costs little, and something.
         costs = [blocks + 0.25 - start for start in starts]
@@ -166,24 +183,29 @@ class DirectKernel:
             first = out[-1].stop if out else 0
             out.append(slice(first, first + size))
 
-        def climb(part: slice) -> Tensor:
+        def climb(part: slice, step: Step) -> Tensor:
             with torch.inference_mode():
-                return self._climb.run(served, rows[part], starts[part], begin[part])
+                return self._climb.run(served, rows[part], starts[part], begin[part], step)
 
-        return torch.cat(self._crew.map(climb, out))
+        return torch.cat(self._crew.map(climb, out, call.between))
 
-    def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
+    def read(
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        site: str,
+        between: Between | None = None,
+    ) -> Tensor:
         """See ``Kernel``."""
-        with self._lock, torch.inference_mode():
-            self.hits = set()
-            parts = [full(self._read_part(served, p, site)) for p in pieces(rows, self.batch)]
-            return torch.cat(parts)
+        with self._call(served, between) as call, torch.inference_mode():
+            some = pieces(rows, self.batch)
+            return torch.cat([full(self._read_part(served, part, site, call)) for part in some])
 
-    def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
+    def _read_part(self, served: ServedModel, rows: Sequence[Row], site: str, call: Call) -> Tensor:
         tower = served.loaded.tower
         first = entry(site, len(tower.blocks))
-        x, hits = self._prefixes.joined(served, rows, first)
-        self.hits |= hits
+        x, hits = self._prefixes.joined(served, rows, first, call.between)
+        call.hits.update(hits)
         if site.startswith("resid_post"):
             return x
         found: list[Tensor] = []
@@ -199,12 +221,14 @@ class DirectKernel:
             tower.block(x, first, keep)
         return found[0]
 
-    def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
-        """See ``Kernel``."""
-        clip, device = served.loaded.clip, served.placement.device
-        with self._lock, torch.inference_mode():
-            self.hits = set()
-            parts = [clip.encode_text(part.to(device)) for part in tokens.split(TEXTS)]
+    def texts(self, served: ServedModel, tokens: Tensor, between: Between | None = None) -> Tensor:
+        """See ``Kernel``. Others go first between a few texts: that tower is run whole."""
+        clip, device, parts = served.loaded.clip, served.placement.device, list[Tensor]()
+        with self._call(served, between) as call, torch.inference_mode():
+            step = step_of(call.between)
+            for part in tokens.split(TEXTS if between is None else TEXTS_BETWEEN):
+                step()
+                parts.append(clip.encode_text(part.to(device)))
             return functional.normalize(full(torch.cat(parts)), dim=-1).cpu()
 
     def sense(
@@ -214,13 +238,18 @@ class DirectKernel:
         sites: Sequence[str],
         readouts: Tensor,
         until: str = "",
+        between: Between | None = None,
     ) -> dict[str, Sensed]:
         """See ``Kernel``."""
-        with self._lock:
-            self.hits = set()
+        with self._call(served, between) as call:
             parts = [
                 self._sense_part(
-                    served, rows[i : i + self.batch], sites, readouts[i : i + self.batch], until
+                    served,
+                    rows[i : i + self.batch],
+                    sites,
+                    readouts[i : i + self.batch],
+                    until,
+                    call,
                 )
                 for i in range(0, len(rows), self.batch)
             ]
@@ -235,6 +264,7 @@ class DirectKernel:
         sites: Sequence[str],
         readouts: Tensor,
         until: str,
+        call: Call,
     ) -> list[Tensor]:
         """Activation and gradient of each site in turn; what was asked before is remembered."""
         keys = [
@@ -250,52 +280,16 @@ class DirectKernel:
             for row, readout in zip(rows, readouts, strict=True)
         ]
         held = {key: found for key in keys if (found := self.cache.get(key)) is not None}
-        self.hits |= {row.image for row, key in zip(rows, keys, strict=True) if key in held}
+        call.hits.update(row.image for row, key in zip(rows, keys, strict=True) if key in held)
         missing = {key: i for i, key in enumerate(keys) if key not in held}
         if missing:
             which = list(missing.values())
             some = [rows[i] for i in which]
-            out = self._differentiate(served, some, sites, readouts[which], until)
+            out, hits = self._slopes.run(served, some, sites, readouts[which], until, call.between)
+            call.hits.update(hits)
             for key, found in zip(missing, zip(*out, strict=True), strict=True):
                 held[key] = self._keep(key, *found)
         return [torch.stack(tensors) for tensors in zip(*(held[key] for key in keys), strict=True)]
-
-    def _differentiate(
-        self,
-        served: ServedModel,
-        rows: Sequence[Row],
-        sites: Sequence[str],
-        readouts: Tensor,
-        until: str,
-    ) -> list[Tensor]:
-        tower = served.loaded.tower
-        edited = {edit.site for row in rows for edit in row.steer.edits}
-        first = min(entry(site, len(tower.blocks)) for site in {*sites, *edited})
-        with torch.no_grad():
-            found, hits = self._prefixes.joined(served, rows, first)
-            self.hits |= hits
-            start = found.clone()
-        seen: dict[str, Tensor] = {}
-
-        def keep(site: str, x: Tensor) -> Tensor:
-            with torch.no_grad():
-                change = self._climb.change(served, rows, site, x) if site in edited else None
-            x = x if change is None else (x + change).to(x.dtype)
-            if site == until:
-                seen[site] = x
-            if site in sites:
-                seen[site] = x if x.requires_grad else x.detach().requires_grad_()
-                return seen[site]
-            return x
-
-        with torch.enable_grad():
-            out = suffix(tower, start, first, keep, {*sites, *edited, until})
-            embedding = functional.normalize(full(out), dim=-1)
-            end = full(seen[until]) if until else embedding
-            value = (end * readouts.to(end.device)).sum()
-            gradients = torch.autograd.grad(value, [seen[s] for s in sites])
-        pairs = zip(sites, gradients, strict=True)
-        return [full(x) for site, slope in pairs for x in (seen[site].detach(), slope)]
 
     def _keep(self, key: tuple[object, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
         """Remember copies: a view would hold its whole batch."""

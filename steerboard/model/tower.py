@@ -9,7 +9,7 @@ in ``towers/``; ``towers.read_tower`` finds the right one.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +19,7 @@ from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import InvalidRequest
 
 Visit = Callable[[str, Tensor], Tensor]
+Stage = Callable[[Tensor], Tensor]
 KINDS = ("resid_pre", "head_out", "mlp_post", "resid_post")
 
 
@@ -125,10 +126,20 @@ class Tower(ABC):
         Where ``watched`` is given ``visit`` leaves all other sites as they are, and need not be
         called there.
         """
+        for stage in self.stages(first, visit, watched):
+            x = stage(x)
+        return x
+
+    def stages(
+        self, first: int, visit: Visit = unvisited, watched: Collection[str] | None = None
+    ) -> list[Stage]:
+        """What ``run`` does, in order: the blocks, each ``[b, t, d]`` to the next, and the end."""
         short = watched is not None and first < len(self.blocks) and self.ends_short(watched)
-        for index in range(first, len(self.blocks) - short):
-            x = self.block(x, index, visit)
-        return self.finish(self.last(x, visit) if short else x, visit)
+        blocks = range(first, len(self.blocks) - short)
+        found: list[Stage] = [partial(self.block, index=index, visit=visit) for index in blocks]
+        if short:
+            found.append(partial(self.last, visit=visit))
+        return [*found, partial(self.finish, visit=visit)]
 
     def ends_short(self, watched: Collection[str]) -> bool:
         """Whether ``last`` may stand for the last block where only ``watched`` sites are visited.

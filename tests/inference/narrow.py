@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from services.inference.engine.batching import BatchingKernel
-from services.inference.engine.memory import Memory, Tally
+from services.inference.engine.memory import Memory, Tally, free_bytes
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import open_local
 from steerboard.spec.errors import SteerboardError
@@ -27,17 +27,17 @@ class Told(DirectKernel):
         super().__init__(cache_bytes=0, batch=ROWS)
         self.tried = []
 
-    def embed(self, served, rows):
+    def embed(self, served, rows, between=None):
         self.tried.append(len(rows))
-        return super().embed(served, rows)
+        return super().embed(served, rows, between)
 
 
 class Greedy(Told):
     """Takes 64 MiB for each row."""
 
-    def embed(self, served, rows):
+    def embed(self, served, rows, between=None):
         held = torch.empty(len(rows), 2**24)
-        return super().embed(served, rows) + 0 * held[:, :1].zero_()
+        return super().embed(served, rows, between) + 0 * held[:, :1].zero_()
 
 
 def drawn(served, count):
@@ -71,6 +71,11 @@ def needed(inner, served, rows):
     return tally.top, right
 
 
+def free_now():
+    """Not as it was lately: these bounds come from one line to the next."""
+    return free_bytes(torch.device("cpu"))
+
+
 def halved(served):
     """An engine that believes memory to be endless."""
     inner, rows = Told(), drawn(served, ROWS)
@@ -93,7 +98,7 @@ def foreseen(served):
     """An engine that learnt from a few rows what a row needs, and looks at what there is."""
     inner, rows = Told(), drawn(served, ROWS)
     size, right = needed(inner, served, rows)
-    with engine(inner, Memory()) as kernel:
+    with engine(inner, Memory(free=free_now)) as kernel:
         kernel.embed(served, rows[:8])
         room(int(0.4 * size))
         found = kernel.embed(served, rows)
@@ -103,10 +108,10 @@ def foreseen(served):
 def alone(served, early):
     """One row that does not fit: where that is all there ever was, and where it was more before."""
     inner, (row,) = Greedy(), drawn(served, 1)
-    memory = Memory() if early else None
+    memory = Memory(free=free_now) if early else None
     with engine(inner, memory) as kernel:
         room(2**24)
-        kernel.pace.memory = memory or Memory()
+        kernel.pace.memory = memory or Memory(free=free_now)
         try:
             kernel.embed(served, [row])
         except SteerboardError as error:

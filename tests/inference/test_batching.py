@@ -62,13 +62,13 @@ class Gated:
             raise BadImage("thirteen")
         return torch.stack([r.pixels for r in rows]) * 2
 
-    def embed(self, served, rows):
+    def embed(self, served, rows, between=None):
         return self._pixels(rows)
 
-    def read(self, served, rows, site):
+    def read(self, served, rows, site, between=None):
         return self._pixels(rows)
 
-    def sense(self, served, rows, sites, readouts, until=""):
+    def sense(self, served, rows, sites, readouts, until="", between=None):
         return {site: Sensed(self._pixels(rows), readouts) for site in sites}
 
 

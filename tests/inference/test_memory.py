@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.inference.engine.memory import TELLING, Memory, Tally
+from services.inference.engine.memory import (
+    LATELY_S,
+    QUIET_S,
+    TELLING,
+    Memory,
+    Tally,
+    lately,
+)
 from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.spec.errors import InvalidRequest
@@ -72,7 +79,7 @@ def test_what_each_core_computes_alone_is_added_up_too():
     calls = [torch.empty(MIB) for _ in range(2)]
     both = threading.Barrier(2)
 
-    def work(x):
+    def work(x, _step):
         y = x + 1
         both.wait(30)
         return y * 0 + both.wait(30)
@@ -164,3 +171,41 @@ def test_a_row_that_does_not_fit_is_refused_by_name_and_the_engine_lives(
     assert told["reason"] == reason and words in told["message"]
     assert (told["retry"] is None) == (case == "never") == (told["limit"] is not None)
     assert told["answered"] == 1
+
+
+def test_a_size_that_did_not_suffice_is_tried_again_after_a_quiet_time():
+    now = [0.0]
+    memory = Memory(free=lambda: 2**50, clock=lambda: now[0])
+    memory.only(KEY, 10)
+    assert memory.rows(KEY, 128) == 10
+    now[0] = QUIET_S - 1
+    assert memory.rows(KEY, 128) == 10
+    now[0] = QUIET_S
+    assert memory.rows(KEY, 128) == 20
+    memory.only(KEY, 10)  # It did not suffice again, and a new quiet time begins.
+    assert memory.rows(KEY, 128) == 10
+    now[0] += 10 * QUIET_S
+    assert memory.rows(KEY, 128) == 128
+
+
+def test_what_a_batch_in_hand_needs_is_left_to_it():
+    memory = Memory(free=lambda: 100 * MIB)
+    memory.needed(KEY, TELLING, TELLING * MIB)
+    with memory.watching(KEY, 60):
+        assert memory.rows(KEY, 128) == 32  # 0.8 of what 60 of 100 leave
+        with memory.watching(KEY, 40):
+            assert memory.rows(KEY, 128) == 1
+    assert memory.rows(KEY, 128) == 80
+
+
+def test_free_memory_is_asked_for_once_a_second():
+    now, asked = [0.0], [0]
+
+    def free():
+        asked[0] += 1
+        return asked[0]
+
+    told = lately(free, lambda: now[0])
+    assert [told() for _ in range(1000)] == [1] * 1000
+    now[0] = LATELY_S + 0.01
+    assert told() == 2 and asked[0] == 2

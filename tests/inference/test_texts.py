@@ -26,15 +26,15 @@ class Counting(DirectKernel):
         self.log = []
         self.room = 10**6
 
-    def texts(self, served, tokens):
+    def texts(self, served, tokens, between=None):
         if len(tokens) > self.room:
             raise torch.OutOfMemoryError("no room")
         self.log.append(("texts", len(tokens)))
-        return super().texts(served, tokens)
+        return super().texts(served, tokens, between)
 
-    def embed(self, served, rows):
+    def embed(self, served, rows, between=None):
         self.log.append(("pictures", len(rows)))
-        return super().embed(served, rows)
+        return super().embed(served, rows, between)
 
 
 @pytest.fixture(scope="module")

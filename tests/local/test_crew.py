@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import steerboard
+from steerboard.inprocess.between import Step
 from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import LocalRunner
@@ -103,7 +104,7 @@ def test_other_threads_keep_their_cores(tiny: ServedModel) -> None:
 
 
 def test_a_core_is_one_core_also_after_its_first_work() -> None:
-    def work(_: int) -> torch.Tensor:
+    def work(_: int, step: Step) -> torch.Tensor:
         torch.randn(200, 200) @ torch.randn(200, 200)
         return torch.tensor(torch.get_num_threads())
 
@@ -113,7 +114,7 @@ def test_a_core_is_one_core_also_after_its_first_work() -> None:
 def test_a_piece_that_fails_is_heard_after_the_others_ended() -> None:
     ended: list[int] = []
 
-    def call(number: int) -> torch.Tensor:
+    def call(number: int, step: Step) -> torch.Tensor:
         if number == 0:
             raise MemoryError("no room")
         ended.append(number)

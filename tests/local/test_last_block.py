@@ -10,7 +10,7 @@ from steerboard.model import torchvision_ops  # noqa: F401
 import open_clip  # isort: skip
 
 from steerboard.inprocess.config import read_config
-from steerboard.inprocess.kernel import DirectKernel, Row, suffix
+from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.served import serve
 from steerboard.model.towers import read_tower
 from steerboard.spec.edits import Edit, Feature, Head, Neuron, Scale, SteerSet
@@ -84,8 +84,7 @@ def test_rows_that_end_short_and_rows_that_do_not_share_a_batch(tiny_house):
         rows = [Row(f"{i}", torch.randn(3, 32, 32), sets[i]) for i in several]
         found = DirectKernel().embed(served, rows)
         for row, embedding in zip(rows, found, strict=True):
-            alone = suffix(
-                tower,
+            alone = tower.run(
                 tower.start(row.pixels[None]),
                 0,
                 lambda site, x, row=row: served.editor.at(site, x, [row.steer]),

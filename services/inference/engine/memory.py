@@ -4,14 +4,18 @@ What a kind of work needs is learned by a warm-up and looked at again ever more 
 allocator counts it. On a CPU nothing does, so every storage that torch makes while a batch is
 computed is added up until it is gone: exact but for the scratch space inside single operators
 (torch's own profiler gives the same figures, and takes seconds to start).
+
+What a batch that rests will need yet is left to it by those that come in between.
 """
 
 import resource
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,10 @@ SHARE = 0.8
 TELLING = 4
 # Where less than this of what was once free is free, others hold it and will give it back.
 USUAL = 0.7
+# How old, in seconds, what is known of free memory may be.
+LATELY_S = 1.0
+# A size that did not suffice is doubled again after so many seconds in which that did not happen.
+QUIET_S = 600.0
 # What somebody can do about a single row that is too large, by kind of work.
 _NAMES = {
     "embed": "one picture under one steer set",
@@ -42,41 +50,70 @@ class Memory:
 
     Args:
         device: Where batches are computed.
-        free: Bytes that could be had there now; by default as the machine tells.
+        free: Bytes that could be had there now; by default as the machine tells, once a second.
+        clock: Seconds, rising.
     """
 
     def __init__(
-        self, device: torch.device | None = None, free: Callable[[], int] | None = None
+        self,
+        device: torch.device | None = None,
+        free: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device or torch.device("cpu")
-        self._free = free or (lambda: free_bytes(self._device))
+        self._free_now = free or (lambda: free_bytes(self._device))
+        self._free = free or lately(self._free_now, clock)
+        self._clock = clock
         self._most_free = self._free()
         self._a_row: dict[Hashable, tuple[bool, float]] = {}
-        self._fits: dict[Hashable, int] = {}
+        self._fits: dict[Hashable, tuple[int, float]] = {}
+        self._in_hand: list[_Batch] = []
         self._seen: Counter[Hashable] = Counter()
         self._lock = threading.Lock()
 
     def rows(self, key: Hashable, most: int) -> int:
         """Rows of this kind that fit now as far as is known, from 1 to ``most``."""
         with self._lock:
-            fits = min(most, self._fits.get(key, most))
+            fits = min(most, self._known_to_fit(key, most))
             _, a_row = self._a_row.get(key, (False, 0.0))
-            return max(1, min(fits, int(SHARE * self._now() / a_row))) if a_row else fits
+            if not a_row:
+                return fits
+            room = SHARE * (self._now() - sum(batch.size for batch in self._in_hand))
+            return max(1, min(fits, int(room / a_row)))
+
+    def _known_to_fit(self, key: Hashable, most: int) -> int:
+        """The size that sufficed when a larger one did not; doubled for each quiet time since."""
+        rows, since = self._fits.get(key, (most, self._clock()))
+        return rows << min(32, int((self._clock() - since) / QUIET_S))
 
     def only(self, key: Hashable, rows: int) -> None:
         """Memory sufficed for ``rows`` rows, and for twice as many it did not."""
         with self._lock:
-            self._fits[key] = max(1, min(rows, self._fits.get(key, rows)))
+            fits = max(1, min(rows, self._known_to_fit(key, rows)))
+            self._fits[key] = fits, self._clock()
 
     @contextmanager
     def watching(self, key: Hashable, rows: int) -> Iterator[None]:
-        """Within: a batch of so many rows is computed, in this thread."""
+        """Within: a batch of so many rows is computed, in this thread; others while it rests."""
         with self._lock:
+            for outer in self._in_hand:
+                outer.disturbed = True
+            batch = _Batch(int(rows * self._a_row.get(key, (False, 0.0))[1]))
+            self._in_hand.append(batch)
             self._seen[key] += 1
             seen = self._seen[key]
+        try:
+            yield from self._watched(key, rows, seen, batch)
+        finally:
+            with self._lock:
+                self._in_hand.remove(batch)
+
+    def _watched(self, key: Hashable, rows: int, seen: int, batch: "_Batch") -> Iterator[None]:
         if self._device.type == "cuda":
             with allocated_on(self._device) as peak:
                 yield
+            if batch.disturbed:  # What came in between began to count anew.
+                return
         elif seen & (seen - 1) == 0:  # The first, second, fourth, eighth ..: it does not tire.
             with Tally() as peak:
                 yield
@@ -107,7 +144,7 @@ class Memory:
     def refusal(self, key: Hashable) -> SteerboardError:
         """Why a single row that did not fit, with nothing else kept, is not answered."""
         with self._lock:
-            if self._now() < USUAL * self._most_free:
+            if self._free_now() < USUAL * self._most_free:
                 return Overloaded(
                     "there is no memory for this question now, not even for one row alone:"
                     " try again",
@@ -119,6 +156,27 @@ class Memory:
         free = self._free()
         self._most_free = max(self._most_free, free)
         return free
+
+
+@dataclass(eq=False)
+class _Batch:
+    """In hand: bytes that it needs as far as is known; whether another was computed meanwhile."""
+
+    size: int
+    disturbed: bool = False
+
+
+def lately(free: Callable[[], int], clock: Callable[[], float]) -> Callable[[], int]:
+    """``free``, asked anew when what is known is older than ``LATELY_S``."""
+    known, asked = free(), clock()
+
+    def told() -> int:
+        nonlocal known, asked
+        if clock() - asked > LATELY_S:
+            known, asked = free(), clock()
+        return known
+
+    return told
 
 
 def _never(key: Hashable, room: int) -> InvalidRequest:

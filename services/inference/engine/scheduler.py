@@ -213,6 +213,21 @@ class Scheduler(Generic[T]):
             self._count(task, -1)
         return batch
 
+    @property
+    def interactive(self) -> bool:
+        """Whether interactive tasks wait; may be asked from any thread."""
+        return bool(self._lanes["interactive"])
+
+    def take_between(self, limit_of: LimitOf) -> list[T]:
+        """The next interactive batch while a bulk one is computed, which waits; [] if none does."""
+        if not self.interactive:
+            return []
+        batch = self._lanes["interactive"].take(limit_of)
+        self._owed += sum(task.cost for task in batch) * BULK_SHARE
+        for task in batch:
+            self._count(task, -1)
+        return batch
+
     def _count(self, task: T, sign: int) -> None:
         self.count += sign
         self.cost += sign * task.cost
