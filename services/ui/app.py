@@ -14,7 +14,7 @@ import streamlit as st
 if str(Path(__file__).parents[2]) not in sys.path:
     sys.path.append(str(Path(__file__).parents[2]))
 
-from services.ui import markup, recovery
+from services.ui import latecomers, markup, recovery
 from services.ui.backend import backend
 from services.ui.session import KEY, begin, named, told
 from steerboard.api.speaking import speak_for
@@ -122,6 +122,7 @@ def opened() -> bool:
 
 def main() -> None:
     """Choose the page that the address names, and draw it."""
+    latecomers.install()
     st.set_page_config("Steerboard", "🧭", layout="wide")
     st.html(f"<style>{markup.STYLE}</style>")
     found = st.session_state["pages"] = pages()
