@@ -5,6 +5,7 @@ pictures and maps are read group by group. Meaning and pictures are asked of the
 where it is away, searching goes on by words alone.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -35,6 +36,7 @@ from steerboard.spec.jobs import Reference
 from steerboard.spec.requests import Digest, Encode, Encoded, ImageRef
 from steerboard.spec.runner import Runner
 
+_LOG = logging.getLogger(__name__)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_PICTURES = 16  # of a listed feature
 HELD_INDEXES, HELD_TEXTS, HELD_PICTURES = 4, 256, 4096
@@ -45,16 +47,18 @@ class Catalogues:
 
     Args:
         library: Where they and the pictures lie.
-        runner: Who answers about pictures and meanings.
+        runner: Who answers about pictures.
+        reader: Who answers about the meaning of words; by default the same.
     """
 
-    def __init__(self, library: Library, runner: Runner) -> None:
-        self._library, self._runner = library, runner
+    def __init__(self, library: Library, runner: Runner, reader: Runner | None = None) -> None:
+        self._library, self._runner, self._reader = library, runner, reader or runner
         self._opened = lru_cache(HELD_INDEXES)(read_index)
         self._mapped = lru_cache(HELD_INDEXES)(map_of)
         self._made = lru_cache(HELD_PICTURES)(self._make)
         self._words = lru_cache(HELD_TEXTS)(self._ask_words)
         self._reading = Lock()  # one reader at a time: many callers wait for the same file
+        self._drawing = Lock()
 
     def infos(self) -> list[CatalogueInfo]:
         """What there is; files of an older schema are left out."""
@@ -99,7 +103,7 @@ class Catalogues:
         index = self.index(query.dictionary)
         about = index.catalogue.about
         known = self._words(str(about["model"]), str(about["template"]), words)
-        if index.meanings.shape[1] != known.texts.shape[1]:
+        if index.units.shape[1] != known.texts.shape[1]:
             return None
         return index.meaning(known)[:, 0]
 
@@ -120,8 +124,17 @@ class Catalogues:
     def map(self, dictionary: str) -> FeatureMap:
         """All features as points."""
         index = self.index(dictionary)
-        with self._reading:
+        with self._drawing:
             return self._mapped(index)
+
+    def warm(self) -> None:
+        """Read all that there are, and lay out their maps, so that the first visitor waits less."""
+        for info in self.infos():
+            try:
+                self.index(info.dictionary).warm()
+                self.map(info.dictionary)
+            except (SteerboardError, OSError) as error:
+                _LOG.warning("catalogue %s: %s", info.dictionary, error)
 
     def thumbnails(self, dictionary: str, digests: Sequence[str], tenant: str) -> dict[str, bytes]:
         """Small pictures by digest, made here where the catalogue has none of an image set's.
@@ -187,7 +200,7 @@ class Catalogues:
             return b""
 
     def _ask_words(self, model: str, template: str, words: str) -> Vocabulary:
-        return vocabulary(self._runner, model, [words], template)
+        return vocabulary(self._reader, model, [words], template)
 
     def _index_or_none(self, name: str) -> Index | None:
         try:

@@ -9,6 +9,7 @@ from secrets import token_hex
 
 import fsspec
 import yaml
+from fsspec.implementations.local import LocalFileSystem
 
 from steerboard.api.convert_library import ImageSet
 from steerboard.catalogue.file import Catalogue
@@ -98,8 +99,11 @@ class Library:
         file = self._file(sha256)
         if file is not None:
             return file.read_bytes()
+        blob = self._blob(sha256, tenant)
         try:
-            data: bytes = self._blobs.cat_file(self._blob(sha256, tenant))
+            if isinstance(self._blobs, LocalFileSystem):  # asked for thousands of times a set
+                return Path(blob).read_bytes()
+            data: bytes = self._blobs.cat_file(blob)
         except FileNotFoundError:
             raise ImageNotCached(
                 "a picture is not held here: send its bytes", details={"digests": sha256}
@@ -130,7 +134,7 @@ class Library:
 
     def folder(self, tenant: str, job: str) -> str:
         """Fsspec URL of a folder for the files of a tenant's job."""
-        return str(self._blobs.unstrip_protocol(f"{self._root}/{digest(tenant)[:16]}.jobs/{job}"))
+        return str(self._blobs.unstrip_protocol(f"{self._root}/{folder_of(tenant)}.jobs/{job}"))
 
     def features(
         self, dictionary: str, indices: Iterable[int], references: int = 16
@@ -148,7 +152,13 @@ class Library:
         return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)
 
     def _blob(self, sha256: str, tenant: str) -> str:
-        return f"{self._root}/{digest(tenant)[:16]}/{sha256}"
+        return f"{self._root}/{folder_of(tenant)}/{sha256}"
+
+
+@lru_cache(maxsize=256)
+def folder_of(tenant: str) -> str:
+    """What the folder of a tenant's blobs is called; asked for with every picture."""
+    return digest(tenant)[:16]
 
 
 def held_catalogue(path: Path) -> Catalogue | FirstCatalogue:

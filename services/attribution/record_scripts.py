@@ -77,11 +77,13 @@ local function close(job, state, ...)
   redis.call('DEL', key('todo', job), key('tries', job))
   redis.call('SREM', 'steerboard:open', job)
 end
-local function forget(member)
+local function forget(member)  -- answers whether it was handed out
+  local out = 0
   for _, lane in ipairs({'interactive', 'bulk'}) do
-    redis.call('ZREM', key('out', lane), member)
+    out = out + redis.call('ZREM', key('out', lane), member)
   end
   redis.call('ZREM', 'steerboard:later', member)
+  return out > 0
 end
 local function keep(job, seconds)
   for _, kind in ipairs({'job', 'todo', 'done', 'tries', 'times', 'for'}) do

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic_core import to_json
+
 from services.attribution.redis_link import open_redis, speaking
 
 KEEP_S = 24 * 3600
@@ -88,8 +90,11 @@ class OfOne:
 
 
 def pack(value: object) -> bytes:
-    """JSON, compressed."""
-    return zlib.compress(json.dumps(value, allow_nan=False, separators=(",", ":")).encode(), 1)
+    """JSON, compressed; raises ValueError for numbers that JSON does not know."""
+    data = to_json(value)
+    if b"NaN" in data or b"Infinity" in data:  # a number, or no more than a word
+        json.dumps(value, allow_nan=False)
+    return zlib.compress(data, 1)
 
 
 def unpack(data: bytes) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from threading import Thread
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -30,6 +31,7 @@ from steerboard.v1.library_pb2_grpc import add_LibraryServiceServicer_to_server
 GRACE_S = 5.0
 INFERENCE_S = 3.0  # to wait for fingerprints
 LOOKING_S = 20.0  # to wait for the codes of pictures
+WORDS_S = 2.0  # for the meaning of words, without which a search goes on
 SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name,
@@ -82,8 +84,9 @@ def open_desk(settings: Settings) -> tuple[Desk, Reconciler]:
 
 def open_room(settings: Settings, library: Library, aside: Aside) -> ReadingRoom:
     """What answers about catalogues; a page of pictures under a feature may take a while."""
-    runner = connect(settings.inference, settings.token, LOOKING_S)
-    catalogues = Catalogues(library, runner)
+    runner, reader = (connect(settings.inference, settings.token, s) for s in (LOOKING_S, WORDS_S))
+    catalogues = Catalogues(library, runner, reader)
+    Thread(target=catalogues.warm, name="catalogues", daemon=True).start()
     return ReadingRoom(library, catalogues, Remarks(catalogues, settings.store), aside)
 
 

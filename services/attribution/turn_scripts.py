@@ -65,8 +65,9 @@ local function start(job, chunk, now, message, seconds)
   return {found[3], begun - 1, tonumber(was[1] or 0), before}
 end
 local function finish(job, chunk, now, seconds)
-  forget(job .. ':' .. chunk)
-  redis.call('LREM', key('todo', job), 0, chunk)
+  if not forget(job .. ':' .. chunk) then  -- what is out does not wait, and the list is long
+    redis.call('LREM', key('todo', job), 0, chunk)
+  end
   local record = key('job', job)
   local found = redis.call('HMGET', record, 'state', 'total')
   if not found[1] then return 0 end
@@ -88,7 +89,7 @@ local function finish(job, chunk, now, seconds)
       end
     end
   end
-  keep(job, seconds)
+  if done % 16 == 1 or done >= limit(total) then keep(job, seconds) end  -- not at every chunk
   return done
 end
 """
