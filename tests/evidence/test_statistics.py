@@ -1,5 +1,7 @@
 """Each statistic against a second route: statsmodels, SciPy, or the definition inverted by hand."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -8,6 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from steerboard.analysis.evidence.statistics import (
+    _resampled,
     auroc,
     cluster_bootstrap,
     expanded_tail,
@@ -132,6 +135,17 @@ def test_the_bootstrap_of_clusters_covers_where_pictures_would_not() -> None:
         naive += low <= 0 <= high
     assert hits / trials >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / trials)
     assert naive / trials < 0.8
+
+
+def test_drawing_kinds_is_drawing_clusters() -> None:
+    sums, counts = np.array([1.0, 1.0, 0.0, -1.0]), np.array([1.0, 1.0, 2.0, 2.0])
+    every = np.array(list(product(range(4), repeat=4)))  # all draws, equally likely
+    exact = sums[every].sum(1) / counts[every].sum(1)
+    found = _resampled(sums, counts, 40_000, np.random.default_rng(0))
+    for value, times in zip(*np.unique(exact, return_counts=True), strict=True):
+        chance = times / len(exact)
+        seen = np.isclose(found, value).mean()
+        assert abs(seen - chance) < 5 * np.sqrt(chance * (1 - chance) / len(found))
 
 
 def test_few_clusters_widen_the_interval_and_one_says_nothing() -> None:

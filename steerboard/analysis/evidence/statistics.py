@@ -17,6 +17,7 @@ from steerboard.analysis.intervals import Z95, wilson
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000
+NUMBERS = 1_000_000  # held at once while resampling
 
 
 def mcnemar_exact(fixes: int, breaks: int) -> float:
@@ -111,13 +112,26 @@ def cluster_bootstrap(
     sums, counts = _by_cluster(np.asarray(values, np.float64), clusters)
     if len(sums) < 2:
         return -np.inf, np.inf
-    rng, means = np.random.default_rng(seed), np.empty(resamples)
-    for i in range(resamples):  # one at a time: all at once would not fit for large sets
-        drawn = rng.integers(0, len(sums), len(sums))
-        means[i] = sums[drawn].sum() / counts[drawn].sum()
+    means = _resampled(sums, counts, resamples, np.random.default_rng(seed))
     tail = expanded_tail(len(sums), level)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _resampled(sums: Floats, counts: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Means ``[r]``, each of as many clusters as there are, drawn with replacement.
+
+    Clusters of the same sum and count are one kind, and how often each kind is drawn is
+    multinomial: the same distribution as drawing clusters, of which there may be thousands while
+    fixes and breaks make few kinds.
+    """
+    kinds, times = np.unique(np.stack([sums, counts], axis=1), axis=0, return_counts=True)
+    size = max(1, NUMBERS // len(kinds))  # resamples at a time: large sets fit in memory too
+    parts = [min(size, resamples - done) for done in range(0, resamples, size)]
+    drawn = [rng.multinomial(len(sums), times / len(sums), part) @ kinds for part in parts]
+    total = np.concatenate(drawn)
+    found: Floats = total[:, 0] / total[:, 1]
+    return found
 
 
 def expanded_tail(clusters: int, level: float) -> float:
