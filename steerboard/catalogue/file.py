@@ -14,8 +14,8 @@ from typing import Any
 import fsspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from steerboard.catalogue.groups import Groups
 from steerboard.catalogue.partial import heat
 from steerboard.catalogue.records import Array
 from steerboard.catalogue.table import COLUMNS, SCHEMA, Known, tables
@@ -69,19 +69,14 @@ class Catalogue:
         if not fs.exists(path):
             raise NotFound(f"there is no catalogue {place}: build one first")
         self._place, self._fs, self._path = place, fs, path
-        with fs.open(path, "rb") as file:
-            self._foot = pq.ParquetFile(file).metadata
-        held = self._foot.metadata or {}
+        self._rows = Groups(fs, path)
+        held = self._rows.foot.metadata or {}
         if int(held.get(NUMBER, 0)) != VERSION:
             raise InvalidRequest(
                 f"{place} has schema {held.get(NUMBER, b'?').decode()}, and this version reads"
                 f" {VERSION}: build it again"
             )
         self.about: Facts = json.loads(held[KEY])
-        self._lowest = [
-            self._foot.row_group(i).column(0).statistics.min
-            for i in range(self._foot.num_row_groups)
-        ]
         self._group = lru_cache(HELD_GROUPS)(partial(self._read_group, SHOWN))
         self._images = lru_cache(HELD_IMAGES)(partial(self._read_group, ["feature", "images"]))
         self._thumbnails: Thumbnails | None = None
@@ -92,12 +87,11 @@ class Catalogue:
         return str(self.about["dictionary"])
 
     def __len__(self) -> int:
-        return int(self._foot.num_rows)
+        return int(self._rows.foot.num_rows)
 
     def columns(self, *names: str) -> pa.Table:
         """Some columns of all features, and nothing else from the file."""
-        with self._fs.open(self._path, "rb") as file:
-            return pq.read_table(file, columns=list(names))
+        return self._rows.columns(names)
 
     def meanings(self) -> Array:
         """``[n, d]`` the mean embedding of each feature's strongest pictures; float32."""
@@ -137,7 +131,7 @@ class Catalogue:
 
     def _row(self, feature: int, group: Callable[[int], tuple[Array, pa.Table]]) -> Any:
         """A table with the row of a feature; None where it has none."""
-        number = bisect_right(self._lowest, feature) - 1
+        number = bisect_right(self._rows.lowest, feature) - 1
         if number < 0:
             return None
         features, table = group(number)
@@ -147,9 +141,7 @@ class Catalogue:
         return table.slice(row, 1)
 
     def _read_group(self, columns: list[str], number: int) -> tuple[Array, pa.Table]:
-        with self._fs.open(self._path, "rb") as file:
-            held = pq.ParquetFile(file, metadata=self._foot)
-            table = held.read_row_group(number, columns=columns, use_threads=False)
+        table = self._rows.read([number], columns)
         return table.column("feature").to_numpy(), table
 
     def _card(self, record: dict[str, Any], count: int) -> FeatureCard:

@@ -7,25 +7,24 @@ a = b = 1. Distances between far groups mean little. The same catalogue gives th
 """
 
 import numpy as np
+import pyarrow.compute as pc
 from scipy import sparse
 
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.index import Index
-from steerboard.catalogue.measures import unit
 from steerboard.catalogue.records import Array
 
-ROUNDS, PUSHES = 120, 4
+ROUNDS, PUSHES = 80, 4
 SPREAD, LONGEST, NEAREST = 10.0, 0.5, 6
 LABEL_BLOCK = 400  # features of one label whose meanings are compared with each other
 
 
 def layout(index: Index) -> Array:
     """``[n, 2]`` places in [-1, 1]."""
-    meanings = unit(index.meanings.astype(np.float32))
     if len(index) < 3:
-        return np.zeros((len(index), 2))
-    places = main_directions(meanings)
-    pulls = nearby(index, meanings)
+        return np.zeros((len(index), 2), np.float32)
+    places = main_directions(index.units)
+    pulls = nearby(index, index.units)
     rng = np.random.default_rng(0)
     for step in range(ROUNDS):
         reach = LONGEST * (1 - step / ROUNDS)
@@ -45,7 +44,7 @@ def main_directions(x: Array) -> Array:
     # Without a little noise, equal meanings would never part.
     noise = np.random.default_rng(1).normal(0, 1e-3, flat.shape)
     found: Array = SPREAD * flat / max(float(np.abs(flat).max()), 1e-9) + noise
-    return found
+    return found.astype(np.float32)
 
 
 def nearby(index: Index, meanings: Array) -> sparse.csr_array:
@@ -63,7 +62,8 @@ def nearby(index: Index, meanings: Array) -> sparse.csr_array:
     for own in by_label(index):
         near = meanings[own] @ meanings[own].T
         np.fill_diagonal(near, -1)
-        best = np.argsort(-near, axis=1, kind="stable")[:, : min(NEAREST, len(own) - 1)]
+        many = min(NEAREST, len(own) - 1)
+        best = np.argpartition(near, -many, axis=1)[:, -many:]
         rows.append(np.repeat(own, best.shape[1]))
         columns.append(own[best.ravel()])
         weights.append(np.take_along_axis(near, best, 1).ravel())
@@ -78,7 +78,7 @@ def listed(catalogue: Catalogue, index: Index, which: str, how: str) -> tuple[Ar
     """Places of features, of those that a list names as near, and how near."""
     table = catalogue.columns(which, how)
     lists = table.column(which).combine_chunks()
-    sizes = np.array([0 if one is None else len(one) for one in lists.to_pylist()])
+    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     others, there = index.place(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64))
     values = table.column(how).combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.repeat(np.arange(len(index)), sizes)[there], others[there], values[there]

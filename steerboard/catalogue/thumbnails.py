@@ -8,7 +8,10 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from steerboard.catalogue.groups import Groups
 
 THUMBNAILS = ".thumbnails.parquet"
 SCHEMA = pa.schema([("sha256", pa.binary(32)), ("jpeg", pa.binary())])
@@ -42,7 +45,7 @@ def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
 
 
 class Thumbnails:
-    """Reads thumbnails group by group; the latest stay in memory.
+    """Reads the groups that pictures are in; the latest pictures stay in memory.
 
     Args:
         fs: An fsspec file system.
@@ -53,33 +56,32 @@ class Thumbnails:
         self._fs, self._path = fs, stem + THUMBNAILS
         self._held: OrderedDict[str, bytes] = OrderedDict()
         self._lock = Lock()
-        self._foot: Any = None
-        self._lowest: list[bytes] = []
-        if fs.exists(self._path):
-            with fs.open(self._path, "rb") as file:
-                self._foot = pq.ParquetFile(file).metadata
-            groups = map(self._foot.row_group, range(self._foot.num_row_groups))
-            self._lowest = [group.column(0).statistics.min for group in groups]
+        there = fs.exists(stem + THUMBNAILS)
+        self._groups = Groups(fs, stem + THUMBNAILS) if there else None
 
     def get(self, digests: Iterable[str]) -> dict[str, bytes]:
         """JPEGs by hex digest; those that are not there are left out."""
         wanted = list(dict.fromkeys(digests))
         with self._lock:
-            for number in sorted({self._group(d) for d in wanted if d not in self._held}):
-                if number >= 0:
-                    self._held.update(self._read(number))
             found = {d: self._held[d] for d in wanted if d in self._held}
+        fresh = self._read([bytes.fromhex(d) for d in wanted if d not in found])
+        with self._lock:
+            self._held.update(found | fresh)
             for name in found:
                 self._held.move_to_end(name)
             while len(self._held) > HELD:
                 self._held.popitem(last=False)
-        return found
+        return found | fresh
 
-    def _group(self, digest: str) -> int:
-        return bisect_right(self._lowest, bytes.fromhex(digest)) - 1
-
-    def _read(self, number: int) -> dict[str, bytes]:
-        with self._fs.open(self._path, "rb") as file:
-            table = pq.ParquetFile(file, metadata=self._foot).read_row_group(number)
-        names = (name.hex() for name in table.column("sha256").to_pylist())
-        return dict(zip(names, table.column("jpeg").to_pylist(), strict=True))
+    def _read(self, digests: list[bytes]) -> dict[str, bytes]:
+        """From the file, all in one go."""
+        if self._groups is None:
+            return {}
+        numbers = {bisect_right(self._groups.lowest, d) - 1 for d in digests} - {-1}
+        if not numbers:
+            return {}
+        table = self._groups.read(sorted(numbers), SCHEMA.names)
+        asked = pa.array(digests, SCHEMA.field("sha256").type)
+        own = table.filter(pc.is_in(table.column("sha256"), asked))
+        names = (name.hex() for name in own.column("sha256").to_pylist())
+        return dict(zip(names, own.column("jpeg").to_pylist(), strict=True))

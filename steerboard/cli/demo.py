@@ -111,7 +111,6 @@ def plan(
 
 def ui_command(port: int) -> tuple[str, ...]:
     """Streamlit on loopback, quiet, with the sources of this checkout on the path."""
-    app = Path(__file__).parents[2] / "services" / "ui" / "app.py"
     flags = {
         "server.port": str(port),
         "server.address": "127.0.0.1",
@@ -120,7 +119,7 @@ def ui_command(port: int) -> tuple[str, ...]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
     }
-    return (PYTHON, "-m", "streamlit", "run", str(app), *(f"--{k}={v}" for k, v in flags.items()))
+    return (PYTHON, "-m", "services.ui", *(f"--{k}={v}" for k, v in flags.items()))
 
 
 def worker_is_up(broker: str) -> bool:

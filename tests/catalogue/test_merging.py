@@ -177,4 +177,4 @@ def test_a_page_of_a_large_catalogue_reads_its_own_groups(tmp_path: Path) -> Non
     catalogue._group = lambda number: read.append(number) or inner(number)
     cards = catalogue.cards([1100, 17, 1101, 1301, -1])
     assert [c.feature for c in cards] == [1100, 17, 1101]
-    assert (len(catalogue), len(catalogue._lowest), set(read)) == (1300, 6, {0, 4, 5})
+    assert (len(catalogue), len(catalogue._rows.lowest), set(read)) == (1300, 6, {0, 4, 5})

@@ -1,20 +1,34 @@
-"""The map: every feature a point, what is alike close together; a click shows what it is."""
+"""The map: every feature a point, what is alike close together; a click shows what it is.
 
+Points are drawn by the browser on one canvas (``atlas.js``), for which tens of thousands are few;
+they travel once, packed, and again only where others are asked for.
+"""
+
+import json
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-import altair as alt
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
+from services.ui.backend import backend
 from services.ui.explorer import pieces, reading
 from services.ui.explorer.address import Address, href
-from steerboard.spec.catalogue import CatalogueInfo, FeatureMap, FeatureQuery
+from steerboard.spec.answers import Floats
+from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, FeatureMap, FeatureQuery
 from steerboard.spec.errors import SteerboardError
 
-NAMED, FEWEST, HITS, PICTURES = 36, 3, 200, 4
-HEIGHT = 640
+NAMED, FEWEST, HITS, PICTURES = 60, 3, 200, 4
+SIDE, TONES, MOST_WORDS = 2**16 - 1, 8, 2**16 - 1
+SCRIPT = Path(__file__).with_name("atlas.js").read_text()
+PLACE = (
+    '<div class="sb-map"><canvas tabindex="0" role="img" aria-label="Map of all features: arrows'
+    ' move it, plus and minus zoom, Enter picks what is in the middle"></canvas>'
+    '<div class="sb-map-tip" hidden></div><div class="sb-map-ways">'
+    '<button data-do="closer" title="Closer">+</button>'
+    '<button data-do="farther" title="Farther">−</button>'
+    '<button data-do="whole" title="The whole map">⌂</button></div></div>'
+)
 
 
 def show(at: Address, info: CatalogueInfo, query: FeatureQuery) -> None:
@@ -23,86 +37,68 @@ def show(at: Address, info: CatalogueInfo, query: FeatureQuery) -> None:
     hits = reading.found(query, 0, HITS, 0).items if at.narrowed else ()
     place, beside = st.columns([2.6, 1], gap="medium")
     with place:
-        picked = draw(found, {row.feature for row in hits}, at.narrowed)
+        picked = draw(info.dictionary, found, [row.feature for row in hits], at.narrowed)
         words = "Drag to move, scroll to come closer, click a point to see what it is."
         if at.narrowed:
-            words += f" Dark: the {len(hits)} features that fit best."
+            words += f" Red: the {len(hits)} features that fit best."
+        else:
+            words += " Dark: its pictures differ; light: they are alike (clarity)."
         st.caption(words)
     with beside:
         panel(at, info, found, picked)
 
 
-def draw(found: FeatureMap, hits: set[int], narrowed: bool) -> int | None:
+def draw(name: str, found: FeatureMap, hits: list[int], narrowed: bool) -> int | None:
     """The points; the feature that was clicked, or None."""
-    points = frame(found, hits)
-    pick = alt.selection_point(name="pick", fields=["feature"], on="click", empty=False)
-    shared = {
-        "x": alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
-        "y": alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-1.05, 1.05])),
-    }
-    colour: Any = alt.Color(
-        "clarity:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True),
-        legend=alt.Legend(title="clarity", orient="bottom-left"),
-    )  # fmt: skip
-    faint = alt.condition("datum.hit", alt.value(0.95), alt.value(0.12))
-    dots = (
-        alt.Chart(points)
-        .mark_circle()
-        .encode(
-            **shared,
-            color=colour,
-            size=alt.condition(pick, alt.value(260), alt.Size("size:Q", scale=None)),
-            opacity=faint if narrowed else alt.value(0.75),
-            tooltip=["feature:Q", "label:N", alt.Tooltip("fires:Q", format=".2%")],
-        )
-        .add_params(pick)
+    # Registered in each run: a component belongs to the server, which may have been started anew.
+    canvas = st.components.v2.component("feature_map", html=PLACE, js=SCRIPT, isolate_styles=False)
+    shown = canvas(
+        key="ex-map",
+        data=packed(name, found, hits, narrowed),
+        default={"picked": None},
+        on_picked_change=lambda: None,
     )
-    text = (
-        alt.Chart(names(found))
-        .mark_text(fontSize=12, fontWeight=600, color="#1c2733", stroke="white", strokeWidth=3,
-                   strokeOpacity=0.85, strokeJoin="round")
-        .encode(**shared, text="label:N")
-    )  # fmt: skip
-    over = (
-        alt.Chart(names(found))
-        .mark_text(fontSize=12, fontWeight=600, color="#1c2733")
-        .encode(**shared, text="label:N")
-    )
-    chart = (dots + text + over).properties(height=HEIGHT).interactive()
-    chart = chart.configure_view(stroke="#d9dfe6")
-    event: Any = st.altair_chart(
-        chart, width="stretch", key="ex-map", on_select="rerun", selection_mode="pick"
-    )
-    chosen = event.selection.get("pick") or []
-    return int(chosen[0]["feature"]) if chosen else None
+    picked = shown.picked
+    return picked if isinstance(picked, int) else None
 
 
-def frame(found: FeatureMap, hits: set[int]) -> pa.Table:
-    """A row a feature; rare features are small points."""
-    words = np.array(found.words, dtype=object)
-    dense = max(1.0, (len(found.features) / 3000) ** 0.5)
-    return pa.table(
+def packed(name: str, found: FeatureMap, hits: list[int], narrowed: bool) -> bytes:
+    """What the canvas draws: the size of a head (uint32), the head in JSON, columns of all points.
+
+    Columns, little-endian: feature (uint32), x, y in ``0..SIDE`` and the label's place among the
+    words (uint16), the root of the firing rate in 255ths and one of ``TONES`` of clarity (uint8).
+    """
+    labels = np.where(found.labels < MOST_WORDS, found.labels, 0)
+    tones = np.floor(np.clip(found.clarities, 0, 1) * (TONES - 1e-6))
+    head = json.dumps(
         {
-            "feature": found.features,
-            "x": found.places[:, 0].round(4),
-            "y": found.places[:, 1].round(4),
-            "label": words[found.labels],
-            "fires": found.firing_rates,
-            "clarity": np.where(found.clarities > -2, found.clarities, 0).round(3),
-            "size": (14 + 90 * found.firing_rates**0.5) / dense,
-            "hit": np.isin(found.features, sorted(hits)),
+            "name": name, "count": len(found.features), "narrowed": narrowed, "hits": hits,
+            "words": found.words[:MOST_WORDS], "groups": groups(found),
         }
+    ).encode()  # fmt: skip
+    columns = (
+        found.features.astype("<u4"),
+        *scaled(found.places).astype("<u2").T,
+        labels.astype("<u2"),
+        np.rint(found.firing_rates**0.5 * 255).astype("u1"),
+        tones.astype("u1"),
     )
+    return b"".join([len(head).to_bytes(4, "little"), head, *(c.tobytes() for c in columns)])
 
 
-def names(found: FeatureMap) -> pa.Table:
-    """The commonest labels, each in the middle of its features."""
+def scaled(places: Floats) -> Floats:
+    """``[n, 2]`` in [-1, 1] as steps of the plane, y downwards."""
+    found: Floats = np.rint((places * [1, -1] + 1) / 2 * SIDE)
+    return found
+
+
+def groups(found: FeatureMap) -> list[tuple[str, int, int]]:
+    """The commonest labels, each in the middle of its features, commonest first."""
     counts = np.bincount(found.labels, minlength=len(found.words))
     counts[0] = 0
     best = [i for i in np.argsort(-counts, kind="stable")[:NAMED] if counts[i] >= FEWEST]
-    middles = [np.median(found.places[found.labels == i], axis=0) for i in best]
-    x, y = np.array(middles).reshape(-1, 2).T
-    return pa.table({"label": [found.words[i] for i in best], "x": x, "y": y})
+    middles = [scaled(np.median(found.places[found.labels == i], axis=0)).tolist() for i in best]
+    return [(found.words[i], int(x), int(y)) for i, (x, y) in zip(best, middles, strict=True)]
 
 
 def panel(at: Address, info: CatalogueInfo, found: FeatureMap, picked: int | None) -> None:
@@ -110,27 +106,31 @@ def panel(at: Address, info: CatalogueInfo, found: FeatureMap, picked: int | Non
     if picked is None or picked not in found.features:
         st.html(pieces.soft("Nothing is picked yet."))
         return
-    near = around(found, picked)
     try:
-        cards = {c.feature: c for c in (reading.card(info.dictionary, f) for f in near)}
+        known = backend().library.features(info.dictionary, around(found, picked))
+        cards = {c.feature: c for c in known}
+        pictures = [r.image for r in cards[picked].references[:PICTURES]]
         first = [c.references[0].image for c in cards.values() if c.references]
-        mine = [r.image for r in cards[picked].references[:PICTURES]]
-        small = reading.thumbnails().get(info.dictionary, [*first, *mine])
+        small = reading.thumbnails().get(info.dictionary, [*first, *pictures])
     except SteerboardError as error:
         st.caption(f"This feature cannot be shown now: {error.message}.")
         return
     base = replace(at, dictionary=info.dictionary)
-    card = cards[picked]
-    images = "".join(f'<img src="{small[d]}" alt="">' for d in mine if d in small)
-    name = pieces.called(card)
-    fires = f"#{picked} · fires on {pieces.share(card.firing_rate)}"
-    text = f'<span class="sb-mosaic">{images}</span><b>{name}</b><small>{fires}</small>'
-    st.html(pieces.link(href(replace(base, feature=picked)), text, kind="sb-feature"))
+    st.html(chosen(base, cards[picked], [small[d] for d in pictures if d in small]))
     st.html(pieces.small("around it on the map", [
         pieces.neighbour(href(replace(base, feature=f)), small.get(c.references[0].image, ""),
                        pieces.called(c), f"#{f}")
         for f, c in cards.items() if f != picked and c.references
     ]))  # fmt: skip
+
+
+def chosen(base: Address, card: FeatureCard, pictures: list[str]) -> str:
+    """The feature that was clicked, large; a click on it opens its page."""
+    images = "".join(f'<img src="{src}" alt="">' for src in pictures)
+    fires = f"#{card.feature} · fires on {pieces.share(card.firing_rate)}"
+    mosaic = f'<span class="sb-mosaic">{images}</span>' if pictures else pieces.blank()
+    text = f"{mosaic}<b>{pieces.called(card)}</b><small>{fires}</small>"
+    return pieces.link(href(replace(base, feature=card.feature)), text, kind="sb-feature")
 
 
 def around(found: FeatureMap, picked: int, count: int = 8) -> list[int]:
