@@ -1,12 +1,12 @@
-"""Measures on pictures that are drawn for it: a word's own features, and how stable experts are.
+"""Measures on pictures that are drawn for it: what a shortcut's own features are.
 
-    python docs/measure_drawn.py [--scenes N]
+    python docs/measure_drawn.py [--scenes N] [--parts words gender]
 
-The shipped validation split has 8 to 15 pictures of each lying word and about 20 of each object:
-too few to tell a detector from luck. Here more scenes of the same generator are drawn, with seeds
+The shipped validation split has 8 to 15 pictures of each lying word: too few to tell a detector
+from luck. Here more scenes of the same generator are drawn, with seeds
 that no shipped picture has; detectors are found on those of validation, and the share of pictures
 on which one is among the first three is told of test scenes that were never looked at before.
-Writes the sections ``drawn words`` and ``drawn stability`` of ``methods.json``.
+Writes the sections ``drawn words`` and ``drawn gender`` of ``methods.json``.
 """
 
 import argparse
@@ -17,12 +17,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measure_methods import DICTIONARY, MODEL, Picture, World
-from scipy import sparse
+from measure_methods import DICTIONARY, MODEL, Picture, World, skilled
 
 from demo.emojiland.draw import encode
-from demo.emojiland.scenes import Scene, attacked
-from steerboard.analysis.concepts import half_splits
+from demo.emojiland.scenes import Scene, attacked, medical_test
 from steerboard.analysis.curves import random_ranking
 from steerboard.analysis.expertise import Expertise, expertise
 from steerboard.analysis.responses import responses
@@ -82,12 +80,18 @@ def misled(world: World, pairs: Sequence[tuple[Picture, Picture]]) -> list[Case]
 
 
 def in_the_top(
-    world: World, cases: Sequence[Case], own: dict[str, dict[str, set[int]]]
+    world: World,
+    cases: Sequence[Case],
+    own: dict[str, dict[str, set[int]]],
+    dictionary: str = DICTIONARY,
 ) -> dict[str, dict[str, float]]:
     """For each rule the shares of pictures with an own feature among three, and by chance."""
     counts = {rule: np.zeros(3) for rule in own}
     for i, (picture, wrong, true) in enumerate(cases):
-        (found,) = world.runner.attribute(world.ask(picture, wrong, true, top_k=1000)).one()
+        request = world.ask(picture, wrong, true, top_k=1000)
+        (found,) = world.runner.attribute(
+            request.model_copy(update={"dictionary": dictionary})
+        ).one()
         speaks = found.features[np.argsort(-found.scores, kind="stable")]
         chance = random_ranking(found.features.tolist(), i)
         firsts = [set(list(r)[:3]) for r in (found.features.tolist(), speaks.tolist(), chance)]
@@ -105,39 +109,56 @@ def in_the_top(
     }
 
 
-def stability(
-    world: World, dictionary: str, clean: Sequence[Picture]
-) -> dict[str, dict[str, float]]:
-    """Half-split stability of the objects: shipped clean pictures, all, and with drawn ones."""
-    shipped = world.of("validation")
-    plain = [p for p in shipped if p.facts["group"] == "clean"]
-    objects = sorted({p.facts["label"] for p in plain if not p.facts["gender"]} - {"horse", "boat"})
-    sets = {"clean": plain, "all groups": shipped, "clean and drawn": [*plain, *clean]}
+PEOPLE = range(2_000, 2_800)  # numbers of medical scenes that nothing else draws
+
+
+def people(split: str) -> list[Picture]:
+    """Medical workers, balanced over role and gender, whose cue is always true."""
+    found = (medical_test(split, number) for number in PEOPLE)
+    return [Picture({"label": s.label, "gender": s.gender}, Encoded(data=encode(s))) for s in found]
+
+
+def gender(world: World, dictionary: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The same for gender: a woman's own features alone, and with them those of a man.
+
+    Gender is drawn as one of two: what knows a man knows it too. Detectors are found among medical
+    workers, whose faces no other profession has.
+    """
+    known = people("validation")
+    answers = responses(world.runner, MODEL, dictionary, [p.image for p in known])
+    of = {
+        who: set(skilled(expertise(answers, np.array([p.facts["gender"] == who for p in known]))))
+        for who in ("woman", "man")
+    }
+    own = {
+        "a woman's": {"nurse": of["woman"]},
+        "either gender's": {"nurse": of["woman"] | of["man"]},
+    }
     out = {}
-    for name, pictures in sets.items():
-        answers = responses(world.runner, MODEL, dictionary, [p.image for p in pictures])
-        out[name] = of_objects(answers, np.array([p.facts["label"] for p in pictures]), objects)
+    for split, pictures in (("validation", known), ("test", people("test"))):
+        doctors = [p for p in pictures if (p.facts["label"], p.facts["gender"]) == DOCTORS]
+        said = zip(doctors, world.says(doctors), strict=True)
+        cases = [(p, "nurse", "doctor") for p, s in said if s == "nurse"]
+        out[split] = in_the_top(world, cases, own, dictionary)
     return out
 
 
-def of_objects(
-    answers: sparse.csc_array, labels: npt.NDArray[np.str_], objects: Sequence[str]
-) -> dict[str, float]:
-    """Median over objects, and how many positives a half has."""
-    found = [float(half_splits(answers, labels == o, splits=2).mean()) for o in objects]
-    return {
-        "positives a half": float(np.mean([(labels == o).sum() / 2 for o in objects])),
-        "median": float(np.median(found)),
-        "at least 0.9": float(np.mean(np.array(found) >= 0.9)),
-    }
+DOCTORS = ("doctor", "woman")
 
 
 def main() -> None:
-    """Both sections; a section that is there already is measured again."""
+    """The sections that are asked for; what is there already is measured again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=1000, help="drawn pairs of validation")
-    count = parser.parse_args().scenes
-    world, path = World(Path("demo")), Path("docs/methods.json")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    given = parser.parse_args()
+    world = World(Path("demo"))
+    for part in given.parts:
+        PARTS[part](world, given.scenes)
+
+
+def of_words(world: World, count: int) -> None:
+    """Section ``drawn words``."""
     pairs = list(scenes("validation", range(SHIPPED, SHIPPED + count)))
     own = detectors(world, [p for pair in pairs for p in pair])
     split = {"validation": range(SHIPPED), "test": range(SHIPPED, SHIPPED + 300)}
@@ -145,11 +166,17 @@ def main() -> None:
         name: in_the_top(world, misled(world, list(scenes(name, numbers))), own)
         for name, numbers in split.items()
     }
-    write(path, "drawn words", words)
-    marked = scenes("validation", range(SHIPPED, SHIPPED + count * 7 // 10), "watermark")
-    clean = [twin for _, twin in (*pairs, *marked)]
+    write(PATH, "drawn words", words)
+
+
+def of_gender(world: World, _: int) -> None:
+    """Section ``drawn gender``."""
     for dictionary in ("middle", "last"):
-        write(path, f"drawn stability, {dictionary}", stability(world, dictionary, clean))
+        write(PATH, f"drawn gender, {dictionary}", gender(world, dictionary))
+
+
+PATH = Path("docs/methods.json")
+PARTS = {"words": of_words, "gender": of_gender}
 
 
 def write(path: Path, section: str, found: object) -> None:
