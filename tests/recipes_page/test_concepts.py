@@ -78,9 +78,37 @@ def test_a_concept_is_steered_in_both_ways(visit: Visit, store: str) -> None:
     assert all(isinstance(e.op, Set) and e.op.value > 0 for e in to.edits)
 
 
-def test_words_name_a_concept_too(visit: Visit) -> None:
+def shared(someone: Person) -> dict[str, str]:
+    """What another person would be sent: the address without the session."""
+    given = {k: v if isinstance(v, str) else v[0] for k, v in someone.page.query_params.items()}
+    return {k: v for k, v in given.items() if k != "s"}
+
+
+def test_words_name_a_concept_too_and_its_address_names_it_again(visit: Visit) -> None:
     someone = opened(visit)
     someone.page.segmented_control(key="concept-way").set_value("Words").run()
     someone.types("concept-words", "a cat")
     someone.until(lambda: experts(someone))
     assert "Shows it:" in someone.markup()
+    other = visit("concepts", **shared(someone))
+    other.until(lambda: experts(other))
+    assert experts(other) == experts(someone) and other.session() != someone.session()
+
+
+def test_ticks_are_the_concept_and_their_address_ticks_them_again(visit: Visit) -> None:
+    someone = opened(visit)
+    someone.page.segmented_control(key="concept-way").set_value("By hand").run()
+    for box in someone.page.checkbox[:3]:
+        someone.page.checkbox(key=box.key).check().run()
+    someone.until(lambda: experts(someone))
+    assert re.search(r"Shows it: 3\b", someone.markup())
+    other = visit("concepts", **shared(someone))
+    other.until(lambda: experts(other))
+    assert experts(other) == experts(someone)
+    assert [b.value for b in other.page.checkbox[:4]] == [True, True, True, False]
+
+
+def test_what_an_address_names_and_nobody_has_is_said(visit: Visit) -> None:
+    someone = visit("concepts", model="other", dictionary="none")
+    said = " ".join(someone.warned())
+    assert "about the model other" in said and "names none, which is not here" in said

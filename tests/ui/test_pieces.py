@@ -1,13 +1,15 @@
 """What the page works out by itself: regions, directions from files, people's similarities."""
 
 import io
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from services.ui import region
-from services.ui.concepts import mapping, naming
+from services.ui.concepts import address, mapping, naming
+from services.ui.concepts.address import Address
 from services.ui.pictures import Eye, scaled, veiled
 from steerboard.spec.capabilities import ResizeMode
 from steerboard.spec.errors import InvalidRequest
@@ -108,3 +110,23 @@ def test_what_is_cut_off_is_pale_and_said() -> None:
     assert said and pale[:, :29].all() and pale[:, 61:].all() and not pale[:, 31:59].any()
     _, said = veiled(out.getvalue(), Eye((32, 32), "squash"), 90)
     assert not said and scaled(slope(90, 30), 45).size == (45, 15)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        Address(),
+        Address(
+            model="m", pictures="set", dictionary="last", of="label", shows="a&b=c", map_of="x"
+        ),
+        Address(way="words", words="a cat, sitting", count=12),
+        Address(way="hand", name="mine", ticked=("0a" * 6, "1b" * 6), looked=(1, 3)),
+    ],
+)
+def test_a_concepts_address_is_its_concept_again(at: Address) -> None:
+    assert address.read(dict(parse_qsl(urlencode(address.write(at))))) == at
+
+
+def test_what_is_no_address_is_passed_over() -> None:
+    typed = {"by": "magic", "n": "-4", "pages": "1.x..², 3", "pictures": "ab.cd", "q": "w" * 999}
+    assert address.read(typed) == Address(words="w" * 200, looked=(1,))

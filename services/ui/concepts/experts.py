@@ -27,6 +27,7 @@ from steerboard.store.events import Edited
 Made = Callable[[], SteerSet]
 ROWS, PICTURES, SIDE = 8, 6, 84
 FEW = 8  # positives, below which nothing is certain
+SETTLED = 100  # positives, below which halves disagree about any concept (docs/methods.md, Experts)
 SOME = 64  # positives whose activations give the median
 
 
@@ -118,6 +119,11 @@ def certain(named: Named, found: Known) -> str:
             f"Halves of the pictures agree by {found.stability:.2f} (correlation of AP profiles);"
             f" the best feature of one half has AP {found.held:.2f} on the other."
         )
+        if shows < SETTLED:
+            said.append(
+                f"With fewer than {SETTLED} pictures that show it the first figure is low for any"
+                " concept, and says nothing about this one: go by the second."
+            )
     if shows < FEW:
         said.append(f"With fewer than {FEW} pictures that show it, a high AP can be luck.")
     return markup.about(" ".join(said))

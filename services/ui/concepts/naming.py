@@ -174,10 +174,11 @@ def by_hand(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     if at.name:
         st.session_state["concept-name"] = at.name
     st.session_state.setdefault("concept-name", "my concept")
-    said = st.text_input("What do you call it?", key="concept-name", on_change=address.touched)
+    title, turn = st.columns([3, 1])
+    said = title.text_input("What do you call it?", key="concept-name", on_change=address.touched)
     name = said.strip() or "my concept"
     drawn = cards[:: max(1, len(cards) // (PAGES * SHELF))][: PAGES * SHELF]
-    page = shelf(drawn, chosen)
+    page = shelf(drawn, chosen, turn)
     looked.add(page)
     seen = {c.sha256 for p in looked for c in drawn[(p - 1) * SHELF : p * SHELF]} | chosen
     st.caption(
@@ -192,11 +193,11 @@ def by_hand(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     return Named(name, tuple(marks)), rule
 
 
-def shelf(drawn: tuple[ImageCard, ...], chosen: set[str]) -> int:
-    """One page of pictures with their boxes; its number."""
+def shelf(drawn: tuple[ImageCard, ...], chosen: set[str], turn: Column) -> int:
+    """One page of pictures with their boxes, turned in ``turn``; its number."""
     last = max(1, -(-len(drawn) // SHELF))
     page = int(
-        st.number_input(
+        turn.number_input(
             f"Page, of {last}", 1, last, 1, key="concept-page", on_change=address.touched
         )
     )
