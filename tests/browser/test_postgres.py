@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import NullPool, create_engine, text
 
 from tests.browser import hands
-from tests.browser.postgres import postgres
+from tests.postgres import postgres
 from tests.ui.bad_pictures import pattern, saved
 from tests.ui.stage import Stage, stage
 

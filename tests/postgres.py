@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,21 +25,23 @@ def binaries() -> Path:
 def postgres() -> Iterator[str]:
     """The URL of an empty database behind a socket."""
     tools = binaries()
-    folder = Path("/tmp") / f"steerboard-page-{os.getpid()}"
-    folder.mkdir(mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix="steerboard-", dir="/tmp"))  # a socket's path is short
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(folder, "postgres")
 
     def call(*command: str | Path) -> None:
+        # Into a file of nobody: a server that goes on would hold a pipe open.
         subprocess.run([*as_user, *command], check=True, stdout=subprocess.DEVNULL)
 
     data = folder / "data"
-    call(tools / "initdb", "-D", data, "-A", "trust", "-U", "steer")
     options = f"-c listen_addresses='' -c unix_socket_directories={folder}"
     try:
+        call(tools / "initdb", "-D", data, "-A", "trust", "-U", "steer")
         call(tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
-        yield f"postgresql+psycopg://steer@/postgres?host={folder}"
+        try:
+            yield f"postgresql+psycopg://steer@/postgres?host={folder}"
+        finally:
+            call(tools / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
-        call(tools / "pg_ctl", "-D", data, "-m", "immediate", "stop")
         shutil.rmtree(folder)
