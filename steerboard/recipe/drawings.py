@@ -1,12 +1,14 @@
 """Figures of the report as SVG text: rates with their intervals, and the price curve."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from steerboard.spec.evidence import Share, SweepPoint
 
 LEFT, WIDTH, LINE = 210, 420, 26  # pixels
+APART = 15  # pixels between the names of two curves
+REACHES = (0.04, 0.1, 0.2, 0.4, 1.0)  # ends of an axis of shares, in quarters that read well
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,14 @@ class Mark:
 def rates(marks: Sequence[Mark]) -> str:
     """One line a rate: its interval as a bar, its value as a dot, its numbers beside it."""
     height = LINE * len(marks) + 24
-    parts = [axis(height - 20)]
+    end = reach(mark.share for mark in marks)
+    parts = [axis(height - 20, end)]
     for i, mark in enumerate(marks):
         y = LINE * i + LINE // 2
         parts.append(f'<text x="{LEFT - 10}" y="{y + 4}" class="name">{escape(mark.name)}</text>')
         if mark.share.n:
-            low, high, at = (across(v) for v in (mark.share.low, mark.share.high, mark.share.value))
+            found = mark.share.low, mark.share.high, mark.share.value
+            low, high, at = (across(value / end) for value in found)
             parts.append(f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}" class="{mark.tone}"/>')
             parts.append(f'<circle cx="{at}" cy="{y}" r="4.5" class="{mark.tone}"/>')
         parts.append(f'<text x="{LEFT + WIDTH + 12}" y="{y + 4}" class="told">{told(mark)}</text>')
@@ -40,18 +44,29 @@ def told(mark: Mark) -> str:
     return f"{100 * mark.share.value:.1f} % ({mark.share.hits} of {mark.share.n})"
 
 
-def across(share: float) -> float:
-    """A share as a place from left to right."""
-    return round(LEFT + WIDTH * share, 1)
+def reach(shares: Iterable[Share]) -> float:
+    """Where an axis ends that holds all intervals: small rates are not pressed to its foot."""
+    most = max((share.high for share in shares if share.n), default=1.0)
+    return next(end for end in REACHES if most <= end or end == REACHES[-1])
 
 
-def axis(bottom: int) -> str:
+def tick(quarter: int, end: float) -> str:
+    """What a quarter of an axis is called, such as ``50 %``."""
+    return f"{25 * quarter * end:g} %"
+
+
+def across(part: float) -> float:
+    """A part of the axis as a place from left to right."""
+    return round(LEFT + WIDTH * part, 1)
+
+
+def axis(bottom: int, end: float) -> str:
     """Lines at every quarter, with percentages below."""
     lines = []
     for quarter in range(5):
         x = across(quarter / 4)
         lines.append(f'<line x1="{x}" x2="{x}" y1="0" y2="{bottom}" class="grid"/>')
-        lines.append(f'<text x="{x}" y="{bottom + 15}" class="tick">{25 * quarter} %</text>')
+        lines.append(f'<text x="{x}" y="{bottom + 15}" class="tick">{tick(quarter, end)}</text>')
     return "".join(lines)
 
 
@@ -59,12 +74,14 @@ def price(points: Sequence[SweepPoint]) -> str:
     """Local gain and global loss over all strengths: two lines with their intervals."""
     side, bottom, wide = 52, 200, 480
     most = max(p.factor for p in points)
+    end = reach(share for p in points for share in (p.fix_rate, p.break_rate))
 
     def place(factor: float, value: float) -> tuple[float, float]:
         x = side + (wide - side) * factor / most
-        return round(x, 1), round(bottom - (bottom - 24) * value, 1)
+        return round(x, 1), round(bottom - (bottom - 24) * value / end, 1)
 
-    parts = [price_axes(points, side, bottom, wide, most)]
+    parts = [price_axes(points, side, bottom, wide, most, end)]
+    ends: list[tuple[float, str]] = []
     for tone, label, shares in (
         ("good", "failing pictures fixed", [p.fix_rate for p in points]),
         ("bad", "right pictures broken", [p.break_rate for p in points]),
@@ -78,17 +95,29 @@ def price(points: Sequence[SweepPoint]) -> str:
             parts.append(f'<line x1="{x}" x2="{x}" y1="{low}" y2="{high}" class="{tone}"/>')
             y = place(point.factor, share.value)[1]
             parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" class="{tone}"/>')
-        parts.append(f'<text x="{wide + 12}" y="{spots[-1][1] + 4}" class="told">{label}</text>')
+        ends.append((spots[-1][1], label))
+    for y, label in apart(ends):
+        parts.append(f'<text x="{wide + 12}" y="{y + 4}" class="told">{label}</text>')
     return framed(wide + 170, bottom + 48, parts, "fixed and broken over all strengths")
 
 
-def price_axes(points: Sequence[SweepPoint], side: int, bottom: int, wide: int, most: float) -> str:
+def apart(ends: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Names at their heights, from the lowest up, moved up where two would cover each other."""
+    found: list[tuple[float, str]] = []
+    for y, label in sorted(ends, reverse=True):
+        found.append((min(y, found[-1][0] - APART) if found else y, label))
+    return found
+
+
+def price_axes(
+    points: Sequence[SweepPoint], side: int, bottom: int, wide: int, most: float, end: float
+) -> str:
     """Shares upward in quarters, the factors that were tried to the right."""
     parts = []
     for quarter in range(5):
         y = bottom - (bottom - 24) * quarter / 4
         parts.append(f'<line x1="{side}" x2="{wide}" y1="{y}" y2="{y}" class="grid"/>')
-        parts.append(f'<text x="{side - 8}" y="{y + 4}" class="name">{25 * quarter} %</text>')
+        parts.append(f'<text x="{side - 8}" y="{y + 4}" class="name">{tick(quarter, end)}</text>')
     for point in points:
         x = round(side + (wide - side) * point.factor / most, 1)
         parts.append(f'<text x="{x}" y="{bottom + 18}" class="tick">×{point.factor:g}</text>')
