@@ -98,13 +98,16 @@ def scaled(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def veiled(data: bytes, eye: Eye, side: int) -> tuple[Image.Image, bool]:
-    """The picture, pale where the model does not see it, and whether that is worth a word."""
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={bytes: hash})
+def veiled(data: bytes, eye: Eye, side: int) -> tuple[bytes, bool]:
+    """The picture, pale where the model does not see it, and whether that is worth a word; PNG."""
     image = enlarged(data, side)
     pale = Image.blend(image, Image.new("RGB", image.size, "white"), PALE)
     left, top = eye.margins(image.size)
     pale.paste(image.crop((left, top, image.width - left, image.height - top)), (left, top))
-    return pale, max(left / image.width, top / image.height) > WORTH_A_WORD
+    out = io.BytesIO()
+    pale.save(out, "PNG")
+    return out.getvalue(), max(left / image.width, top / image.height) > WORTH_A_WORD
 
 
 def viewed(data: bytes, eye: Eye, side: int) -> Image.Image:
@@ -136,13 +139,14 @@ def inline(image: Image.Image) -> str:
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-@st.cache_data(max_entries=4000, show_spinner=False)
+# By Python's own hash of the bytes, which these keep: a page draws a hundred of them at each move.
+@st.cache_data(max_entries=4000, show_spinner=False, hash_funcs={bytes: hash})
 def thumbnail(data: bytes, side: int) -> str:
     """A small picture as a ``data:`` address."""
     return inline(enlarged(data, side))
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs={bytes: hash})
 def heat_map(data: bytes, heat: tuple[tuple[float, ...], ...], eye: Eye, side: int) -> str:
     """What a model sees of a picture, under its heat map, as a ``data:`` address."""
     return inline(overlaid(data, heat, eye, side) if heat else viewed(data, eye, side))

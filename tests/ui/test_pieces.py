@@ -106,7 +106,7 @@ def test_what_is_cut_off_is_pale_and_said() -> None:
     out = io.BytesIO()
     slope(90, 30).save(out, "PNG")
     shown, said = veiled(out.getvalue(), Eye((32, 32), "shortest"), 90)
-    pale = np.asarray(shown, np.int64)[..., 2] > 150  # 128 where nothing is veiled
+    pale = np.asarray(Image.open(io.BytesIO(shown)), np.int64)[..., 2] > 150  # 128: as it is
     assert said and pale[:, :29].all() and pale[:, 61:].all() and not pale[:, 31:59].any()
     _, said = veiled(out.getvalue(), Eye((32, 32), "squash"), 90)
     assert not said and scaled(slope(90, 30), 45).size == (45, 15)
