@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from services.attribution.pulses import Pulses
 
 PULSE_S = 2.0
-START_S, SILENT_S = 60.0, 20.0  # without a pulse at first, and later
+START_S, SILENT_S = 120.0, 20.0  # without a pulse at first, and later
 STOP_S = 10.0
 MAX_STILLBORN = 3  # consumers in a row that ended before they took a single pulse
 _LOG = logging.getLogger(__name__)
