@@ -40,8 +40,11 @@ def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a rate: it covers at least ``level``; (0, 1) for n = 0."""
+def clopper_pearson(hits: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a rate: it covers at least ``level``; (0, 1) for n = 0.
+
+    ``hits`` may be a sum of rates, each of one of the ``n``.
+    """
     tail = (1 - level) / 2
     low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0

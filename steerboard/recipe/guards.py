@@ -14,7 +14,7 @@ from pydantic import Field
 from steerboard.analysis.evidence.answers import Readout, Task, ask, chunks
 from steerboard.analysis.evidence.directions import explained
 from steerboard.analysis.evidence.pictures import Picture
-from steerboard.analysis.evidence.probing import KINDS, codes_of, sets_for
+from steerboard.analysis.evidence.probing import KINDS, drawn_sets, rng_of, sights_of
 from steerboard.analysis.evidence.rivals import parts
 from steerboard.spec.answers import Code
 from steerboard.spec.base import Spec
@@ -104,7 +104,8 @@ def guard(
         SteerboardError: The steer set does not fit, or the Runner is away.
     """
     errors = error_terms(steer)
-    controls = sets_for(runner, model, steer, picture, 0)[: len(KINDS)]
+    (sight,) = sights_of(runner, model, steer, (picture,))
+    controls = drawn_sets(model, steer, sight, rng_of(0, picture), 1)[: len(KINDS)]
     controls = controls if explained(steer) else ()
     sets = (steer, *controls, *(off for _, off in errors))
     (answered,) = ask(runner, model, [Task((picture,), sets)])
@@ -117,7 +118,7 @@ def guard(
     return Guarded(
         margin=float(margins[0]),
         change=moved[0],
-        beyond=beyond(steer.edits, codes_of(runner, model, steer, picture), maxima),
+        beyond=beyond(steer.edits, sight.codes, maxima),
         rivals=tuple(Rival(name=n, change=c) for n, c in zip(KINDS, moved[1:cut], strict=False)),
         nearest=steered,
         spread=spread_of(others),

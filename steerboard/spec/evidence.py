@@ -13,6 +13,7 @@ from steerboard.spec.digest import digest
 
 # Raised at every change of what stands in a saved file.
 EVIDENCE_SCHEMA = 1
+ControlName = Literal["random features", "random direction", "top by energy"]
 Verdict = Literal["helpful", "costly", "harmful", "no better than controls", "inconclusive"]
 
 
@@ -53,9 +54,14 @@ class Effect(Spec):
 
 
 class Control(Spec):
-    """Another change of the same size, on the failing pictures and on a sample of right ones."""
+    """Another change of the same size, on the failing pictures and on a sample of right ones.
 
-    name: Literal["random features", "random direction", "top by energy"]
+    What is drawn at random is drawn ``draws`` times for each failing picture; hits and n of
+    ``fix_rate`` count all draws, its interval counts pictures.
+    """
+
+    name: ControlName
+    draws: int = Field(default=1, ge=1)
     fix_rate: Share
     break_rate: Share
 

@@ -9,7 +9,17 @@ import pytest
 import steerboard as sb
 from steerboard.analysis.evidence.answers import readout
 from steerboard.analysis.evidence.directions import activations, explained, free_parts, free_size
+from steerboard.analysis.evidence.gathered import joined
 from steerboard.analysis.evidence.pictures import ManifestSet, Picture
+from steerboard.analysis.evidence.probing import (
+    DRAWS,
+    KINDS,
+    Probed,
+    drawn_sets,
+    probed_of,
+    rng_of,
+    sights_of,
+)
 from steerboard.analysis.evidence.rivals import (
     other_features,
     parts,
@@ -19,6 +29,7 @@ from steerboard.analysis.evidence.rivals import (
 from steerboard.analysis.evidence.rows import Row, divergence, failing, without
 from steerboard.analysis.evidence.run import Options, run_evidence
 from steerboard.analysis.evidence.statistics import auroc
+from steerboard.analysis.evidence.steps import challenge, lay
 from steerboard.analysis.evidence.strengths import FACTORS, stronger
 from steerboard.dictionary.native import read
 from steerboard.inprocess.config import read_config
@@ -154,6 +165,36 @@ def test_controls_have_the_size_of_the_change(
     assert np.linalg.norm(norms) == pytest.approx(np.linalg.norm(change), rel=1e-5)
 
 
+def test_random_controls_are_drawn_anew_ten_times_for_each_failing_picture(
+    ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    evidence, rows = ran
+    local = failing(rows)
+    drawn = {c.name: c for c in evidence.controls}
+    assert [drawn[k].draws for k in KINDS] == [DRAWS, DRAWS, 1]
+    assert [drawn[k].fix_rate.n for k in KINDS] == [DRAWS * len(local)] * 2 + [len(local)]
+    info, picture = runner.model("tiny"), next(p for p in pictures if p.key == local[0].key)
+    (sight,) = sights_of(runner, info, recipe.steer, (picture,))
+    sets = drawn_sets(info, recipe.steer, sight, rng_of(0, picture), DRAWS)
+    places = {"random features": [0, *range(9, 18)], "random direction": [1, *range(18, 27)]}
+    assert len(sets) == 27
+    # The second way: every draw put to the Runner by itself, counted by hand.
+    one = probed(ran, runner, recipe, pictures)
+    for name, where in places.items():
+        assert len({sets[k].model_dump_json() for k in where}) > 1
+        only = [said(runner, recipe, picture, sets[k]).steered[0].top for k in where]
+        assert one.drawn(KINDS.index(name))[0] == [top == local[0].truth for top in only]
+
+
+def probed(ran: Ran, runner: Runner, recipe: Recipe, pictures: ManifestSet) -> Probed:
+    """The first failing picture under all that is asked of it."""
+    _, rows = ran
+    wanted = failing(rows)[0].key
+    ground = lay(runner, recipe, Options(vocabulary=WORDS))
+    parts_ = joined(challenge(ground, [p for p in pictures if p.key == wanted]))
+    return probed_of(rows, parts_.probes)
+
+
 def test_a_condition_that_never_holds_leaves_the_control_nothing_to_do(
     runner: Runner, pictures: ManifestSet
 ) -> None:
@@ -190,7 +231,7 @@ def test_directions_are_controlled_by_a_direction_of_exactly_their_size(
     assert explained(steer)
     (part,) = free_parts(steer)
     info, picture = runner.model("tiny"), next(iter(pictures))
-    a = activations(runner, info, recipe.classifier, part, picture)
+    (a,) = activations(runner, info, recipe.classifier, part, (picture,))
     # The second way: the engine's own change of the residual stream.
     config, base = read_config(tiny_house)
     served = serve("tiny", config.models["tiny"], base, "")

@@ -9,6 +9,7 @@ from scipy.stats import binom, mannwhitneyu, multinomial
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from steerboard.analysis.evidence.effects import mean_share, share
 from steerboard.analysis.evidence.statistics import (
     _resampled,
     auroc,
@@ -135,6 +136,23 @@ def test_the_bootstrap_of_clusters_covers_where_pictures_would_not() -> None:
         naive += low <= 0 <= high
     assert hits / trials >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / trials)
     assert naive / trials < 0.8
+
+
+def test_the_interval_of_a_mean_over_draws_covers_however_alike_the_draws_are() -> None:
+    rng, pictures, draws, trials = np.random.default_rng(4), 40, 10, 600
+    for alike in (0.05, 1.0, 50.0):  # from all draws of a picture equal to all independent
+        hits = 0
+        for _ in range(trials):
+            own = rng.beta(0.1 * alike, 0.9 * alike, pictures)
+            found = mean_share((rng.random((pictures, draws)) < own[:, None]).tolist())
+            assert found.n == pictures * draws and found.low <= found.value <= found.high
+            hits += found.low <= 0.1 <= found.high
+        assert hits / trials >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / trials)
+
+
+def test_a_mean_over_single_draws_is_the_plain_rate() -> None:
+    assert mean_share([[True], [False], [True]]) == share(2, 3)
+    assert mean_share([]) == share(0, 0)
 
 
 def test_drawing_kinds_is_drawing_clusters() -> None:

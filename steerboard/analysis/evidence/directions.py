@@ -4,6 +4,7 @@ Where a dictionary's code tells the size of a change by estimate (``rivals``), h
 directions stand in the steer set, and a Runner tells their activation at each token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +82,16 @@ def free_size(part: FreePart, a: Floats, info: ModelInfo) -> Floats:
 
 
 def activations(
-    runner: Runner, info: ModelInfo, classifier: Classifier, part: FreePart, picture: Picture
-) -> Floats:
-    """What the part's directions read at each token of a picture, ``[t, n]``."""
+    runner: Runner,
+    info: ModelInfo,
+    classifier: Classifier,
+    part: FreePart,
+    pictures: Sequence[Picture],
+) -> list[Floats]:
+    """What the part's directions read at each token of each picture, ``[t, n]``."""
     request = Attribute(
         model=info.id,
-        images=(encoded(picture),),
+        images=tuple(encoded(p) for p in pictures),
         classifier=classifier,
         targets=(Logit(),),
         method="activation",
@@ -96,8 +101,8 @@ def activations(
         top_k=len(part.directions),
         maps=True,
     )
-    (found,) = runner.attribute(request).one()
-    return by_token(found, info.prefix_tokens, len(part.directions))
+    prefix, count = info.prefix_tokens, len(part.directions)
+    return [by_token(found, prefix, count) for (found,) in runner.attribute(request).results()]
 
 
 def by_token(found: Attribution, prefix: int, count: int) -> Floats:

@@ -26,6 +26,18 @@ def share(hits: int, n: int) -> Share:
     return Share(hits=hits, n=n, low=low, high=high)
 
 
+def mean_share(found: Sequence[Sequence[bool]]) -> Share:
+    """A rate over pictures that were asked several times each: the mean of their own rates.
+
+    ``hits`` and ``n`` count all askings. Those of one picture are not independent, so the interval
+    is Clopper and Pearson's for as many pictures: it supposes nothing of how alike askings are,
+    and is at least as wide as it need be.
+    """
+    pictures, n = len(found), sum(map(len, found))
+    low, high = clopper_pearson(sum(float(np.mean(one)) for one in found), pictures)
+    return Share(hits=sum(map(sum, found)), n=n, low=low, high=high)
+
+
 def effect(name: str, rows: Sequence[Row], seed: int = 0) -> Effect:
     """Fixes, breaks and net over ``rows``; per 1,000 pictures."""
     n = len(rows)

@@ -15,10 +15,14 @@ from steerboard.spec.tensor import Tensor
 
 
 class Probe(Spec):
-    """A picture of the sample: its class under each steer set, and the drift of its embedding."""
+    """A picture of the sample: its class under each steer set, and the drift of its embedding.
+
+    ``again`` are its classes under further draws of each random control, ``[kind][draw]``.
+    """
 
     said: tuple[int, ...]
     drift: tuple[float, ...]
+    again: tuple[tuple[int, ...], ...] = ()
 
 
 class Reading(Spec):

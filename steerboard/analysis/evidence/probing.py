@@ -11,16 +11,22 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from steerboard.analysis.evidence.answers import Readout, Task, ask, identity_probe
+from steerboard.analysis.evidence.answers import (
+    Readout,
+    Task,
+    ask,
+    chunks,
+    identity_probe,
+)
 from steerboard.analysis.evidence.directions import (
     activations,
     explained,
     free_parts,
     free_size,
 )
-from steerboard.analysis.evidence.effects import share, spread
+from steerboard.analysis.evidence.effects import mean_share, share, spread
 from steerboard.analysis.evidence.gathered import Probe
-from steerboard.analysis.evidence.pictures import Picture, encoded
+from steerboard.analysis.evidence.pictures import Picture, encoded, matches
 from steerboard.analysis.evidence.rivals import (
     added_at,
     joined,
@@ -33,22 +39,30 @@ from steerboard.analysis.evidence.strengths import FACTORS, has_strength, strong
 from steerboard.spec.answers import Code
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.edits import SteerSet
-from steerboard.spec.evidence import Control, Spread, SweepPoint
+from steerboard.spec.evidence import Control, ControlName, Spread, SweepPoint
 from steerboard.spec.requests import Encode
 from steerboard.spec.runner import Runner
 
 T = TypeVar("T")
-KINDS = ("random features", "random direction", "top by energy")
+Floats = npt.NDArray[np.float64]
+RANDOM: tuple[ControlName, ...] = ("random features", "random direction")
+KINDS: tuple[ControlName, ...] = (*RANDOM, "top by energy")
+DRAWS = 10  # of each random control, of each failing picture
+TOGETHER = 16  # pictures whose activations are asked for at once
 
 
 @dataclass(frozen=True, eq=False)
 class Probed:
-    """What a sample says: classes ``[n, k]`` under each set, and drift ``[n, k]``, beside rows."""
+    """What a sample says: classes ``[n, k]`` under each set, and drift ``[n, k]``, beside rows.
+
+    ``again`` holds of each row its classes under further draws, ``[kind][draw]``.
+    """
 
     rows: tuple[Row, ...]
     failing: npt.NDArray[np.bool_]
     said: npt.NDArray[np.int64]
     drift: npt.NDArray[np.float64]
+    again: tuple[tuple[tuple[int, ...], ...], ...]
 
     def fixed(self, k: int) -> npt.NDArray[np.bool_]:
         """Failing pictures that are right under set ``k``, bool ``[n]``."""
@@ -60,26 +74,61 @@ class Probed:
         found: npt.NDArray[np.bool_] = ~self.failing & (self.said[:, k] != self._truth)
         return found
 
+    def drawn(self, k: int) -> list[list[bool]]:
+        """Of each failing picture whether it is right under every draw of control ``k``."""
+        return [
+            [said == row.truth for said in (int(first), *more)]
+            for row, fails, first, more in zip(
+                self.rows, self.failing, self.said[:, k], self._more(k), strict=True
+            )
+            if fails
+        ]
+
+    def _more(self, k: int) -> list[tuple[int, ...]]:
+        return [found[k] if k < len(found) else () for found in self.again]
+
     @property
     def _truth(self) -> npt.NDArray[np.int64]:
         return np.array([r.truth for r in self.rows], np.int64)
 
 
-def probes(
-    runner: Runner,
-    model: ModelInfo,
-    head: Readout,
-    steer: SteerSet,
-    pictures: Iterable[Picture],
-    seed: int,
-) -> Iterator[tuple[str, Probe]]:
-    """Ask about each picture under its own controls and all factors; key and answer of each."""
-    tasks = (Task((p,), sets_for(runner, model, steer, p, seed)) for p in pictures)
-    for answered in ask(runner, model, tasks):
-        for picture, found in zip(answered.pictures, answered.embeddings, strict=True):
-            said = head.logits(found[1:]).argmax(-1).tolist()
-            moved = drifts(found[:1], found[1:]).tolist()
-            yield picture.key, Probe(said=tuple(said), drift=tuple(moved))
+@dataclass(frozen=True)
+class Challenge:
+    """What is asked of every picture of a sample.
+
+    ``failures`` are the attributes of the pictures that a recipe is for: of these the random
+    controls are drawn ``DRAWS`` times, of others once.
+    """
+
+    runner: Runner
+    model: ModelInfo
+    head: Readout
+    steer: SteerSet
+    failures: Mapping[str, str]
+    seed: int
+
+    def answers(self, pictures: Iterable[Picture]) -> Iterator[tuple[str, Probe]]:
+        """Ask about each picture under its own controls and all factors; key and answer."""
+        for answered in ask(self.runner, self.model, self._tasks(pictures)):
+            for picture, found in zip(answered.pictures, answered.embeddings, strict=True):
+                yield picture.key, self._probe(found)
+
+    def _tasks(self, pictures: Iterable[Picture]) -> Iterator[Task]:
+        for part in chunks(pictures, TOGETHER):
+            sights = sights_of(self.runner, self.model, self.steer, part)
+            for picture, sight in zip(part, sights, strict=True):
+                draws = DRAWS if matches(picture, self.failures) else 1
+                rng = rng_of(self.seed, picture)
+                yield Task((picture,), drawn_sets(self.model, self.steer, sight, rng, draws))
+
+    def _probe(self, found: Floats) -> Probe:
+        """From embeddings ``[1 + k, e]``, the clean one first."""
+        said = self.head.logits(found[1:]).argmax(-1).tolist()
+        cut = len(KINDS) + len(FACTORS)
+        moved = drifts(found[:1], found[1 : 1 + cut]).tolist()
+        more, half = said[cut:], len(said[cut:]) // len(RANDOM)
+        again = tuple(tuple(more[i * half : (i + 1) * half]) for i in range(len(RANDOM)))
+        return Probe(said=tuple(said[:cut]), drift=tuple(moved), again=again)
 
 
 def probed_of(rows: Sequence[Row], probes: Mapping[str, Probe]) -> Probed:
@@ -92,42 +141,69 @@ def probed_of(rows: Sequence[Row], probes: Mapping[str, Probe]) -> Probed:
         np.array([r.key in local for r in sample], bool),
         np.array([probes[r.key].said for r in sample], np.int64).reshape(-1, count),
         np.array([probes[r.key].drift for r in sample], np.float64).reshape(-1, count),
+        tuple(probes[r.key].again for r in sample),
     )
 
 
-def sets_for(
-    runner: Runner, model: ModelInfo, steer: SteerSet, picture: Picture, seed: int
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the size of a change on one picture is known by: codes, and directions' activations."""
+
+    codes: Mapping[str, Code]
+    free: tuple[Floats, ...]
+
+
+def sights_of(
+    runner: Runner, model: ModelInfo, steer: SteerSet, pictures: Sequence[Picture]
+) -> list[Sight]:
+    """One question a dictionary and a site for all of ``pictures``."""
+    if not explained(steer):
+        return [Sight({}, ())] * len(pictures)
+    images = tuple(encoded(p) for p in pictures)
+    codes = {
+        part.dictionary: runner.encode(
+            Encode(model=model.id, images=images, dictionary=part.dictionary)
+        ).results()
+        for part in parts(steer)
+    }
+    probe = identity_probe(model.embedding_width)
+    free = [activations(runner, model, probe, part, pictures) for part in free_parts(steer)]
+    return [
+        Sight({name: found[i] for name, found in codes.items()}, tuple(a[i] for a in free))
+        for i in range(len(pictures))
+    ]
+
+
+def rng_of(seed: int, picture: Picture) -> np.random.Generator:
+    """The picture and the seed decide what is drawn, not the order in which pictures come."""
+    return np.random.default_rng([seed, *picture.key.encode()])
+
+
+def drawn_sets(
+    model: ModelInfo, steer: SteerSet, sight: Sight, rng: np.random.Generator, draws: int
 ) -> tuple[SteerSet, ...]:
-    """The three controls of one picture, then the steer set at every factor."""
+    """``KINDS`` of controls, the steer set at every factor, then further draws by kind."""
     swept = tuple(stronger(steer, factor) for factor in FACTORS)
     if not explained(steer):
         return (*(SteerSet(),) * len(KINDS), *swept)
-    # The picture and the seed decide, not the order in which pictures come.
-    rng = np.random.default_rng([seed, *picture.key.encode()])
-    codes = codes_of(runner, model, steer, picture)
-    controls: list[list[SteerSet]] = [[], [], []]
+    first, *more = [random_pair(model, steer, sight, rng) for _ in range(draws)]
+    energy = [other_features(p, sight.codes[p.dictionary], model, None) for p in parts(steer)]
+    again = [pair[kind] for kind in range(len(RANDOM)) for pair in more]
+    return (*first, joined(energy), *swept, *again)
+
+
+def random_pair(
+    model: ModelInfo, steer: SteerSet, sight: Sight, rng: np.random.Generator
+) -> tuple[SteerSet, SteerSet]:
+    """One draw of random features and one of a random direction, for the whole steer set."""
+    features, direction = [], []
     for part in parts(steer):
-        code = codes[part.dictionary]
-        controls[0].append(other_features(part, code, model, rng))
-        controls[1].append(random_direction(part, code, model, rng))
-        controls[2].append(other_features(part, code, model, None))
-    for free in free_parts(steer):
-        a = activations(runner, model, identity_probe(model.embedding_width), free, picture)
-        controls[1].append(added_at(free.site, free_size(free, a, model), model, rng))
-    return (*map(joined, controls), *swept)
-
-
-def codes_of(
-    runner: Runner, model: ModelInfo, steer: SteerSet, picture: Picture
-) -> dict[str, Code]:
-    """The picture's code in every dictionary that is edited."""
-    image = (encoded(picture),)
-    return {
-        part.dictionary: runner.encode(
-            Encode(model=model.id, images=image, dictionary=part.dictionary)
-        ).one()
-        for part in parts(steer)
-    }
+        code = sight.codes[part.dictionary]
+        features.append(other_features(part, code, model, rng))
+        direction.append(random_direction(part, code, model, rng))
+    for free, a in zip(free_parts(steer), sight.free, strict=True):
+        direction.append(added_at(free.site, free_size(free, a, model), model, rng))
+    return joined(features), joined(direction)
 
 
 def controls_of(probed: Probed, steer: SteerSet) -> tuple[Control, ...]:
@@ -137,15 +213,17 @@ def controls_of(probed: Probed, steer: SteerSet) -> tuple[Control, ...]:
     """
     if not explained(steer):
         return ()
-    local, other = int(probed.failing.sum()), int((~probed.failing).sum())
+    other = int((~probed.failing).sum())
     return tuple(
         Control(
             name=name,
-            fix_rate=share(int(probed.fixed(k).sum()), local),
+            draws=max(map(len, found), default=1),
+            fix_rate=mean_share(found),
             break_rate=share(int(probed.broken(k).sum()), other),
         )
         for k, name in enumerate(KINDS)
         if name == "random direction" or not free_parts(steer)
+        for found in [probed.drawn(k)]
     )
 
 

@@ -29,7 +29,7 @@ from steerboard.analysis.evidence.assemble import Found, assemble
 from steerboard.analysis.evidence.downstream import Ask, downstream, readings
 from steerboard.analysis.evidence.gathered import Gathered
 from steerboard.analysis.evidence.pictures import Picture, PictureSet
-from steerboard.analysis.evidence.probing import evenly, probed_of, probes
+from steerboard.analysis.evidence.probing import Challenge, evenly, probed_of
 from steerboard.analysis.evidence.rows import Lenses, Row, failing, right, rows_of
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.errors import InvalidRequest
@@ -146,8 +146,10 @@ def samples(found: Gathered, images: PictureSet, options: Options) -> Samples:
 def challenge(ground: Ground, pictures: Iterable[Picture]) -> Iterator[Gathered]:
     """Controls and other strengths, a part a picture; raises as ``look``."""
     g = ground
-    found = probes(g.runner, g.model, g.lenses.classes, g.recipe.steer, pictures, g.options.seed)
-    for key, probe in found:
+    asked = Challenge(
+        g.runner, g.model, g.lenses.classes, g.recipe.steer, g.recipe.failures, g.options.seed
+    )
+    for key, probe in asked.answers(pictures):
         yield Gathered(probes={key: probe})
 
 
