@@ -1,0 +1,1 @@
+"""Recipes for Emojiland's planted faults: fitted, chosen, reported on new scenes, and baked."""

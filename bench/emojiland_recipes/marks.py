@@ -1,0 +1,114 @@
+"""Watermark and strip of words, mended behind the first block, where they still lie where drawn."""
+
+import torch
+
+from bench.emojiland_recipes import scenes
+from bench.emojiland_recipes.fitting import Seen, broken, edits_of, lesson, seen, tried
+from bench.emojiland_recipes.learning import Added, Placed
+from bench.emojiland_recipes.seeing import Gate, detector
+from bench.emojiland_recipes.workshop import Workshop
+from steerboard.spec.edits import SteerSet
+from steerboard.spec.recipe import ChosenOn, Recipe
+
+BLOCK = 0
+FIT, CHOOSE = 620, 400  # pairs of scenes
+FAILING = 300  # of them are fitted on
+DIRECTIONS = 4  # that are set under a strip
+FALSE = 0.03  # of clean pictures in which a strip may be seen, on each side
+COVERED = 0.35  # median norms by which a strip moves a patch that it covers
+
+
+def looked_at(attack: str) -> tuple[ChosenOn, ...]:
+    """What a recipe was fitted on and chosen by."""
+    spans = ((FIT, scenes.FITTING), (CHOOSE, scenes.CHOOSING))
+    both = (pair for count, first in spans for pair in scenes.pairs(attack, count, first))
+    return (scenes.chosen(entry for pair in both for entry in pair),)
+
+
+def both(shop: Workshop, attack: str, count: int, first: int) -> tuple[Seen, Seen]:
+    """Attacked scenes and their twins."""
+    found = list(scenes.pairs(attack, count, first))
+    one, two = (seen(shop, [pair[i] for pair in found], BLOCK) for i in (0, 1))
+    return one, two
+
+
+def watermark(shop: Workshop) -> Recipe:
+    """At the patches that the mark covers, where it is seen: the small vectors that mend most."""
+    marked, clean = both(shop, "watermark", FIT, scenes.FITTING)
+    gate = mark_gate(shop, marked, clean)
+    tokens = list(gate.tokens)
+    back = (clean.x - marked.x)[:, tokens].mean(0)
+    fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, FAILING)
+    other, twin = both(shop, "watermark", CHOOSE, scenes.CHOOSING)
+    choose_on = lesson(shop, BLOCK, other, twin.right & ~other.right)
+    best = tried(
+        lambda: [Added(gate, 0.35 * back)], (8.0, 9.0, 10.0, 11.0), fit_on, choose_on, 6, 0.05
+    )
+    print("  broken", broken(best.moves, twin, choose_on))
+    return shop.recipe(
+        "no-watermark", SteerSet(edits=tuple(edits_of(shop, BLOCK, best.moves[0]))),
+        {"group": "watermark"},
+        "At the four patches that a watermark covers, where one is seen: small vectors, fitted"
+        " to mend, are added.",
+        "vectors fitted by gradient, their size held; a linear detector of marked tokens",
+        looked_at("watermark"),
+    )  # fmt: skip
+
+
+def mark_gate(shop: Workshop, marked: Seen, clean: Seen) -> Gate:
+    """The four patches that the mark moves most, each where it is seen there."""
+    prefix = shop.info.prefix_tokens
+    moved = (marked.x - clean.x).norm(dim=-1)[:, prefix:].mean(0)
+    tokens = (moved.argsort(descending=True)[:4].sort().values + prefix).tolist()
+    own = marked.x[:, tokens].flatten(0, 1)
+    direction = detector(own, clean.x[:, prefix:].flatten(0, 1))
+    low = (clean.x[:, tokens] @ direction).quantile(0.999)
+    tau = float((low + (own @ direction).quantile(0.02)) / 2)
+    return Gate(tuple(tokens), direction, tau, "token")
+
+
+def strip(shop: Workshop) -> Recipe:
+    """Under a strip, where one is seen: a few directions are set, on each side of the picture."""
+    marked, clean = both(shop, "typographic", FIT, scenes.FITTING)
+    starts = [strip_start(shop, marked, clean, top) for top in (True, False)]
+    fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, FAILING)
+    other, twin = both(shop, "typographic", CHOOSE, scenes.CHOOSING)
+    choose_on = lesson(shop, BLOCK, other, twin.right & ~other.right)
+    best = tried(
+        lambda: [Placed(*start) for start in starts], (18.0, 21.0, 24.0, 27.0),
+        fit_on, choose_on, 5, 0.03,
+    )  # fmt: skip
+    print("  broken", broken(best.moves, twin, choose_on))
+    edits = [e for move in best.moves for e in edits_of(shop, BLOCK, move)]
+    return shop.recipe(
+        "no-strip", SteerSet(edits=tuple(edits)), {"group": "typographic"},
+        "Where a strip of words is seen at the top or the bottom: four directions, fitted to mend,"
+        " are set under it.",
+        "directions fitted by gradient, the size of the change held; linear detectors of covered"
+        " tokens, one a side",
+        looked_at("typographic"),
+    )  # fmt: skip
+
+
+def strip_start(shop: Workshop, marked: Seen, clean: Seen, top: bool):
+    """Gate, directions ``[k, d]`` and values ``[k]`` for strips on one side, before the fit.
+
+    What strips move most is set to its mean without one.
+    """
+    prefix, columns = shop.info.prefix_tokens, shop.info.grid[1]
+    last = marked.x.shape[1]
+    tokens = range(prefix, prefix + 2 * columns) if top else range(last - 2 * columns, last)
+    moved = (marked.x - clean.x).norm(dim=-1)
+    ends = moved[:, prefix : prefix + columns].mean(1) > moved[:, -columns:].mean(1)
+    mine = ends if top else ~ends
+    own, none = marked.x[mine][:, list(tokens)], clean.x[:, list(tokens)]
+    n_bar = shop.info.site(f"resid_post.{BLOCK}").n_bar
+    covered = moved[mine][:, list(tokens)] > COVERED * n_bar
+    elsewhere = (clean.x, marked.x[~mine])
+    plain = torch.cat([part[:, prefix:].flatten(0, 1) for part in elsewhere])
+    direction = detector(own[covered], plain)
+    peaks = torch.cat([(part @ direction).amax(1) for part in elsewhere])
+    gate = Gate(tuple(tokens), direction, float(peaks.quantile(1 - FALSE)), "image")
+    change = (own - clean.x[mine][:, list(tokens)]).flatten(0, 1)
+    rows = torch.linalg.svd(change, full_matrices=False).Vh[:DIRECTIONS]
+    return gate, rows, rows @ none.flatten(0, 1).mean(0)
