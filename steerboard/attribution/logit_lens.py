@@ -10,7 +10,7 @@ from steerboard.attribution.scene import Scene, Scores
 
 def logit_lens(scene: Scene) -> Scores:
     """Scores ``lens_f``, spread evenly over the tokens where the unit is active."""
-    code = scene.code()
+    units, code = scene.units, scene.code()
     active = (code != 0).to(code.dtype)
-    share = active / active.sum(0, keepdim=True).clamp(min=1)
-    return Scores(share * scene.lens(), code)
+    count = units.totals(active).clamp(min=1).to(code.dtype)
+    return Scores(active / units.of_units(count) * units.of_units(scene.lens()), code)

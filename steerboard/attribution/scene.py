@@ -37,13 +37,16 @@ class Scene:
     steps: int = 16
 
     def code(self) -> Tensor:
-        """Activations ``[t, f]``, 0 at tokens that do not count."""
-        return self.units.code(self.x) * self.mask
+        """Activations ``[t, f]``, or a list (see ``Units``); 0 where tokens do not count."""
+        return self.units.code(self.x) * self.units.at_tokens(self.mask)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """``token_scores`` and ``code`` are ``[t, f]`` over all tokens; ``error`` and ``bias`` rows."""
+    """``token_scores`` and ``code`` are ``[t, f]`` over all tokens, or lists (see ``Units``).
+
+    ``error`` and ``bias`` are the scores of what is no unit.
+    """
 
     token_scores: Tensor
     code: Tensor

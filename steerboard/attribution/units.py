@@ -2,6 +2,10 @@
 
 One class a kind of unit. ``code`` are the a_f ``[t, f]``, ``slopes`` the dy/da_f ``[t, f]`` when
 dy/dx ``[t, d]`` is given, ``sizes`` the norms of v_f, ``built`` the sum ``[t, d]``.
+
+A kind whose codes are nearly all zero may hold its activations as a list ``[n]`` in place of
+``[t, f]``; slopes, sizes and scores are then lists too, and the last four functions of ``Units``
+tell what of it belongs to which token and unit.
 """
 
 from dataclasses import dataclass
@@ -31,9 +35,41 @@ class Units(Protocol):
     def bias(self, x: Tensor) -> Tensor:
         """What is there whatever the units do, broadcasting to ``[t, d]``."""
 
+    def at_tokens(self, mask: Tensor) -> Tensor:
+        """Numbers of tokens ``[t, 1]``, broadcasting to activations."""
+
+    def of_units(self, values: Tensor) -> Tensor:
+        """Numbers of units ``[f]``, broadcasting to activations."""
+
+    def totals(self, values: Tensor) -> Tensor:
+        """Numbers of activations summed over tokens, ``[f]`` in float64."""
+
+    def columns(self, values: Tensor, which: Tensor) -> Tensor:
+        """Numbers of the activations of some units ``[t, n]``."""
+
+
+class Dense:
+    """Units with an activation at each token."""
+
+    def at_tokens(self, mask: Tensor) -> Tensor:
+        """See ``Units``."""
+        return mask
+
+    def of_units(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        return values
+
+    def totals(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        return values.sum(0, dtype=torch.float64)
+
+    def columns(self, values: Tensor, which: Tensor) -> Tensor:
+        """See ``Units``."""
+        return values[:, which]
+
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class Features(Dense):
     """Rows of a dictionary: v_f is the effective decoder row, in the scale of the pass in hand."""
 
     sae: Sae
@@ -61,7 +97,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Neurons:
+class Neurons(Dense):
     """Coordinates of the site."""
 
     def code(self, x: Tensor) -> Tensor:
@@ -86,7 +122,7 @@ class Neurons:
 
 
 @dataclass(frozen=True)
-class Heads:
+class Heads(Dense):
     """Slices of the site: ``a = norm(h)``, ``v = h / norm(h)``, so that R = h . dy/dh."""
 
     heads: int
@@ -121,7 +157,7 @@ class Heads:
 
 
 @dataclass(frozen=True, eq=False)
-class Directions:
+class Directions(Dense):
     """Free directions, rows ``[f, d]`` of unit length; what they leave over is the error."""
 
     rows: Tensor

@@ -2,11 +2,12 @@
 
 To encode a picture with a wide dictionary costs more than to run the blocks behind its site, and it
 does not depend on what is asked about it: so what was active is remembered, sparse, with what it
-adds up to. A second question about the picture reads the decoder rows of active features alone.
+adds up to. A second question about the picture reads the decoder rows of active features alone,
+each once, and no number of a feature that is silent.
 """
 
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,14 +18,15 @@ from steerboard.inprocess.rows import Row, effective
 from steerboard.inprocess.served import ServedModel
 
 KEPT = 64 * 2**20
-# Where more than one in so many activations is not zero, a product of whole matrices is faster.
-DENSE = 32
-PIECE = 4096  # Decoder rows that are held at once.
+with warnings.catch_warnings():
+    # Told once a process: that sparse tensors of torch may change. What is asked of them is tested.
+    warnings.simplefilter("ignore", UserWarning)
+    torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([0])[:0], torch.zeros(0), (1, 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The code of a picture: ``values [n]`` of ``columns [n]`` of ``features [a]``, rising.
+    """The code of a picture: ``values [n]`` of ``columns [n]`` of ``features [a]``, both rising.
 
     ``tokens [n]`` says where; ``sums [t, d]`` is what they add up to, in the units of x.
     """
@@ -44,53 +46,63 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Active(Features):
-    """A dictionary as if it had the picture's active features only: ``f`` of them."""
+    """A dictionary as if it had the picture's active features only: ``f`` of them.
+
+    Activations are the list ``[n]`` of those that are not zero, feature by feature.
+    """
 
     found: Found
 
-    @cached_property
-    def rows(self) -> Tensor:
-        """Their decoder rows ``[f, d]``."""
-        return self.sae.W_dec[self.found.features]
-
     def code(self, x: Tensor) -> Tensor:
-        """``z [t, f]``."""
-        return self._spread(self.found.values)
+        """``z [n]``."""
+        return self.found.values
 
     def slopes(self, x: Tensor, gradient: Tensor) -> Tensor:
-        """``dy/dx . v_f`` where the feature is active, 0 elsewhere: only products are read."""
-        found = self.found
-        if len(found.values) * DENSE > len(x) * self.sae.size:
-            whole = (gradient @ self.sae.W_dec.T)[found.tokens, found.features[found.columns]]
-        else:
-            whole = self._paired(gradient)
-        return self._spread(whole) * self.sae.scale(x)
-
-    def _paired(self, gradient: Tensor) -> Tensor:
-        """``dy/dx_t . v_f`` of each activation ``[n]``."""
-        found = self.found
-        which = found.features[found.columns]
-        out = gradient.new_empty(len(which))
-        for start in range(0, len(which), PIECE):
-            part = slice(start, start + PIECE)
-            vectors = self.sae.W_dec[which[part]]
-            out[part] = vectors.mul_(gradient[found.tokens[part]]).sum(1)
-        return out
+        """``dy/dx_t . v_f`` of each activation ``[n]``: each decoder row is read once."""
+        found, book = self.found, self.sae
+        ends = torch.zeros(book.size + 1, dtype=torch.int64, device=x.device)
+        ends[found.features + 1] = found.columns.bincount(minlength=len(found.features))
+        where = torch.sparse_csr_tensor(
+            ends.cumsum(0),
+            found.tokens.long(),
+            torch.zeros_like(found.values),
+            (book.size, len(gradient)),
+            check_invariants=False,
+        )
+        # sampled_addmm: rows of one matrix times columns of another where they are asked for.
+        product: Tensor = torch.sparse.sampled_addmm(where, book.W_dec, gradient.T, beta=0.0)
+        return product.values() * self.at_tokens(book.scale(x))
 
     def sizes(self, x: Tensor) -> Tensor:
-        """Norms of the decoder rows."""
-        norms: Tensor = self.rows.norm(dim=1) * self.sae.scale(x)
-        return norms
+        """Norms of the decoder rows, of each activation ``[n]``."""
+        norms = self.sae.W_dec[self.found.features].norm(dim=1)
+        return self.of_units(norms) * self.at_tokens(self.sae.scale(x))
 
     def built(self, code: Tensor, x: Tensor) -> Tensor:
         """What all of them add up to; where tokens do not count nobody reads it."""
         return self.found.sums
 
-    def _spread(self, values: Tensor) -> Tensor:
-        """One number an activation as ``[t, f]``."""
-        found = self.found
-        out = values.new_zeros(len(found.sums), len(found.features))
-        out[found.tokens, found.columns] = values
+    def at_tokens(self, mask: Tensor) -> Tensor:
+        """See ``Units``."""
+        return mask.expand(len(self.found.sums), 1)[self.found.tokens, 0]
+
+    def of_units(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        return values[self.found.columns]
+
+    def totals(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        out = values.new_zeros(len(self.found.features), dtype=torch.float64)
+        return out.index_add_(0, self.found.columns, values.double())
+
+    def columns(self, values: Tensor, which: Tensor) -> Tensor:
+        """See ``Units``."""
+        place = values.new_full((len(self.found.features),), -1, dtype=torch.int64)
+        place[which] = torch.arange(len(which), device=values.device)
+        own = place[self.found.columns]
+        asked = own >= 0
+        out = values.new_zeros(len(self.found.sums), len(which))
+        out[self.found.tokens[asked], own[asked]] = values[asked]
         return out
 
 
@@ -115,8 +127,8 @@ def find(units: Features, x: Tensor) -> Found:
     """Encode ``x [t, d]`` and keep what is not zero."""
     with torch.inference_mode():
         code = units.code(x)
-        tokens, which = code.nonzero(as_tuple=True)
-        features, columns = which.unique(return_inverse=True)
+        which, tokens = code.T.contiguous().nonzero(as_tuple=True)
+        features, columns = which.unique_consecutive(return_inverse=True)
         values = code[tokens, which]
         sums = units.built(code, x)
     kept = (features, tokens.int(), columns.int(), values, sums)

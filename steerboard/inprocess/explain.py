@@ -78,7 +78,7 @@ class Explainer:
         scene = self.scene(row, aim, value, sensed)
         scores = METHODS[self.request.method](scene)
         names = scene.units.found.features if isinstance(scene.units, Active) else None
-        return ranked(self.served, scores, aim.resolved, value, self.request, names)
+        return ranked(self.served, scene.units, scores, aim.resolved, value, self.request, names)
 
     def goal(self, aim: Aim) -> Goal:
         """What a target reads."""

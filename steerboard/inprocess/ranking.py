@@ -1,10 +1,10 @@
 """The top units of an attribution, in numpy."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from steerboard.attribution.scene import Scores
+from steerboard.attribution.units import Units
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.grid import cell_sums, patches_of
 from steerboard.spec.answers import Attribution, Floats, ResolvedTarget
@@ -13,6 +13,7 @@ from steerboard.spec.requests import Attribute
 
 def ranked(
     served: ServedModel,
+    units: Units,
     scores: Scores,
     target: ResolvedTarget,
     value: float,
@@ -20,11 +21,11 @@ def ranked(
     names: Tensor | None = None,
 ) -> Attribution:
     """The ``top_k`` active units by absolute score; ``names [f]`` are theirs, or their places."""
-    per_unit = scores.token_scores.sum(0, dtype=torch.float64)
-    active = (scores.code != 0).any(0).nonzero()[:, 0]
+    per_unit = units.totals(scores.token_scores)
+    active = units.totals(scores.code != 0).nonzero()[:, 0]
     order = per_unit[active].abs().argsort(descending=True, stable=True)[: request.top_k]
     top = active[order]
-    code, tokens = scores.code[:, top].cpu(), scores.token_scores[:, top].cpu()
+    code, tokens = (units.columns(v, top).cpu() for v in (scores.code, scores.token_scores))
     prefix = len(tokens) - patches_of(len(tokens), served.info.prefix_tokens)
     return Attribution(
         target=target,

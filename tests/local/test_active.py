@@ -1,5 +1,6 @@
 """The features of a picture are found once, and give what the whole dictionary gives."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import steerboard
 from steerboard import Attribute, Encoded, Margin, Prompts
 from steerboard.attribution.units import Features
 from steerboard.dictionary.sae import Sae
-from steerboard.inprocess import active
 from steerboard.inprocess.active import Active, find
 
 
@@ -20,26 +20,35 @@ def sae() -> Sae:
     return Sae(rows.T.contiguous(), bias, rows, torch.randn(16) / 4, normalize="layer_norm")
 
 
-@pytest.mark.parametrize("dense", [1, 10**6])
-def test_active_features_stand_for_the_whole_dictionary(
-    sae: Sae, dense: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(active, "DENSE", dense)
-    monkeypatch.setattr(active, "PIECE", 7)
+@pytest.mark.parametrize("level", [-60.0, -6.0, 2.0])
+def test_active_features_stand_for_the_whole_dictionary(sae: Sae, level: float) -> None:
+    """Where none fires, a few do, and nearly all do."""
+    book = replace(sae, b_enc=torch.full_like(sae.b_enc, level))
     x, gradient = torch.randn(9, 16), torch.randn(9, 16)
-    whole, found = Features(sae), find(Features(sae), x)
-    some, code = Active(sae, found), whole.code(x)
+    whole, found = Features(book), find(Features(book), x)
+    some, code = Active(book, found), whole.code(x)
     which = found.features
-    assert 0 < len(which) < 300 and torch.equal(which, code.any(0).nonzero()[:, 0])
-    assert torch.equal(some.code(x), code[:, which])
-    assert torch.allclose(
-        some.code(x) * some.slopes(x, gradient),
-        (code * whole.slopes(x, gradient))[:, which],
-        atol=1e-4,
-    )
+    assert torch.equal(which, code.any(0).nonzero()[:, 0])
+    assert (len(which) == 0) == (level == -60)
+    every = torch.arange(len(which))
+
+    def dense(values: torch.Tensor) -> torch.Tensor:
+        return some.columns(values, every)
+
+    assert torch.equal(dense(some.code(x)), code[:, which])
+    slopes = (code * whole.slopes(x, gradient))[:, which]
+    assert torch.allclose(dense(some.code(x) * some.slopes(x, gradient)), slopes, atol=1e-4)
     assert torch.allclose(some.built(some.code(x), x), whole.built(code, x), atol=1e-4)
-    assert torch.allclose(some.sizes(x).expand(9, -1), whole.sizes(x)[:, which].expand(9, -1))
+    sizes = (code * whole.sizes(x))[:, which]
+    assert torch.allclose(dense(some.code(x) * some.sizes(x)), sizes, atol=1e-5)
+    assert torch.allclose(some.totals(some.code(x)), code.double().sum(0)[which])
     assert torch.equal(some.bias(x), whole.bias(x))
+    picked = every.flip(0)[:3]
+    assert torch.equal(some.columns(some.code(x), picked), code[:, which[picked]])
+    mask = (torch.arange(9) % 2).float()[:, None]
+    assert torch.equal(dense(some.code(x) * some.at_tokens(mask)), (code * mask)[:, which])
+    each = torch.rand(len(which))
+    assert torch.equal(dense(some.code(x) * some.of_units(each)), code[:, which] * each)
 
 
 def test_a_second_question_about_a_picture_encodes_nothing(
