@@ -289,7 +289,7 @@ def suggested(world: World, cases: Sequence[tuple[Picture, str, str]]) -> dict[s
         if found.ways:
             sizes.append(len(found.ways[0].features))
             right += found.ways[0].says == world.index(true)
-            price.append(found.ways[0].side_effect.value)
+            price.append(found.ways[0].changed.value)
     return {
         "pictures": len(cases), "with a way": len(sizes), "features": float(np.median(sizes)),
         "to the true class": right, "ways": float(np.mean(ways)), "price": float(np.mean(price)),

@@ -125,10 +125,10 @@ def show_way(number: int, way: Suggestion, names: tuple[str, ...]) -> None:
 
 def aside(way: Suggestion) -> str:
     """What the way does to other pictures."""
-    effect = way.side_effect
-    if not effect.n:
+    changed = way.changed
+    if not changed.n:
         return "not tried on other pictures"
-    return f"changes the answer on {effect.hits} of {effect.n} other pictures"
+    return f"changes the answer on {changed.hits} of {changed.n} other pictures"
 
 
 def take(name: str, way: Suggestion) -> None:

@@ -2,9 +2,9 @@
 
 The size of ``scale(-1)`` on features F at token t is taken as ``sqrt(sum over F of z_tf^2)``,
 exact for decoder rows that are orthogonal and of unit length. On an earlier Emojiland model
-(rows of unit length, 72 pictures) it was 5 to 12 % below the true norm at the median. A random
-active feature has its own m, so that the whole change has the same norm; a random direction
-keeps the norm at each token.
+(rows of unit length, 72 pictures) it was 5 to 12 % below the true norm at the median. The random
+active features of a picture share one m, such that the norm over all tokens together is that of
+the change; a random direction keeps the norm at each token.
 """
 
 from collections.abc import Sequence

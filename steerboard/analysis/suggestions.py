@@ -25,7 +25,7 @@ MOST, TRIED, TOP_K, CHUNK = 12, 6, 64, 32
 class Suggestion:
     """Features that are switched off, and what follows.
 
-    ``says`` is the class then; ``side_effect`` counts pictures of the probe set whose decision
+    ``says`` is the class then; ``changed`` counts pictures of the probe set whose decision
     changes (n is 0 without a probe set).
     """
 
@@ -33,7 +33,7 @@ class Suggestion:
     steer: SteerSet
     says: int
     margin: float
-    side_effect: Rate
+    changed: Rate
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def suggest(
         image: The picture.
         wanted: Index of the class that it should become; None: any other than now.
         ways: How many at most.
-        probes: Pictures on which each way's side effect is counted.
+        probes: Pictures on which the answers that each way changes are counted.
     """
     said = runner.predict(
         Predict(model=question.model, images=(image,), classifier=question.classifier)
@@ -171,11 +171,11 @@ class Search:
         """The way with what follows from it."""
         answers = self.steered([features])
         steer = off(self.question, features)
-        effect = side_effect(self.runner, self.question, steer, probes)
-        return Suggestion(features, steer, answers.steered[0].top, self.margin(answers, 0), effect)
+        changed = changed_answers(self.runner, self.question, steer, probes)
+        return Suggestion(features, steer, answers.steered[0].top, self.margin(answers, 0), changed)
 
 
-def side_effect(
+def changed_answers(
     runner: Runner, question: Question, steer: SteerSet, probes: Sequence[ImageRef]
 ) -> Rate:
     """How many pictures of a probe set are called something else under ``steer``."""

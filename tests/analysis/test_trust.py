@@ -9,7 +9,7 @@ import pytest
 from steerboard.analysis.curves import curves
 from steerboard.analysis.flip import Question, off, says
 from steerboard.analysis.measuring import measure
-from steerboard.analysis.suggestions import side_effect, suggest
+from steerboard.analysis.suggestions import changed_answers, suggest
 from steerboard.analysis.trust import (
     AGREES,
     NOTHING,
@@ -106,7 +106,7 @@ def test_a_suggestion_flips_the_decision_and_nothing_in_it_is_spare(
             for gone in way.features:
                 part = off(QUESTION, [f for f in way.features if f != gone])
                 assert says(runner, QUESTION, image, [part]) == (found.decision,)
-            assert way.side_effect.n == len(probes)
+            assert way.changed.n == len(probes)
     assert ways >= 3
 
 
@@ -123,8 +123,6 @@ def test_a_wanted_class_is_reached_or_nothing_is_suggested(
         suggest(runner, QUESTION, image, wanted=9)
 
 
-def test_nothing_is_the_side_effect_of_nothing(
-    runner: LocalRunner, tiny_images: list[bytes]
-) -> None:
+def test_nothing_changes_no_answer(runner: LocalRunner, tiny_images: list[bytes]) -> None:
     probes = [Encoded(data=d) for d in tiny_images]
-    assert side_effect(runner, QUESTION, SteerSet(), probes).hits == 0
+    assert changed_answers(runner, QUESTION, SteerSet(), probes).hits == 0
