@@ -4,6 +4,7 @@ Streamlit runs the page's script for the first time when the first person opens 
 until every module that the views take is read. Here they are read while nobody waits yet.
 """
 
+import gc
 import logging
 import sys
 from importlib import import_module
@@ -28,6 +29,9 @@ def warm() -> None:
 def main() -> None:
     """Serve; what is given goes on to ``streamlit run``."""
     warm()
+    # Streamlit collects garbage after each run of the script; what was read in by now never is any,
+    # and looking through it costs longer than a run.
+    gc.freeze()
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("app.py")), *sys.argv[1:]]
     cli.main()
 

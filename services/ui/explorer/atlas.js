@@ -103,12 +103,12 @@ export default function ({ data, parentElement, setStateValue }) {
     own.sort((a, b) => points.rate[b] - points.rate[a]).slice(0, 240).forEach(single);
   }
 
-  function nearest(px, py) {
-    const reach = NEAR / unit(), [x, y] = back(px, py);
-    let best = -1, least = NEAR * NEAR;
+  function nearest(px, py, far = NEAR) {
+    const reach = far / unit(), [x, y] = back(px, py);
+    let best = -1, least = far * far;
     within(x - reach, y - reach, x + reach, y + reach, (i) => {
-      const far = (across(points.x[i]) - px) ** 2 + (down(points.y[i]) - py) ** 2;
-      if (far < least) [best, least] = [i, far];
+      const own = (across(points.x[i]) - px) ** 2 + (down(points.y[i]) - py) ** 2;
+      if (own < least) [best, least] = [i, own];
     });
     return best;
   }
@@ -166,7 +166,7 @@ export default function ({ data, parentElement, setStateValue }) {
       if (e.key in moves) { view.x += moves[e.key][0]; view.y += moves[e.key][1]; later(); }
       else if (e.key === "+" || e.key === "=") zoom(1.5);
       else if (e.key === "-") zoom(1 / 1.5);
-      else if (e.key === "Enter") { const i = nearest(width / 2, height / 2); if (i >= 0) pick(i); }
+      else if (e.key === "Enter") { const i = nearest(width / 2, height / 2, width); if (i >= 0) pick(i); }
       else return;
       e.preventDefault();
     },

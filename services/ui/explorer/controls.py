@@ -3,6 +3,7 @@
 Every box shows what the address says, and writes what a person chooses into the address.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,10 +51,8 @@ def show(at: Address, info: CatalogueInfo) -> None:
         with by:
             order(info)
         with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-            with st.popover("Filters", icon=":material/filter_list:"):
-                filters(at, info)
-            with st.popover("By a picture", icon=":material/image_search:"):
-                by_picture()
+            drawer("Filters", ":material/filter_list:", lambda: filters(at, info))
+            drawer("By a picture", ":material/image_search:", by_picture)
         left, right = st.columns([1, 1], vertical_alignment="center")
         with left:
             looks()
@@ -61,6 +60,13 @@ def show(at: Address, info: CatalogueInfo) -> None:
             with right:
                 dictionaries(known)
         chips(at)
+
+
+def drawer(title: str, icon: str, fill: Callable[[], None]) -> None:
+    """A box behind a button, which is filled when it is opened: it holds up no page before."""
+    with st.popover(title, icon=icon, key=f"ex-drawer-{title}", on_change="rerun") as held:
+        if held.open:
+            fill()
 
 
 def fill(at: Address, info: CatalogueInfo) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import streamlit as st
 
 HOME = "./"
+KEY, CLICKED = "soft-links", "soft-clicked"
 JS = """
 export default function ({ setTriggerValue }) {
   const follow = (event) => {
@@ -27,15 +28,26 @@ export default function ({ setTriggerValue }) {
 """
 
 
-def follow() -> None:
+def turn() -> None:
     """Go where a link was clicked; first thing on a page that has soft links."""
-    # Registered in each run: a component belongs to the server, which may have been started anew.
-    listen = st.components.v2.component("soft_links", js=JS)
-    clicked = listen(key="soft-links", on_gone_change=lambda: None).gone
-    if not isinstance(clicked, str) or "?" not in clicked:
+    clicked = st.session_state.pop(CLICKED, "")
+    place, asked, query = clicked.partition("?")
+    if not asked:
         return
-    place, _, query = clicked.partition("?")
     wanted = dict(parse_qsl(query))
     if place == HOME:
         st.switch_page(st.session_state["pages"][0], query_params=wanted)
     st.query_params.from_dict(wanted)
+
+
+def listen() -> None:
+    """Hear clicks; the last thing on such a page, so that it holds up nothing that is seen."""
+    # Registered in each run: a component belongs to the server, which may have been started anew.
+    ear = st.components.v2.component("soft_links", js=JS)
+    ear(key=KEY, on_gone_change=heard)
+
+
+def heard() -> None:
+    """Leave a click for the run that it begins."""
+    gone = st.session_state[KEY].get("gone")
+    st.session_state[CLICKED] = gone if isinstance(gone, str) else ""

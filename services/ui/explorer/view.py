@@ -12,7 +12,22 @@ from steerboard.spec.errors import SteerboardError
 def show() -> None:
     """All features, or the page of the one that the address names."""
     st.html(f"<style>{pieces.STYLE}</style>")
-    links.follow()
+    links.turn()
+    if here().feature is None:
+        listed()
+    else:
+        shown()
+    links.listen()
+
+
+@st.fragment
+def listed() -> None:
+    """All features. What narrows them runs this part of the page alone, not the page."""
+    shown()
+
+
+def shown() -> None:
+    """What the address names."""
     at = here()
     try:
         info = reading.catalogue(at.dictionary)

@@ -1,0 +1,49 @@
+"""A person finds a feature, says what it is, tries it on the workbench, and comes back."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import PATIENCE_MS
+from tests.browser.hands import sees_no_traceback, shot
+from tests.ui.stage import Stage
+
+
+def test_a_feature_is_found_named_tried_and_come_back_to(parts: Stage, page: Page) -> None:
+    page.goto(f"{parts.address}/features?dictionary=last")
+    box = page.get_by_role("textbox", name="Search by words or meaning")
+    box.fill("owl")
+    box.press("Enter")
+    best = page.locator(".sb-feature", has=page.locator("b", has_text=re.compile("^owl$"))).first
+    best.click()
+    title = page.locator(".sb-title h1")
+    expect(title).to_have_text("owl", timeout=PATIENCE_MS)
+    shot(page, "feature.png")
+    number = page.locator(".sb-title span").inner_text().split()[0]
+
+    page.get_by_role("textbox", name="Your name").fill("Ann")
+    page.get_by_role("textbox", name="Your name").press("Enter")
+    page.get_by_role("textbox", name="What you would call it").fill("owls, also <b>painted")
+    page.get_by_role("button", name="Write down").click()
+    expect(title).to_have_text("owls, also <b>painted", timeout=PATIENCE_MS)
+
+    page.get_by_role("link", name="Open in the workbench").click()
+    pinned = page.locator(".st-key-pinned")
+    expect(pinned).to_contain_text(number, timeout=PATIENCE_MS)
+    pinned.locator(".sb-id a").click()
+    expect(title).to_have_text("owls, also <b>painted", timeout=PATIENCE_MS)
+    sees_no_traceback(page)
+
+
+def test_a_point_of_the_map_is_picked_and_opened(parts: Stage, page: Page) -> None:
+    page.goto(f"{parts.address}/features?dictionary=last&look=map")
+    canvas = page.locator("canvas[data-map]")
+    expect(canvas).to_have_attribute("data-map", re.compile("^[1-9]"), timeout=PATIENCE_MS)
+    canvas.press("Enter")
+    picked = page.locator(".sb-feature")
+    expect(picked).to_contain_text("fires on", timeout=PATIENCE_MS)
+    number = re.findall(r"#\d+", picked.inner_text())[0]
+    shot(page, "map.png")
+    picked.click()
+    expect(page.locator(".sb-title span")).to_contain_text(number, timeout=PATIENCE_MS)
+    sees_no_traceback(page)
