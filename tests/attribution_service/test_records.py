@@ -71,6 +71,18 @@ def test_two_hundred_jobs_of_one_do_not_delay_the_one_of_another(records: Record
     assert [j for j in order if j != "bob"] == [f"ann-{i}" for i in range(len(first), 200)]
 
 
+def test_people_of_one_page_take_turns_each_alone(records: Records) -> None:
+    page = Identity(subject="page")
+    ann, bob = (page.model_copy(update={"person": name}) for name in ("ann", "bob"))
+    for i in range(50):
+        open_one(records, f"ann-{i}", ann)
+    open_one(records, "bob", bob)
+    assert [job for job, _ in drain(records)].index("bob") <= 2  # two of ann's were out at most
+    # They are the page's jobs all the same: its token lists them, and may take them back.
+    assert {s.id for s in records.mine(page, 100)} == {"bob", *(f"ann-{i}" for i in range(50))}
+    assert open_one(records, "later", ann) == "new" and records.leave("later", bob) == 0
+
+
 def test_a_larger_weight_has_more_turns(records: Records) -> None:
     heavy = Identity(subject="heavy", weight=3.0)
     for i in range(12):
@@ -134,6 +146,62 @@ def test_a_set_is_closed_by_its_last_chunk_which_comes_after_the_others(records:
     status = records.status("s")
     assert (status.state, status.done) == ("done", 4)
     assert records.waiting() == []
+
+
+def test_who_goes_on_with_further_chunks_counts_the_last_and_begins_the_next(
+    records: Records,
+) -> None:
+    """As finish, release and start would, one after the other."""
+    open_set(records, "s", 48)
+    done = None
+    for chunk in range(4):  # the closing one comes when the others are done
+        found = records.further("bulk", "message", done)
+        assert found is not None and found.begun is not None
+        assert (found.member, found.others) == (("s", chunk), [])
+        assert (found.begun.losses, found.begun.before) == (0, False)
+        assert records.at("message") == found.member
+        assert records.status("s").done == chunk
+        done = found.member
+    assert records.further("bulk", "message", done) is None
+    assert records.status("s").state == "done"
+
+
+def test_further_chunks_are_handed_to_other_hands_too(records: Records) -> None:
+    records.beat("w", 3, time.time())
+    open_set(records, "s", 16 * 10)
+    found = records.further("bulk", "message", None)
+    assert found is not None and found.others == [("s", 1), ("s", 2)]
+    again = records.further("bulk", "message", found.member)
+    assert again is not None and (again.member, again.others) == (("s", 3), [])
+
+
+def test_a_chunk_is_looked_for_where_some_of_it_may_be_done(records: Records) -> None:
+    def before(job: str) -> bool:
+        found = records.start(job, 0)
+        assert found is not None
+        return found.before
+
+    open_one(records, "j")
+    assert not before("j")
+    assert before("j")  # begun before, and not heard of again
+    records.defer("j", 0, "more")
+    assert before("j")  # put back
+    records.end("j", "cancelled")
+    open_one(records, "j")
+    assert before("j")  # of a job that is asked for again, any chunk
+
+
+def test_a_record_that_is_opened_anew_is_read_anew(records: Records) -> None:
+    open_one(records, "j", ANN)
+    first, asked = records.start("j", 0), records.asked("j")
+    assert first is not None and asked is not None and asked.opened == first.opened
+    assert (asked.submitter, asked.lane, asked.chunks) == (ANN, "interactive", 1)
+    records.end("j", "cancelled")
+    assert records.asked("j") is None
+    open_one(records, "j", BOB)
+    second, asked = records.start("j", 0), records.asked("j")
+    assert second is not None and asked is not None and asked.submitter == BOB
+    assert second.opened == asked.opened != first.opened
 
 
 def test_a_second_delivery_changes_nothing(records: Records) -> None:
@@ -313,3 +381,16 @@ def test_an_error_is_written_down_whole(kind: type[SteerboardError]) -> None:
     error = kind("a sentence", field="images", details={"a": "b"}, retry_after_s=2.0)
     again = error_from_json(error_to_json(error))
     assert type(again) is kind and vars(again) == vars(error)
+
+
+def test_words_of_progress_stand_for_a_running_job_alone(records: Records) -> None:
+    open_set(records, "j", 40)
+    records.tell("j", "4 of 9 pictures")
+    assert records.status("j").message == ""
+    ((job, chunk),) = records.release("bulk")[:1]
+    records.start(job, chunk)
+    assert records.status("j").message == "4 of 9 pictures"
+    records.tell("j", "")
+    assert records.status("j").message == "4 of 9 pictures"
+    records.end("j", "failed", Overloaded("no room"))
+    assert records.status("j").message == "no room"

@@ -3,10 +3,14 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
+from services.attribution.records import Records
+from steerboard.api.jobs_client import JobClient
+from steerboard.api.speaking import speak_for
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import (
     Cancelled,
@@ -26,7 +30,8 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def crew(tiny_house: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
-    found = Crew(tmp_path_factory.mktemp("crew"), tiny_house)
+    # Of a worker that a busy machine is long in starting no job despairs.
+    found = Crew(tmp_path_factory.mktemp("crew"), tiny_house, STEERBOARD_JOB_PATIENCE="240")
     try:
         found.start()
         yield found
@@ -109,6 +114,25 @@ def test_a_person_with_one_job_does_not_wait_for_another_with_many(
         ann.cancel(job)
     ann.close()
     bob.close()
+
+
+def test_people_of_one_page_are_callers_of_their_own(crew: Crew, tiny_images: list[bytes]) -> None:
+    page, other = crew.client("page", speaks=True), crew.client("other")
+
+    def caller(client: JobClient, name: str, number: int) -> str:
+        speak_for(name)
+        opened = client.submit(one(tiny_images[number], top_k=20))
+        assert ended(client, opened.id).state == "done"
+        return str(Records(crew.queue.url)._redis.hget(f"steerboard:job:{opened.id}", "caller"))
+
+    def asked(client: JobClient, name: str, number: int) -> str:
+        return copy_context().run(caller, client, name, number)
+
+    assert asked(page, "ann", 0) == "default/page/ann"
+    assert asked(page, "bob", 1) == "default/page/bob"
+    assert asked(other, "ann", 2) == "default/other"  # its token speaks for nobody
+    page.close()
+    other.close()
 
 
 def test_a_job_taken_back_stops_and_says_so(crew: Crew, tiny_images: list[bytes]) -> None:
