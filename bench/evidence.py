@@ -1,9 +1,11 @@
 """Evidence over pictures whose activations are kept on disk, against full forwards.
 
-``python -m bench.evidence [last|middle|exact] [--pictures N]``: ViT-B/32 with random weights, the
-engine of the inference service in this process, two threads. *last* edits the last block's CLS,
-*middle* block 8 of 12. Rows of a set are kept beforehand; pictures are then asked for by digest
-alone. *exact* is Emojiland: answers from the disk beside answers in full precision.
+``python -m bench.evidence [last|middle|exact] [--pictures N] [--together 32 128]``: ViT-B/32 with
+random weights, the engine of the inference service in this process, two threads. *last* edits the
+last block's CLS, *middle* block 8 of 12. Rows of a set are kept beforehand; pictures are then asked
+for by digest alone, as many to a question as evidence runs ask, and as many as a batch holds.
+Seconds are of the clock and of the processor (cpu), which load hardly changes. *exact* is
+Emojiland: answers from the disk beside answers in full precision.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from bench.house import Plan, build, pictures
 from services.inference.loading import behind_engine
 from steerboard.analysis.evidence.answers import Task, ask
 from steerboard.analysis.evidence.pictures import ManifestSet
+from steerboard.analysis.evidence.steps import TOGETHER
 from steerboard.inprocess.kept import Kept, Place
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.spec.digest import image_digest
@@ -65,18 +68,18 @@ def fill(kept: Kept, fingerprint: str, block: int, rows: torch.Tensor, known: li
     return time.perf_counter() - began
 
 
-def speed(where: str, count: int) -> dict[str, float]:
+def speed(where: str, count: int, together: list[int]) -> dict[str, float]:
     """Milliseconds a picture: a full forward, the suffix alone, evidence from the disk."""
     served, block = build(Plan("ViT-B-32")), BLOCKS[where]
     tower, fingerprint = served.loaded.tower, served.info.fingerprint
     pixels = [torch.from_numpy(p) for p in pictures(FULL, 0, tower.image_size)]
-    full = per_picture(lambda part: tower.run(tower.start(torch.stack(part)), 0), pixels)
+    full, full_cpu = per_picture(lambda part: tower.run(tower.start(torch.stack(part)), 0), pixels)
     with torch.inference_mode():
         x = tower.start(torch.stack(pixels))
         for index in range(block + 1):
             x = tower.block(x, index)
     watched = {f"resid_post.{block}"}
-    suffix = per_picture(
+    suffix, suffix_cpu = per_picture(
         lambda part: tower.run(torch.stack(part), block + 1, watched=watched), list(x)
     )
     known, steer = [Known(i) for i in range(count)], steer_at(block, tower.width)
@@ -85,33 +88,48 @@ def speed(where: str, count: int) -> dict[str, float]:
         kept = Kept(Path(folder), 16 * 2**30)
         wrote = fill(kept, fingerprint, block, rows, known)
         runner, engine = behind_engine({"ViT-B-32": served}, "", kept=kept)
-        info = runner.model("ViT-B-32")
-        began = time.perf_counter()
-        tasks = (Task(tuple(known[i : i + BATCH]), (steer,)) for i in range(0, count, BATCH))
-        answered = sum(len(a.pictures) for a in ask(runner, info, tasks))
-        took = time.perf_counter() - began
+        asked = {size: timed(runner, known, steer, size) for size in together}
         runner.close()
         engine.close()
         kept.close()
-    assert answered == count
-    return {
-        "pictures": count, "full forward ms": full, "suffix ms": suffix,
-        "kept ms": 1000 * wrote / count, "evidence ms": 1000 * took / count,
-        "evidence s": took, "times faster than full forwards": full / (1000 * took / count),
+    out = {
+        "pictures": count, "full forward ms": full, "full forward cpu ms": full_cpu,
+        "suffix ms": suffix, "suffix cpu ms": suffix_cpu, "kept ms": 1000 * wrote / count,
         "bound by two suffixes": full / (2 * suffix),
     }  # fmt: skip
+    for size, (took, cpu) in asked.items():
+        out |= {
+            f"{size} together: s": took, f"{size} together: ms": 1000 * took / count,
+            f"{size} together: cpu ms": 1000 * cpu / count,
+            f"{size} together: times faster": full / (1000 * took / count),
+            f"{size} together: times faster by cpu": full_cpu / (1000 * cpu / count),
+            f"{size} together: share of two suffixes": 2 * suffix / (1000 * took / count),
+            f"{size} together: share by cpu": 2 * suffix_cpu / (1000 * cpu / count),
+        }  # fmt: skip
+    return out
 
 
-def per_picture(compute, items) -> float:
-    """Milliseconds, the best of three turns in batches."""
-    best = float("inf")
+def timed(runner, known: list[Known], steer: SteerSet, size: int) -> tuple[float, float]:
+    """Seconds of the clock and of the processor for all pictures, ``size`` to a question."""
+    info = runner.model("ViT-B-32")
+    began, cpu = time.perf_counter(), time.process_time()
+    tasks = (Task(tuple(known[i : i + size]), (steer,)) for i in range(0, len(known), size))
+    answered = sum(len(a.pictures) for a in ask(runner, info, tasks))
+    assert answered == len(known)
+    return time.perf_counter() - began, time.process_time() - cpu
+
+
+def per_picture(compute, items) -> tuple[float, float]:
+    """Milliseconds of the clock and of the processor, the best of three turns in batches."""
+    best = [float("inf")] * 2
     for _ in range(3):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         with torch.inference_mode():
             for start in range(0, len(items), BATCH):
                 compute(items[start : start + BATCH])
-        best = min(best, 1000 * (time.perf_counter() - began) / len(items))
-    return best
+        took = time.perf_counter() - began, time.process_time() - cpu
+        best = [min(b, 1000 * t / len(items)) for b, t in zip(best, took, strict=True)]
+    return best[0], best[1]
 
 
 def exact(count: int) -> dict[str, float]:
@@ -149,9 +167,14 @@ def lines() -> Iterator[dict[str, float]]:
     parser.add_argument("what", choices=("last", "middle", "exact"))
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--together", type=int, nargs="+", default=[TOGETHER, BATCH])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    yield exact(given.pictures) if given.what == "exact" else speed(given.what, given.pictures)
+    yield (
+        exact(given.pictures)
+        if given.what == "exact"
+        else speed(given.what, given.pictures, given.together)
+    )
 
 
 if __name__ == "__main__":
