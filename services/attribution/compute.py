@@ -61,6 +61,11 @@ def units(state: State) -> int:
     return done + int(state.get("chunks", 0)) + evidence_set.units(state)
 
 
+def told(spec: JobSpec, state: State) -> str:
+    """How far a long chunk is, in words; empty where its part of the job says enough."""
+    return evidence_set.told(state) if isinstance(spec, EvidenceJob) else ""
+
+
 def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> State:
     """The state after a little more work; raises SteerboardError."""
     match spec:

@@ -132,7 +132,8 @@ def gathered(spec: EvidenceJob, state: State, tools: Tools) -> State:
         if wanted:
             part = base.asked(stage, wanted, tools)
             both = joined([found, part]).model_dump(mode="json")
-            return {**state, "found": both, stage: start + len(wanted)}
+            sizes = [len(base.sample.challenged), len(base.sample.reread)]
+            return {**state, "found": both, "of": sizes, stage: start + len(wanted)}
     evidence, _ = evidence_of(base.ground, JobSet(spec), joined([base.seen, found]))
     heads = {"evidence": evidence, "note": note(evidence)}
     return {**state, **{name: one.model_dump(mode="json") for name, one in heads.items()}}
@@ -146,6 +147,16 @@ def summary(state: State) -> State:
 def units(state: State) -> int:
     """How far the closing chunk is, in pictures."""
     return int(state.get("challenged", 0)) + int(state.get("reread", 0))
+
+
+def told(state: State) -> str:
+    """How far the closing chunk is, in words; empty before its first step."""
+    if "of" not in state:
+        return ""
+    challenged, reread_ = state["of"]
+    if (done := int(state.get("challenged", 0))) < challenged:
+        return f"controls and other strengths on {done} of {challenged} pictures"
+    return f"features read again on {int(state.get('reread', 0))} of {reread_} pictures"
 
 
 @dataclass(frozen=True)

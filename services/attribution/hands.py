@@ -10,7 +10,7 @@ from typing import TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import TypeAdapter
 
-from services.attribution.compute import BATCH, complete, rows, step, units
+from services.attribution.compute import BATCH, complete, rows, step, told, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
 from services.attribution.records import Asked, Begun, Deferral, Records
@@ -194,6 +194,7 @@ class Progress:
             return True
         state = self._advance(spec, self._before())
         if not complete(spec, self.chunk, state):
+            self._hands.records.tell(self.job.id, told(spec, state))
             insist(lambda: self._hands.records.defer(self.job.id, self.chunk, "more"))
             return False
         kept.store(self.chunk, rows(spec, self.chunk, state))

@@ -41,7 +41,7 @@ SCRIPTS = {
     **{n: getattr(turn_scripts, n) for n in ("RELEASE", "START", "FINISH", "FURTHER")},
 }
 # Of a record what its status tells: a set's question is long, and read by workers alone.
-TOLD = ("state", "total", "opened", "message", "kind", "pictures", "priority")
+TOLD = ("state", "total", "opened", "message", "kind", "pictures", "priority", "progress")
 Deferral = Literal["unsent", "more", "slow", "failed"]
 
 
@@ -182,7 +182,7 @@ class Records:
             total=int(record["total"]),
             rate=rate,
             seconds_left=left,
-            message=record.get("message", ""),
+            message=record.get("progress" if record["state"] == "running" else "message", ""),
             kind=record.get("kind", ""),
             pictures=int(record.get("pictures", 0)),
             priority=int(record.get("priority", 0)),
@@ -281,6 +281,12 @@ class Records:
             found.hset(key("tries", job), f"{chunk}:begun", 1)
             found.expire(key("tries", job), KEEP_S)
             found.execute()
+
+    def tell(self, job: str, progress: str) -> None:
+        """Say in words how far a running job is; nothing to say changes nothing."""
+        if progress:
+            with speaking():
+                self._redis.hset(key("job", job), "progress", progress)
 
     def finish(self, job: str, chunk: int) -> None:
         """Count a chunk whose result is stored."""

@@ -119,6 +119,8 @@ def merge(name: str, recipes: Sequence[Recipe], summary: str = "") -> Recipe:
         summary=summary or " + ".join(r.title for r in recipes),
         steer=SteerSet(edits=tuple(found)),
         classifier=first.classifier,
+        # Groups of two kinds cannot be named together: then the run counts over all pictures.
+        failures=first.failures if all(r.failures == first.failures for r in recipes) else {},
         provenance=provenance,
     )
 

@@ -59,6 +59,7 @@ class Pool:
         self.spec, self.steps = spec, 0
         self.held = {image_digest(p.data): p.data for p in images}
         self.done: dict[int, list[State]] = {}
+        self.told: list[str] = []
         self.tools = Tools(runner, self.read, lambda d, f: [], self.finished, "job")
 
     def read(self, sha256: str) -> bytes:
@@ -79,6 +80,7 @@ class Pool:
                 state = compute.step(self.spec, chunk, state, self.tools, 5)
                 assert compute.units(state) > before or "evidence" in state
                 self.steps += 1
+                self.told.append(compute.told(self.spec, state))
             self.done[chunk] = compute.rows(self.spec, chunk, state)
 
 
@@ -98,6 +100,10 @@ def test_chunks_give_what_one_process_gives(
     said = {row["key"]: (row["rows"]["before"], row["rows"]["after"]) for row in pool.done[0]}
     assert said == {row.key: (row.before, row.after) for row in rows}
     assert len(there.controls) == 3 and pool.steps >= 8  # a few pictures at a time
+    said_of = [text for text in dict.fromkeys(pool.told) if text]
+    assert said_of[0].startswith("controls and other strengths on 4 of ")
+    read = [s for s in said_of if s.startswith("features read again on ")]
+    assert len(read) >= 2 and len(set(read[-1].split()[4:7:2])) == 1  # all of all
 
 
 def test_a_picture_that_is_not_there_is_told_and_not_counted(

@@ -1,5 +1,7 @@
 """What is known of a recipe: its runs, a new one over a named set, and how far that is."""
 
+import re
+
 import streamlit as st
 
 from services.ui import markup, recovery
@@ -17,14 +19,13 @@ from services.ui.recipes.shelf import (
     shelf,
     when,
 )
-from steerboard.analysis.evidence.steps import Options
 from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.evidence_job import EvidenceJob, chosen_split, unchosen
 from steerboard.spec.recipe import EvidenceNote, Recipe
 from steerboard.store.recipe_rows import Saved
 
 LOOK_S = 1.0
-FAILING, RIGHT = Options.failing, Options.right
+COUNTED = re.compile(r"(\d+) of ([1-9]\d*) pictures")
 
 
 def show(saved: Saved, wrong: str) -> None:
@@ -157,7 +158,10 @@ def progress(saved: Saved, run: Following) -> None:
 def draw(run: Following) -> None:
     """A bar, a sentence, the counts so far, and the way to take it back."""
     status = run.status
-    if closing(run):
+    part = COUNTED.search(status.message) if status is not None and closing(run) else None
+    if part:
+        st.progress(int(part[1]) / int(part[2]), text=stage(run))
+    elif closing(run):
         st.html(markup.busy(stage(run)))
     else:
         st.progress(run.share, text=stage(run))
@@ -197,18 +201,14 @@ def stage(run: Following) -> str:
     if status.state == "queued":
         return markup.plain(status.message or "Waiting for a worker")
     if closing(run):
-        counts = following.counted(run.rows)
-        sample = min(counts.fixed.n, FAILING) + min(counts.broken.n, RIGHT)
-        return (
-            f"All pictures are seen. {sample} of them now under controls and other strengths; then"
-            " their features are read again"
-        )
+        then = status.message or "some of them now under controls and other strengths"
+        return f"All pictures are seen; {markup.plain(then)}"
     left = f", about {status.seconds_left:.0f} s left" if status.seconds_left else ""
     return f"{status.done} of {status.total} parts{left}"
 
 
 def closing(run: Following) -> bool:
-    """Whether only the last part is at work, which nothing tells the progress of."""
+    """Whether only the last part is at work, whose progress is in the status's words."""
     status = run.status
     return status is not None and status.state == "running" and status.done >= status.total - 1
 

@@ -44,6 +44,7 @@ def joined(name: str, parts: list[Recipe]) -> Recipe:
     for part in parts:
         if wrong := misfit(part, model()):
             raise InvalidRequest(f"{part.title} cannot be used here: {wrong}")
+    check_adds(parts)
     try:
         return Recipe.model_validate(
             merge("merged", parts).model_copy(update={"name": name}).model_dump()
@@ -52,8 +53,20 @@ def joined(name: str, parts: list[Recipe]) -> Recipe:
         raise bad_name(name) from error
 
 
+def check_adds(parts: list[Recipe]) -> None:
+    """Raises InvalidRequest where one of them is all that they come to."""
+    edits = {edit for part in parts for edit in part.steer.edits}
+    whole = next((p for p in parts if edits == set(p.steer.edits)), None)
+    if whole is not None:
+        raise InvalidRequest(
+            f"{whole.title} already makes every edit of the others: there is nothing to merge"
+        )
+
+
 def bad_name(name: str) -> InvalidRequest:
     """What is said of a name that cannot be."""
+    if not name:
+        return InvalidRequest("give the recipe a name, such as no-label-strip", field="name")
     return InvalidRequest(
         f"{name!r} is no name for a recipe: use up to 64 small letters, digits, dots, dashes and"
         " underscores, and begin with a letter or digit",

@@ -74,7 +74,7 @@ def verdict(word: str) -> str:
 def line(saved: Saved) -> str:
     """What is known of a version, in one line."""
     found = best(saved)
-    return told(*found) if found else "No evidence yet from pictures that it was not made on."
+    return told(*found) if found else "No evidence yet: run it on pictures that it was not made on."
 
 
 def head(saved: Saved, when: str) -> str:
