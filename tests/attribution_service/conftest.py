@@ -10,12 +10,17 @@ import pytest
 from services.attribution.celery_app import make_app
 from services.attribution.desk import Desk
 from services.attribution.dispatch import Dispatcher
+from services.attribution.hands import Hands
 from services.attribution.library import Library
 from services.attribution.records import Records
 from services.attribution.results import Results
 from steerboard.cli.processes import free_port
 from steerboard.cli.redis_servers import Server
 from steerboard.inprocess.runner import LocalRunner, open_local
+from steerboard.spec.digest import image_digest
+from steerboard.spec.jobs import AttributeJob
+from steerboard.spec.requests import Digest
+from tests.attribution_service.pool import PROMPTS, Counting
 
 
 class RunningRedis:
@@ -78,3 +83,21 @@ def desk(
     server: RunningRedis, records: Records, results: Results, runner: LocalRunner, library: Library
 ) -> Desk:
     return Desk(records, results, Dispatcher(records, make_app(server.url)), library, runner)
+
+
+@pytest.fixture
+def counting(runner: LocalRunner) -> Counting:
+    return Counting(runner)
+
+
+@pytest.fixture
+def hands(desk: Desk, counting: Counting, library: Library) -> Hands:
+    return Hands(desk.records, desk.results, library, lambda who, lane: counting, 1.0)
+
+
+@pytest.fixture
+def job(tiny_images: list[bytes]) -> AttributeJob:
+    image = Digest(sha256=image_digest(tiny_images[0]))
+    return AttributeJob(
+        model="tiny", image=image, classifier=PROMPTS, dictionary="middle", verify=12
+    )

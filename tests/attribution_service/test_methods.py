@@ -33,7 +33,7 @@ from steerboard.spec.requests import (
     UnitActivation,
 )
 from steerboard.spec.tensor import Tensor
-from tests.attribution_service.test_hands import work
+from tests.attribution_service.pool import work
 
 PROMPTS = Prompts(prompts=("cat", "dog", "horse", "boat"))
 ANN = Identity(subject="ann")
