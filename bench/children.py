@@ -1,4 +1,7 @@
-"""The servers that are measured, each a child process on a free port."""
+"""The servers that are measured, each a child process on a free port.
+
+``starting...`` gives a server that is on its way, so that several may start side by side.
+"""
 
 import http.client
 import importlib.util
@@ -6,10 +9,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Generic, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -31,21 +37,60 @@ def free_port() -> int:
         return int(held.getsockname()[1])
 
 
+Client = TypeVar("Client")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of ours, and what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    def until(self, ready: Callable[[], bool]) -> None:
+        """Wait for it; raises RuntimeError with its last words where it never comes."""
+        end = time.monotonic() + PATIENCE_S
+        while not ready():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{self.process.args} did not come up: {self.last_words()}")
+            time.sleep(0.1)
+
+    def last_words(self, most: int = 600) -> str:
+        """The end of what it said."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace").strip()[-most:]
+
+
+@dataclass(frozen=True)
+class Coming(Generic[Client]):
+    """A server that starts, and whoever asks it."""
+
+    child: Child
+    client: Client
+    answers: Callable[[], bool]
+
+    def ready(self) -> Client:
+        """The client, as soon as the server answers."""
+        self.child.until(self.answers)
+        return self.client
+
+
 @contextmanager
-def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], **environment: str) -> Iterator[Child]:
     """The child within; its whole group is gone afterwards."""
-    child = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-    try:
-        yield child
-    finally:
-        _end(child)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+        )
+        try:
+            yield Child(process, log)
+        finally:
+            _end(process)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -65,10 +110,10 @@ def size_of(architecture: str) -> tuple[int, int]:
 
 
 @contextmanager
-def ours(
+def starting(
     architecture: str, threads: int, profile: str = "", secret: str = ""
-) -> Iterator[OverGrpc]:
-    """The project's server, ready.
+) -> Iterator[Coming[OverGrpc]]:
+    """The project's server.
 
     Args:
         architecture: What it serves.
@@ -80,9 +125,15 @@ def ours(
     command = [sys.executable, "-m", "bench.serve", architecture, str(port), str(threads)]
     with running([*command, *filter(None, [profile])], STEERBOARD_TOKEN_SECRET=secret) as child:
         client = OverGrpc(architecture, port, size_of(architecture))
-        _until(child, lambda: _serves(client.channel))
-        yield client
+        yield Coming(child, client, lambda: _serves(client.channel))
         client.close()
+
+
+@contextmanager
+def ours(architecture: str, threads: int, secret: str = "") -> Iterator[OverGrpc]:
+    """The same, ready."""
+    with starting(architecture, threads, secret=secret) as coming:
+        yield coming.ready()
 
 
 @contextmanager
@@ -94,13 +145,15 @@ def house(config: Path, threads: int, secret: str) -> Iterator[tuple[str, int]]:
     own |= {"STEERBOARD_THREADS": str(threads), "STEERBOARD_TOKEN_SECRET": secret}
     with running(command, **own) as child:
         with grpc.insecure_channel(address) as channel:
-            _until(child, lambda: _serves(channel))
-        yield address, child.pid
+            child.until(lambda: _serves(channel))
+        yield address, child.process.pid
 
 
 @contextmanager
-def peer(name: str, python: str, architecture: str, threads: int, batch: int) -> Iterator[OverHttp]:
-    """A peer under its own interpreter, with our model code beside it, ready."""
+def starting_peer(
+    name: str, python: str, architecture: str, threads: int, batch: int
+) -> Iterator[Coming[OverHttp]]:
+    """A peer under its own interpreter, with our model code beside it."""
     module, path = PEERS[name]
     port = free_port()
     command = [python, "-m", module]
@@ -117,24 +170,16 @@ def peer(name: str, python: str, architecture: str, threads: int, batch: int) ->
     }
     with running(command, **environment) as child:
         height, width = size_of(architecture)
-        _until(child, lambda: _listens(port, path, bytes(3 * height * width * 4)))
-        yield OverHttp(port, path)
+        picture = bytes(3 * height * width * 4)
+        yield Coming(child, OverHttp(port, path), lambda: _listens(port, path, picture))
 
 
 def installed(name: str, python: str) -> bool:
     """Whether the peer's interpreter has it."""
     if python == sys.executable:
         return importlib.util.find_spec(name) is not None
-    asked = subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False)
-    return asked.returncode == 0
-
-
-def _until(child: subprocess.Popen[bytes], ready) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not ready():
-        if child.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{child.args} did not come up")
-        time.sleep(0.1)
+    looking = f"import importlib.util as i, sys; sys.exit(i.find_spec({name!r}) is None)"
+    return subprocess.run([python, "-c", looking], check=False).returncode == 0
 
 
 def _serves(channel: grpc.Channel) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from bench import rows_engine, rows_people, rows_serving, soak
+from bench import rows_engine, rows_people, rows_serving, rows_stream, soak
 from bench.clock import machine
 from bench.peers import PYTHON, install
 from bench.report import Line, markdown, write
@@ -24,6 +24,7 @@ from bench.stage import QUICK, Size, Stage
 
 ROWS: dict[str, Callable[[Stage], Iterator[Line]]] = {
     "throughput": rows_serving.compare_throughput,
+    "stream": rows_stream.compare_stream,
     "slider": rows_serving.compare_slider,
     "steered": rows_engine.compare_steered,
     "resteer": rows_engine.compare_resteer,
@@ -72,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="steerboard bench serving")
     found.add_argument("--quick", action="store_true", help="ViT-B/32, one peer, few rounds")
     found.add_argument("--only", default="", help=f"some of {', '.join(ROWS)}; commas between")
-    found.add_argument("--architectures", default="", help="of throughput; commas between")
+    found.add_argument("--architectures", default="", help="of throughput, stream; commas between")
+    found.add_argument("--against", default="", help="peers of throughput; commas between")
     found.add_argument("--rounds", type=int, help="of everything that is compared")
     found.add_argument("--moves", type=int, help="of a slider, and of what is timed one by one")
     found.add_argument("--seconds", type=float, help="of load; of a soak as a whole")
@@ -88,7 +90,10 @@ def size_of(asked: argparse.Namespace) -> Size:
     """How much was asked for."""
     size = QUICK if asked.quick else Size()
     if asked.architectures:
-        size = replace(size, architectures=tuple(asked.architectures.split(",")))
+        named = tuple(asked.architectures.split(","))
+        size = replace(size, architectures=named, streamed=named)
+    if asked.against:
+        size = replace(size, peers=tuple(asked.against.split(",")))
     if asked.rounds:
         size = replace(size, rounds=asked.rounds)
     if asked.moves:

@@ -28,6 +28,8 @@ class Size:
     rows: int = 32
     moves: int = 50
     peers: tuple[str, ...] = ("mosec", "litserve")
+    streamed: tuple[str, ...] = (B32, EMOJILAND)
+    streamed_pictures: int = 500
     soak_s: float = 120.0
     soak_callers: int = 200
 
@@ -41,6 +43,8 @@ QUICK = Size(
     rows=32,
     moves=10,
     peers=("mosec",),
+    streamed=(EMOJILAND,),
+    streamed_pictures=100,
     soak_s=10.0,
     soak_callers=50,
 )
@@ -60,17 +64,27 @@ class Stage:
     def servers(
         self, architecture: str, profile: str = ""
     ) -> Iterator[tuple[OverGrpc, dict[str, OverHttp]]]:
-        """Ours, and every peer that is installed, all ready."""
+        """Ours, and every peer that is installed and comes up, all ready; they start together."""
         with ExitStack() as stack:
-            ours = stack.enter_context(children.ours(architecture, self.threads, profile))
-            peers = {
-                name: stack.enter_context(
-                    children.peer(name, self.python, architecture, self.threads, self.size.batch)
-                )
+            coming = stack.enter_context(children.starting(architecture, self.threads, profile))
+            own = (self.python, architecture, self.threads, self.size.batch)
+            others = {
+                name: stack.enter_context(children.starting_peer(name, *own))
                 for name in self.size.peers
                 if self.has(name)
             }
-            yield ours, peers
+            loaded(architecture)  # Needed next, and they take their time.
+            yield coming.ready(), self._ready(others)
+
+    def _ready(self, coming: dict[str, "children.Coming[OverHttp]"]) -> dict[str, OverHttp]:
+        """Those that come up; the others are told among what is missing."""
+        found: dict[str, OverHttp] = {}
+        for name, one in coming.items():
+            try:
+                found[name] = one.ready()
+            except RuntimeError as fault:
+                self.missing[name] = str(fault)
+        return found
 
     def has(self, name: str) -> bool:
         """Whether the interpreter for peers has this one."""
