@@ -1,8 +1,9 @@
 """Features by their reference pictures, on one sheet, to be looked at.
 
-``python -m bench.feature_sheet CATALOGUE.parquet PICTURES... --out sheet.png``: twelve features by
-lot among those that fire on 1 to 30 % of the set, not chosen by hand; the strongest patch of each
-picture is framed. Photographs stay out of the repository: write the sheet elsewhere.
+``python -m bench.feature_sheet CATALOGUE.parquet PICTURES --out sheet.png``: twelve features by
+lot among those that fire on 1 to 30 % of the set, not chosen by hand, or those named with
+``--features``; the strongest patch of each picture is framed. Photographs stay out of the
+repository: write the sheet elsewhere.
 """
 
 import argparse
@@ -70,11 +71,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--features", type=int, nargs="*", help="these, in place of lots")
     options = parser.parse_args()
     catalogue = Catalogue(options.catalogue)
     found = sorted(options.pictures.rglob("*.jpg"))
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in found}
-    features = by_lot(catalogue, options.count, options.seed)
+    features = options.features or by_lot(catalogue, options.count, options.seed)
     sheet(catalogue, features, files).save(options.out)
 
 

@@ -6,7 +6,8 @@ suppresses the three features that say most for the first answer against the sec
 controls of the same size: the norm of the change over all tokens for random features, the norm at
 each token for a random direction, both exact by the dictionary's own rows. Edit and controls are
 counted alike, where the answer turns to the runner-up; turns to anything else stand beside it.
-Prints a table; JSON beside it.
+Prints a table, and the features that decided most often, which ``bench.feature_sheet`` shows; JSON
+beside it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,6 +46,7 @@ CLASSES = (
 )
 SURE = 0.5  # probability of the first answer
 FEATURES = 3
+NAMED = 12  # features that decided most often
 DRAWS = 3  # of each control a picture
 BOUNDS = {
     "explained variance": (0.95, None),
@@ -173,13 +176,18 @@ def sure(runner: Runner, q: Question, images: list[Encoded]) -> list[tuple[Encod
 
 def flips(
     runner: Runner, q: Question, rows: np.ndarray, images: list[tuple[Encoded, int, int]]
-) -> list[Row]:
-    """How often each change turns the answer to the runner-up, and to anything else."""
+) -> tuple[list[Row], list[int]]:
+    """How often each change turns the answer to the runner-up, and to anything else.
+
+    Also the features that were among the three most often.
+    """
+    decided: Counter[int] = Counter()
     info, rng = runner.model(q.model), np.random.default_rng(0)
     names = list(BOUNDS)[2:6]
     turned: dict[str, list[tuple[bool, bool]]] = {name: [] for name in names}
     for image, top, second in images:
         chosen = contrastive(runner, q, image, top, second)
+        decided.update(chosen)
         encode = Encode(model=q.model, images=(image,), dictionary=q.dictionary)
         control = Controls(info, q, runner.encode(encode).one(), rows, chosen)
         sets = [off(q, chosen)]
@@ -191,7 +199,8 @@ def flips(
         for name, answer in zip(order, said, strict=True):
             turned[name].append((answer == second, answer not in (top, second)))
     shares = {name: np.mean(found, axis=0) for name, found in turned.items()}
-    return [row(n, float(s[0]), len(turned[n]), float(s[1])) for n, s in shares.items()]
+    found = [row(n, float(s[0]), len(turned[n]), float(s[1])) for n, s in shares.items()]
+    return found, [feature for feature, _ in decided.most_common(NAMED)]
 
 
 def contrastive(
@@ -210,7 +219,7 @@ def contrastive(
     return Contrast(found.features, found.scores.astype(np.float64)).for_wrong(FEATURES)
 
 
-def measure(options: argparse.Namespace) -> list[Row]:
+def measure(options: argparse.Namespace) -> tuple[list[Row], list[int]]:
     report = json.loads((options.out / "report.json").read_text())
     together, n = report["together"], report["held_out"]
     runner = serve(options)
@@ -219,12 +228,14 @@ def measure(options: argparse.Namespace) -> list[Row]:
     found = sure(runner, q, photographs(options.images, options.test))
     decoder = read(options.out / "dictionary.safetensors").sae.W_dec.double().numpy()
     faithful = faithfulness(runner, q, [image for image, _, _ in found])
-    return [
+    turned, decided = flips(runner, q, decoder, found)
+    rows = [
         row("explained variance", together["explained_variance"], n),
         row("its mean over dimensions", together["per_dimension"], n),
-        *flips(runner, q, decoder, found),
+        *turned,
         row("predicted against measured, Spearman", faithful.spearman, faithful.images),
     ]
+    return rows, decided
 
 
 def main() -> None:
@@ -242,14 +253,15 @@ def main() -> None:
     parser.add_argument("training", nargs="*", help="further options of dictionary train, after --")
     options = parser.parse_args()
     seconds = 0.0 if options.measure_only else train(options)
-    rows = measure(options)
+    rows, decided = measure(options)
     for r in rows:
         bound = f">= {r.at_least}" if r.at_least is not None else f"<= {r.at_most}"
         aside = f"; elsewhere {r.elsewhere:.4f}" if r.elsewhere else ""
         held = "met" if r.held else "short"
         print(f"{r.name:40} {r.value:7.4f} of {r.n:4} {bound:8} {held}{aside}")
     print(f"trained in {seconds:.0f} s, harvest and report included")
-    table = {"seconds": seconds, "rows": [asdict(r) for r in rows]}
+    print("decided most often:", *decided)
+    table = {"seconds": seconds, "rows": [asdict(r) for r in rows], "decided": decided}
     (options.out / "real_dictionary.json").write_text(json.dumps(table, indent=1) + "\n")
 
 
