@@ -7,6 +7,7 @@ import sys
 
 from services.inference.allocation import settle
 from services.inference.settings import Settings, read_settings
+from services.inference.trimming import keep_pages
 from steerboard.spec.errors import SteerboardError
 
 
@@ -29,6 +30,7 @@ def main() -> None:
 def serve(settings: Settings) -> None:
     """Import what is heavy, and serve."""
     settle()
+    keep_pages()
     import torch
 
     from services.inference.engine.admission import Load

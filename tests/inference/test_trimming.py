@@ -1,0 +1,58 @@
+"""Free pages of the heap stay where they are, however many messages protobuf throws away."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import ctypes, sys
+from pathlib import Path
+from services.inference.allocation import settle
+from services.inference.trimming import keep_pages
+from steerboard.v1 import types_pb2
+
+settle({})
+print(keep_pages() if sys.argv[1] == "kept" else "left alone")
+libc, size = ctypes.CDLL(None), 10 * 2**20
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) // 1024
+
+blocks = [libc.malloc(size) for _ in range(10)]
+for block in blocks: ctypes.memset(block, 1, size)
+behind = libc.malloc(100)
+for block in blocks: libc.free(block)
+print(resident())
+for _ in range(25_000): message = types_pb2.Tensor(shape=[3], data=b"abc")
+print(resident())
+assert types_pb2.Tensor.FromString(message.SerializeToString()).data == b"abc"
+"""
+
+
+def told(how):
+    """What ``keep_pages`` said, and MiB that are resident before and after many messages."""
+    command = [sys.executable, "-c", CHILD, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    said, before, after = done.stdout.split("\n")[:3]
+    return said, int(before), int(after)
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "aarch64"),
+    reason="glibc's heap",
+)
+def test_what_messages_free_costs_the_heap_no_pages():
+    said, before, after = told("kept")
+    assert said == "True" and before > 100 and after > before - 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's heap")
+def test_protobuf_left_alone_still_trims():
+    """Once it does not any more, ``services/inference/trimming.py`` can go."""
+    said, before, after = told("left alone")
+    assert said == "left alone" and before > 100 and after < before - 50
