@@ -7,14 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from services.ui import directions, markup, region
+from services.ui import directions, later, markup, region
 from services.ui.backend import model
-from services.ui.session import act, state
+from services.ui.session import act, state, tell
 from steerboard.analysis.methods import METHODS, Method
 from steerboard.spec.capabilities import DictionaryInfo, SiteInfo
-from steerboard.spec.edits import Feature
 from steerboard.spec.errors import NotFound
-from steerboard.spec.requests import Cosine, Logit, LogProb, Margin, Target, UnitActivation
+from steerboard.spec.requests import Cosine, Logit, LogProb, Margin, Target
 from steerboard.store.events import HowChosen
 from steerboard.store.how import How
 
@@ -102,11 +101,11 @@ def choose(**changes: Any) -> None:
     act(HowChosen, how=state().how.model_copy(update=changes))
 
 
-def show(data: bytes) -> None:
+def show(data: bytes, decision: Margin) -> None:
     """One line that says how; opened, all that can be chosen."""
     now = how()
     with st.expander(f"How it is located: {words(now)}", key="how"):
-        show_method(now)
+        show_method(now, data, decision)
         left, right = st.columns(2, gap="medium")
         with left:
             show_units(now)
@@ -133,7 +132,7 @@ def usual_again() -> None:
     act(HowChosen, how=How())
 
 
-def show_method(now: How) -> None:
+def show_method(now: How, data: bytes, decision: Margin) -> None:
     """All methods, with what each answers and costs; below, when the chosen one misleads."""
     key = f"method-{now.method}"
     st.selectbox(
@@ -142,7 +141,7 @@ def show_method(now: How) -> None:
         index=list(METHODS).index(now.method),
         format_func=lambda name: in_a_line(METHODS[name]),
         key=key,
-        on_change=lambda: take_method(st.session_state[key]),
+        on_change=lambda: take_method(st.session_state[key], data, decision),
     )
     if wish := st.session_state.get("labelled"):
         show_labelled(METHODS[wish])
@@ -157,7 +156,7 @@ def show_method(now: How) -> None:
             on_change=lambda: choose(steps=st.session_state[f"steps-{now.steps}"]),
         )
     if now.method == "circuit":
-        show_later(now)
+        later.show(now, dictionary(), data, decision)
 
 
 def in_a_line(method: Method) -> str:
@@ -165,11 +164,14 @@ def in_a_line(method: Method) -> str:
     return f"{method.name.replace('_', ' ')}: {method.answers} ({method.cost})"
 
 
-def take_method(name: str) -> None:
+def take_method(name: str, data: bytes, decision: Margin) -> None:
     """A method for one picture is taken; one for labelled pictures leads to the concepts."""
     st.session_state["labelled"] = name if name in LABELLED else ""
-    if name == "circuit" and state().how.later is None:
-        choose(method=name, units="feature", later=first_later())
+    if name == "circuit":
+        if (fed := later.first(dictionary(), data, decision)) is None:
+            tell("No dictionary stands behind this one: a circuit begins at an earlier one.")
+            return
+        choose(method=name, units="feature", later=fed)
     elif name not in LABELLED:
         choose(method=name)
 
@@ -183,43 +185,6 @@ def show_labelled(method: Method) -> None:
     found = [p for p in st.session_state.get("pages", ()) if p.url_path == "concepts"]
     if found:
         st.page_link(found[0], label="Open the concepts", icon=":material/category:")
-
-
-def later_dictionaries() -> list[DictionaryInfo]:
-    """Dictionaries that stand behind the one that is looked through."""
-    order = [s.name for s in model().sites]
-    own = order.index(dictionary().site)
-    return [d for d in model().dictionaries if order.index(d.site) > own]
-
-
-def first_later() -> UnitActivation | None:
-    """A unit of the first later dictionary to begin with."""
-    found = later_dictionaries()
-    return None if not found else later_unit(found[0], 0)
-
-
-def later_unit(book: DictionaryInfo, index: int) -> UnitActivation:
-    """A feature of a later dictionary as a target."""
-    return UnitActivation(site=book.site, unit=Feature(dictionary=book.id, index=index))
-
-
-def show_later(now: How) -> None:
-    """Which later feature the edges lead into."""
-    books = {d.id: d for d in later_dictionaries()}
-    if not books or now.later is None or not isinstance(now.later.unit, Feature):
-        st.caption("No dictionary stands behind this one: choose an earlier one.")
-        return
-    unit = now.later.unit
-    name = unit.dictionary if unit.dictionary in books else next(iter(books))
-    key = f"later-{name}-{unit.index}"
-    st.number_input(
-        f"Which feature of {markup.plain(name)} is fed?",
-        0,
-        books[name].size - 1,
-        min(unit.index, books[name].size - 1),
-        key=key,
-        on_change=lambda: choose(later=later_unit(books[name], int(st.session_state[key]))),
-    )
 
 
 def show_target(now: How) -> None:

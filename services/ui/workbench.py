@@ -56,7 +56,7 @@ def workbench(data: bytes) -> None:
             return
         names = predict.prompts().names
         wanted = review.choose(clean, names)
-        locating.show(data)
+        locating.show(data, wanted)
         pinned.show()
         below = st.container()
     with asked:

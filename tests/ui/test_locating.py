@@ -89,3 +89,18 @@ def test_the_whole_ranking_is_checked_behind_the_page(visit: Visit) -> None:
     someone.presses("check-ranking")
     someone.until(lambda: "Spearman" in someone.reads())
     assert "random" in someone.reads()
+
+
+def test_a_circuit_begins_with_a_later_feature_that_speaks(visit: Visit) -> None:
+    someone = visit()
+    someone.picks()
+    box(someone, "method-", "circuit")
+    someone.until(lambda: any(scores(someone, "edge")))
+    (fed,) = re.findall(
+        r"The activation of last #(\d+), summed over its tokens, is \+", someone.reads()
+    )
+    other = next(s for s in someone.page.selectbox if str(s.key).startswith("speaks-last-"))
+    assert str(other.value) == fed and len(other.options) == 8
+    before = scores(someone, "edge")
+    box(someone, "speaks-last-", int(other.options[1].split(":")[0].removeprefix("#")))
+    someone.until(lambda: scores(someone, "edge") != before)
