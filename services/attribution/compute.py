@@ -8,8 +8,8 @@ of pictures and a closing one, which puts them together.
 from typing import assert_never
 
 from services.attribution import catalogue_set, evidence_set, one_picture, picture_set
+from services.attribution.members import Size
 from services.attribution.picture_set import CHUNK
-from services.attribution.records import Size
 from services.attribution.results import Rows
 from services.attribution.tools import State, Tools
 from steerboard.spec.evidence_job import EvidenceJob

@@ -6,7 +6,8 @@ import time
 from celery import Celery
 
 from services.attribution.celery_app import LANES, send_chunk
-from services.attribution.records import Records, Turns
+from services.attribution.members import Turns
+from services.attribution.records import Records
 from services.attribution.sweeping import Sweeper
 from steerboard.spec.errors import SteerboardError, Unavailable
 from steerboard.spec.jobs import Lane

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from services.attribution.compute import BATCH, complete, rows, step, told, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
-from services.attribution.records import Asked, Begun, Deferral, Records
+from services.attribution.members import Asked, Begun
+from services.attribution.records import Deferral, Records
 from services.attribution.results import Kept, OfOne, Results
 from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity

@@ -6,18 +6,18 @@ once is a script of ``record_scripts``, where the keys are listed too, or of ``t
 """
 
 import contextlib
-import json
 import math
 import time
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import redis
 
 from services.attribution import record_scripts, turn_scripts
 from services.attribution.celery_app import VISIBILITY_S
-from services.attribution.redis_link import open_redis, speaking
-from steerboard.api.status import error_class
+from services.attribution.job_errors import error_from_json, error_to_json
+from services.attribution.members import Asked, Begun, Size, Turns, begun, pairs
+from services.attribution.presence import Presence, key
+from services.attribution.redis_link import speaking
 from steerboard.api.tokens import Identity
 from steerboard.spec.errors import NotFound, Overloaded, SteerboardError
 from steerboard.spec.jobs import JobSpec, JobState, JobStatus, Lane
@@ -32,10 +32,7 @@ LOST_S = VISIBILITY_S + 10  # longer than Celery needs to hand out again what a 
 SLOW_S = 60  # the same while the queue is not empty
 LONGEST_WAIT_S = 4.0
 WRITTEN_MS = 1500  # the append-only file is synced every second
-COUNT_S = 0.5  # for which the number of slots is taken to stay
 HAND_S = 120  # longer than it takes until a message is delivered again
-FORGOTTEN_S = 600  # then the queue of a worker that went away is deleted
-WORKER = "steerboard:worker"
 SCRIPTS = {
     **{n: getattr(record_scripts, n) for n in ("OPEN", "DEFER", "END", "LEAVE", "STALE", "MEND")},
     **{n: getattr(turn_scripts, n) for n in ("RELEASE", "START", "FINISH", "FURTHER")},
@@ -45,67 +42,7 @@ TOLD = ("state", "total", "opened", "message", "kind", "pictures", "priority", "
 Deferral = Literal["unsent", "more", "slow", "failed"]
 
 
-@dataclass(frozen=True)
-class Size:
-    """Of a job: chunks, pictures, and pictures a chunk (the price of one)."""
-
-    chunks: int
-    pictures: int
-    price: int
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A chunk in a worker's hands.
-
-    Attributes:
-        opened: When the job was, as written: a record that was opened anew has another.
-        losses: Times that the chunk was begun and never heard of again.
-        slow: Times that it took too long.
-        before: Whether some of it may be done already.
-    """
-
-    opened: str
-    losses: int
-    slow: int
-    before: bool
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the chunks of a job have in common.
-
-    Attributes:
-        opened: As in ``Begun``.
-        spec: The question as JSON.
-        submitter: Who asked.
-        lane: Of the job.
-        chunks: Of the job.
-    """
-
-    opened: str
-    spec: str
-    submitter: Identity
-    lane: Lane
-    chunks: int
-
-
-@dataclass(frozen=True)
-class Turns:
-    """Whose turn has come.
-
-    Attributes:
-        member: The first of them, job and chunk.
-        begun: It, begun; None where nobody wants it any more.
-        others: To be handed out.
-    """
-
-    member: tuple[str, int]
-    begun: Begun | None
-    others: list[tuple[str, int]]
-
-
-class Records:
+class Records(Presence):
     """The records of all jobs.
 
     Args:
@@ -113,8 +50,7 @@ class Records:
     """
 
     def __init__(self, broker: str) -> None:
-        self._redis = open_redis(broker)
-        self._slots, self._counted = 0, -math.inf
+        super().__init__(broker)
         self._scripts = {n: self._redis.register_script(text) for n, text in SCRIPTS.items()}
 
     def open(
@@ -226,17 +162,6 @@ class Records:
         """Chunks whose turn has come, as (job, chunk); they count as handed out from here on."""
         return pairs(self._run("RELEASE", lane, self.room(lane), TURN[lane], time.time()))
 
-    def room(self, lane: Lane) -> int:
-        """Chunks that may be handed out at once; each worker has a hand more than its slots.
-
-        So there is one free for a single picture, whatever sets are computed.
-        """
-        now = time.monotonic()
-        if now - self._counted > COUNT_S:
-            self._slots, self._counted = self.slots(), now
-        slots = self._slots
-        return max(2, 2 * slots) if lane == "interactive" else max(1, slots)
-
     def start(self, job: str, chunk: int, message: str = "") -> Begun | None:
         """Begin a chunk; None where nobody wants it any more.
 
@@ -322,39 +247,6 @@ class Records:
         with speaking():
             return sorted(self._redis.smembers("steerboard:open"))
 
-    def beat(self, worker: str, slots: int, stamp: float, seconds: int = 15) -> None:
-        """A worker has consumed a pulse: it lives, with ``slots`` hands, for ``seconds`` more."""
-        with speaking():
-            found = self._redis.pipeline(transaction=False)
-            found.set(WORKER, stamp, ex=seconds)
-            found.set(key("pulse", worker), stamp, ex=seconds)
-            found.hset("steerboard:slots", worker, f"{slots}:{time.time() + seconds}")
-            found.execute()
-        self._counted = -math.inf
-
-    def pulse(self, worker: str) -> float:
-        """The stamp of the last pulse that a worker consumed lately, or 0."""
-        with speaking():
-            return float(self._redis.get(key("pulse", worker)) or 0)
-
-    def alive(self) -> bool:
-        """Whether a worker consumed anything lately."""
-        with speaking():
-            return bool(self._redis.exists(WORKER))
-
-    def slots(self) -> int:
-        """Hands of all workers that consumed a pulse lately; long silent ones are forgotten."""
-        with speaking():
-            found = self._redis.hgetall("steerboard:slots")
-            now = time.time()
-            hands = {w: tuple(map(float, v.split(":"))) for w, v in found.items()}
-            gone = [w for w, (_, until) in hands.items() if until + FORGOTTEN_S < now]
-            if gone:
-                self._redis.hdel("steerboard:slots", *gone)
-                for name in ("pulse.{}", "_kombu.binding.pulse.{}"):
-                    self._redis.delete(*map(name.format, gone))
-        return sum(int(n) for n, until in hands.values() if until >= now)
-
     def _write_down(self) -> None:
         """Wait until what was said is on disk: a set that was accepted outlives a killed Redis.
 
@@ -375,14 +267,6 @@ class Records:
     def _run(self, script: str, *arguments: Any) -> Any:
         with speaking():
             return self._scripts[script](args=list(arguments))
-
-
-def begun(found: list[Any] | None) -> Begun | None:
-    """What the script START answered."""
-    if not found:
-        return None
-    opened, losses, slow, before = found
-    return Begun(opened, losses, slow, bool(before))
 
 
 def progress(
@@ -409,37 +293,6 @@ def unknown(job: str) -> NotFound:
     )
 
 
-def pairs(members: list[str]) -> list[tuple[str, int]]:
-    """``job:chunk`` taken apart."""
-    split = (m.rsplit(":", 1) for m in members)
-    return [(job, int(chunk)) for job, chunk in split]
-
-
-def key(kind: str, name: str) -> str:
-    """A key of ``record_scripts``."""
-    return f"steerboard:{kind}:{name}"
-
-
 def name_of(who: Identity) -> str:
     """Whose jobs they are: those of a token, whomever its holder speaks for."""
     return f"{who.tenant}/{who.subject}"
-
-
-def error_to_json(error: SteerboardError) -> str:
-    """All that a caller is told."""
-    return json.dumps(
-        {
-            "reason": error.reason,
-            "message": error.message,
-            "field": error.field,
-            "details": error.details,
-            "retry_after_s": error.retry_after_s,
-        }
-    )
-
-
-def error_from_json(text: str) -> SteerboardError:
-    """The inverse."""
-    record = json.loads(text)
-    kind = error_class(0, record.pop("reason"))
-    return kind(record.pop("message"), **record)

@@ -1,7 +1,8 @@
 """Jobs in the records, about no picture in particular."""
 
 from services.attribution.compute import size
-from services.attribution.records import Records, Size
+from services.attribution.members import Size
+from services.attribution.records import Records
 from steerboard.api.tokens import Identity
 from steerboard.spec.jobs import AttributeJob, AttributeSetJob
 from steerboard.spec.requests import Digest, Prompts

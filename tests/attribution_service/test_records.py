@@ -5,15 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.attribution.records import (
-    LOST_S,
-    MAX_WAITING,
-    SLOW_S,
-    Records,
-    Size,
-    error_from_json,
-    error_to_json,
-)
+from services.attribution.job_errors import error_from_json, error_to_json
+from services.attribution.members import Size
+from services.attribution.records import LOST_S, MAX_WAITING, SLOW_S, Records
 from steerboard.spec.errors import NotFound, Overloaded, SteerboardError, all_errors
 from tests.attribution_service.conftest import RunningRedis
 from tests.attribution_service.opened import ANN, BOB, ONE, open_one, open_set

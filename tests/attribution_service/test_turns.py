@@ -2,7 +2,8 @@
 
 import time
 
-from services.attribution.records import Records, Size
+from services.attribution.members import Size
+from services.attribution.records import Records
 from steerboard.api.tokens import Identity
 from tests.attribution_service.opened import ANN, BOB, ONE, open_one, open_set
 

@@ -1,0 +1,81 @@
+"""Members of a job, its chunks: how many there are, whose turn has come, what is known of one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from steerboard.api.tokens import Identity
+from steerboard.spec.jobs import Lane
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a job: chunks, pictures, and pictures a chunk (the price of one)."""
+
+    chunks: int
+    pictures: int
+    price: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A chunk in a worker's hands.
+
+    Attributes:
+        opened: When the job was, as written: a record that was opened anew has another.
+        losses: Times that the chunk was begun and never heard of again.
+        slow: Times that it took too long.
+        before: Whether some of it may be done already.
+    """
+
+    opened: str
+    losses: int
+    slow: int
+    before: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the chunks of a job have in common.
+
+    Attributes:
+        opened: As in ``Begun``.
+        spec: The question as JSON.
+        submitter: Who asked.
+        lane: Of the job.
+        chunks: Of the job.
+    """
+
+    opened: str
+    spec: str
+    submitter: Identity
+    lane: Lane
+    chunks: int
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Whose turn has come.
+
+    Attributes:
+        member: The first of them, job and chunk.
+        begun: It, begun; None where nobody wants it any more.
+        others: To be handed out.
+    """
+
+    member: tuple[str, int]
+    begun: Begun | None
+    others: list[tuple[str, int]]
+
+
+def begun(found: list[Any] | None) -> Begun | None:
+    """What the script START answered."""
+    if not found:
+        return None
+    opened, losses, slow, before = found
+    return Begun(opened, losses, slow, bool(before))
+
+
+def pairs(members: list[str]) -> list[tuple[str, int]]:
+    """``job:chunk`` taken apart."""
+    split = (m.rsplit(":", 1) for m in members)
+    return [(job, int(chunk)) for job, chunk in split]
