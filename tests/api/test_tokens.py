@@ -1,5 +1,6 @@
 """Who is let in: by a signed token, or by coming from this machine where there are no tokens."""
 
+import time
 from contextvars import copy_context
 
 import jwt
@@ -21,6 +22,15 @@ def bearer(token):
 def test_a_token_says_all_of_the_identity():
     assert verify(sign(ANN, SECRET), SECRET) == ANN
     assert identify(bearer(sign(ANN, SECRET)), "ipv4:10.1.2.3:5", SECRET) == ANN
+
+
+def test_a_token_that_was_good_before_is_refused_once_it_has_expired():
+    token = sign(ANN, SECRET, 600)
+    assert verify(token, SECRET) is verify(token, SECRET), "taken apart once"
+    with pytest.raises(Unauthenticated, match="expired"):
+        verify(token, SECRET, clock=lambda: time.time() + 601)
+    with pytest.raises(Unauthenticated, match="does not verify"):
+        verify(token, OTHER)
 
 
 PAGE = Identity(subject="page", tenant="lab", speaks=True)
