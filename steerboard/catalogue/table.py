@@ -17,6 +17,7 @@ from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.shortlist import FREE, Shortlist
 
 GROUP = 256  # features of a row group: what is read to show one page
+FEWEST = 3  # pictures that a label takes: the mean of fewer is as far out as they are
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a feature's responses, by pictures drawn by lot
 FLOATS, INTS = pa.list_(pa.float32()), pa.list_(pa.int32())
 LISTED = {"images": pa.list_(pa.binary(32)), "activations": FLOATS, "heats": pa.binary()}
@@ -138,7 +139,8 @@ def measured(known: Known, features: Array) -> dict[str, Any]:
     scores = np.full(len(features), np.nan)
     if known.vocabulary is not None:
         best, scores = labels(known.vocabulary, means)
-        words = [w if s >= known.floor else None for w, s in zip(best, scores, strict=True)]
+        fits = (scores >= known.floor) & (there.sum(1) >= FEWEST)
+        words = [w if fit else None for w, fit in zip(best, fits, strict=True)]
     return {
         "clarity": nulls(clarity(embeddings, there)),
         "polysemanticity": nulls(polysemanticity(embeddings, there)),

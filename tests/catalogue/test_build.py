@@ -155,7 +155,8 @@ def test_labels_maximise_what_the_method_says(
         m /= np.linalg.norm(m)
         scores = [m @ t - m @ empty for t in rest]
         assert card.label_score == pytest.approx(max(scores), abs=1e-5)
-        shown = words[int(np.argmax(scores))] if max(scores) >= 0 else ""
+        few = len(card.references) < 3
+        shown = words[int(np.argmax(scores))] if max(scores) >= 0 and not few else ""
         assert card.label == shown or np.ptp(np.sort(scores)[-2:]) < 1e-6
 
 

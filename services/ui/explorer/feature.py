@@ -11,7 +11,7 @@ from services.ui import markup
 from services.ui.backend import backend
 from services.ui.explorer import links, people, pieces, reading, scan
 from services.ui.explorer.address import Address, go, href
-from services.ui.explorer.drawing import figure, on_patches
+from services.ui.explorer.drawing import close, figure, on_little, on_patches
 from services.ui.explorer.sentences import facts, told
 from services.ui.session import KEY, ORIGIN, PICTURE, UNIT, named
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, Labels, Neighbour
@@ -96,10 +96,24 @@ def references(card: FeatureCard, info: CatalogueInfo) -> None:
     if not all(on_patches(r) for r in card.references):
         where = "Pictures in full colours: there" if patches else "Here"
         st.caption(f"{where} it fires on the class token, which stands for the whole picture.")
+    closer(card, info, data)
     if card.sample:
         st.html(pieces.section("From all over its range"))
         st.html(pieces.pictures(figures(card, info, card.sample, data, lit)))
         st.caption("Drawn by lot from the pictures on which it fires, strongest first.")
+
+
+def closer(card: FeatureCard, info: CatalogueInfo, data: dict[str, bytes]) -> None:
+    """The patches themselves, of a feature that fires on little of its pictures."""
+    if not on_little(card):
+        return
+    shown = [
+        (src, opened(info.dictionary, card.feature, one.image), f"{one.activation:.2f}")
+        for one in card.references
+        if one.image in data and on_patches(one) and (src := close(data[one.image], one, SIDE))
+    ]
+    st.html(pieces.section("Seen close, where it fires most"))
+    st.html(pieces.pictures(shown))
 
 
 def figures(

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from services.ui.explorer.drawing import on_little
 from services.ui.explorer.pieces import ABOUT, SURE, TITLES, share, spoken
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
 
@@ -28,6 +29,9 @@ def told(card: FeatureCard, info: CatalogueInfo) -> str:
         out.append("They fall into two unlike groups: it may mean two things.")
     if card.redundancy is not None and card.redundancy >= SAME:
         out.append("Another feature points almost the same way: see below.")
+    if on_little(card):
+        rest = ": its label goes by the whole pictures" if card.label else ""
+        out.append(f"It fires on a <b>small part</b> of each picture; look close{rest}.")
     if not card.label:
         out.append("No word fits its pictures well enough for a label.")
     if fired < 5:
