@@ -34,7 +34,7 @@ def explain(
 ) -> list[tuple[Attribution, ...]]:
     """One attribution a target for each row, each under its own steer set."""
     embeddings = kernel.embed(served, rows)
-    frozen = aims(head, request.targets, [head.prediction(e) for e in embeddings])
+    frozen = aims(head, request.targets, head.predictions(embeddings))
     each = Explainer(served, kernel, request, place_of(served.info, request).name, actives)
     columns = [
         each.column(rows, embeddings, [own[i] for own in frozen])

@@ -31,11 +31,19 @@ class Readout:
     bias: Tensor
     alone: bool = False
 
-    def prediction(self, embedding: Tensor) -> Prediction:
-        """Logits and probabilities of one embedding ``[e]``."""
-        logits = self.weight @ embedding + self.bias
-        chances = logits.sigmoid() if self.alone else logits.softmax(0)
-        return Prediction(logits.numpy().copy(), chances.numpy().copy())
+    def predictions(self, embeddings: Tensor) -> list[Prediction]:
+        """Logits and probabilities of each embedding ``[n, e]``.
+
+        Each has a product of its own: no answer depends, in its last bit, on who asks beside it.
+        """
+        if not len(embeddings):
+            return []
+        logits = torch.stack([self.weight @ one for one in embeddings]) + self.bias
+        # The end of an array is computed in another way than its middle: each sigmoid alone too.
+        alone = torch.stack([one.sigmoid() for one in logits]) if self.alone else None
+        chances = logits.softmax(1) if alone is None else alone
+        pairs = zip(logits.numpy(), chances.numpy(), strict=True)
+        return [Prediction(one.copy(), other.copy()) for one, other in pairs]
 
 
 class Heads:

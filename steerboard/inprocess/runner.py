@@ -88,7 +88,7 @@ class LocalRunner:
         head = self._heads.of(served, request.classifier)
 
         def compute(rows: list[Row]) -> list[Prediction]:
-            return [head.prediction(e) for e in self._kernel.embed(served, rows)]
+            return head.predictions(self._kernel.embed(served, rows))
 
         return self._answer(served, request.images, compute)
 
@@ -105,7 +105,7 @@ class LocalRunner:
         def compute(rows: list[Row]) -> list[Steered]:
             out = self._kernel.embed(served, [replace(row, steer=s) for row in rows for s in sets])
             out = out.view(len(rows), len(sets), -1)
-            said = [[head.prediction(e) for e in part] for part in out]
+            said = [head.predictions(part) for part in out]
             frozen = aims(head, request.targets, [clean for clean, *_ in said])
             predicted = predict_effects(
                 served, self._kernel, rows, frozen, out[:, 0], request.steer_sets
