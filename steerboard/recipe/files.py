@@ -67,9 +67,8 @@ def parse(record: object, name: str = "the recipe") -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise InvalidRequest(
-            f"{name} is not valid: {place}: {first['msg']}", field=place
-        ) from error
+        said = first["msg"] if place != "name" else f"{first['input']!r} is no name for a recipe"
+        raise InvalidRequest(f"{name} is not valid: {place}: {said}", field=place) from error
     if record.get("seal") != digest(RECIPE_SCHEMA, recipe.model_dump(mode="json")):
         raise InvalidRequest(
             f"{name} was changed after it was written: its seal does not fit. Make a new version"

@@ -92,6 +92,10 @@ def test_a_link_that_leads_nowhere_says_so(visit: Visit, team: Recipes, no_strip
         "no version 9: its newest is 1" in w for w in visit(recipe="no-stripes", v="9").warned()
     )
     assert any("versions are numbers" in w for w in visit(recipe="no-stripes", v="x").warned())
+    lost = visit(recipe="no-stripes", job="no-such-job")
+    lost.until(lambda: any("The run failed" in w for w in lost.warned()))
+    lost.presses("close-run")
+    assert "run-evidence" in {b.key for b in lost.page.button}
 
 
 def test_a_recipe_of_another_model_is_shown_and_not_used(

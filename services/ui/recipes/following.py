@@ -15,7 +15,7 @@ import streamlit as st
 from services.ui.backend import backend
 from steerboard.analysis.intervals import Rate
 from steerboard.api.jobs_client import JobClient
-from steerboard.spec.errors import Internal, SteerboardError
+from steerboard.spec.errors import Internal, NotFound, SteerboardError
 from steerboard.spec.evidence import Evidence
 from steerboard.spec.jobs import JobStatus
 from steerboard.spec.recipe import EvidenceNote
@@ -51,6 +51,7 @@ class Following:
     pages: dict[int, Rows] = field(default_factory=dict)
     found: tuple[Evidence, EvidenceNote] | None = None
     trouble: SteerboardError | None = None
+    unknown: bool = False
     asking: "Future[None] | None" = None
 
     @property
@@ -62,7 +63,7 @@ class Following:
     def over(self) -> bool:
         """Whether nothing more will come."""
         ended = self.status is not None and self.status.state in ("failed", "cancelled")
-        return self.found is not None or ended
+        return self.found is not None or ended or self.unknown
 
     @property
     def share(self) -> float:
@@ -96,6 +97,7 @@ def ask(jobs: JobClient, run: Following) -> None:
         run.trouble = None
     except SteerboardError as error:
         run.trouble = error
+        run.unknown = run.status is None and isinstance(error, NotFound)
     except Exception:
         _LOG.exception("evidence job %s", run.job)
         run.trouble = Internal("the workers' answer cannot be read: the log of the page says why")

@@ -26,7 +26,7 @@ def show() -> None:
         return
     try:
         assert file is not None
-        kept = take(file.getvalue(), file.name)
+        kept = take(file.getvalue(), f"“{file.name}”")
     except SteerboardError as error:
         st.error(f"Nothing was imported. {recovery.sentence(error)}")
         return

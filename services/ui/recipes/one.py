@@ -170,7 +170,8 @@ def origin(recipe: Recipe) -> str:
     told = []
     for part in parts:
         where = f"{part.image_set} {part.split}".strip()
-        told.append(f"{len(part.pictures) or 'all'} pictures of {where}")
+        one = len(part.pictures) == 1
+        told.append(f"{len(part.pictures) or 'all'} picture{'' if one else 's'} of {where}")
     return ", ".join(told) + "; never counted as evidence"
 
 

@@ -25,6 +25,7 @@ def show(saved: Saved) -> None:
         evidence, rows = shelf().evidence((saved.recipe.name, saved.recipe.version), run)
     except SteerboardError as error:
         recovery.explain("This report cannot be shown.", error, shelf().latest, "report")
+        st.button("Close", key="close-report", on_click=closed)
         return
     page = drawn(saved.recipe, evidence)
     with st.container(key="report"):
