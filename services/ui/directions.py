@@ -1,6 +1,7 @@
 """Directions of a person's own: named in words at the embedding, or numbers from a file."""
 
 import io
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,10 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend, model
+from services.ui.predict import prompts
 from services.ui.session import act, state, tell
 from steerboard.spec.errors import InvalidRequest, SteerboardError
-from steerboard.spec.requests import Embed
+from steerboard.spec.requests import Embed, Margin
 from steerboard.spec.tensor import Tensor
 from steerboard.store.events import HowChosen
 from steerboard.store.how import How
@@ -18,11 +20,13 @@ from steerboard.store.how import How
 EMBEDDING = "embedding"
 MOST = 16
 TEMPLATE = "a photo of {}"
+FILED = re.compile(r".+\.npy \d+")
 
 
-def begin() -> None:
-    """Directions towards the first prompts, at the embedding."""
-    take_words(tuple(model().prompts[:4]) or ("a dog", "a cat"))
+def begin(decision: Margin) -> None:
+    """Directions towards the two answers that are weighed, at the embedding."""
+    names = prompts().names
+    take_words(tuple(names[i] for i in (decision.index, decision.against) if i is not None))
 
 
 def take_words(words: tuple[str, ...]) -> None:
@@ -51,7 +55,9 @@ def take(rows: npt.NDArray[np.float32], words: tuple[str, ...], site: str) -> No
 
 def show(now: How) -> None:
     """Words at the embedding, or a file at any place."""
-    text = "\n".join(now.words) if now.site == EMBEDDING else ""
+    # Names of a file's rows are no words: whoever edits the field begins with an empty one.
+    filed = all(FILED.fullmatch(word) for word in now.words)
+    text = "\n".join(now.words) if now.site == EMBEDDING and not filed else ""
     key = f"words-{hash(now.words)}"
     st.text_area(
         "Directions in words, one a line (at the embedding)",
@@ -61,6 +67,8 @@ def show(now: How) -> None:
         on_change=lambda: worded(st.session_state[key]),
         help="The text tower turns each into a direction that the model's answer can be moved on.",
     )
+    if filed:
+        st.caption(markup.plain(f"Now: {', '.join(now.words)}, at {now.site}."))
     with st.popover("Numbers from a file", icon=":material/upload_file:"):
         show_file()
 

@@ -108,7 +108,7 @@ def show(data: bytes, decision: Margin) -> None:
         show_method(now, data, decision)
         left, right = st.columns(2, gap="medium")
         with left:
-            show_units(now)
+            show_units(now, decision)
             show_target(now)
         with right:
             region.show(data, now, place(now), dictionary())
@@ -203,7 +203,7 @@ def show_target(now: How) -> None:
     )
 
 
-def show_units(now: How) -> None:
+def show_units(now: How, decision: Margin) -> None:
     """Which units, and at which place where no dictionary says so."""
     key = f"units-{now.units}"
     st.selectbox(
@@ -212,7 +212,7 @@ def show_units(now: How) -> None:
         index=list(UNITS).index(now.units),
         format_func=UNITS.__getitem__,
         key=key,
-        on_change=lambda: take_units(st.session_state[key]),
+        on_change=lambda: take_units(st.session_state[key], decision),
     )
     if now.units == "direction":
         directions.show(now)
@@ -228,12 +228,12 @@ def show_units(now: How) -> None:
         )
 
 
-def take_units(units: str) -> None:
+def take_units(units: str, decision: Margin) -> None:
     """Units begin beside the dictionary; directions begin with the words of the decision."""
     if units == "feature":
         choose(units=units, site="", directions=None, words=())
     elif units == "direction":
-        directions.begin()
+        directions.begin(decision)
     elif known := sites(units):
         block = dictionary().site.rpartition(".")[2]
         beside = [s.name for s in known if s.name.endswith(f".{block}")]

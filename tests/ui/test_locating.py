@@ -1,8 +1,10 @@
 """Methods, units, targets, tokens and ops beyond the usual ones, against real services."""
 
+import io
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from tests.ui.person import Person, number
@@ -104,3 +106,20 @@ def test_a_circuit_begins_with_a_later_feature_that_speaks(visit: Visit) -> None
     before = scores(someone, "edge")
     box(someone, "speaks-last-", int(other.options[1].split(":")[0].removeprefix("#")))
     someone.until(lambda: scores(someone, "edge") != before)
+
+
+def test_directions_begin_with_the_two_answers_and_a_file_is_no_words(visit: Visit) -> None:
+    someone = visit()
+    someone.picks()
+    weighed = {str(s.value) for s in someone.page.selectbox if re.match("index|against", s.key)}
+    box(someone, "units-", "direction")
+    someone.until(someone.ranked)
+    field = next(t for t in someone.page.text_area if str(t.key).startswith("words-"))
+    names = field.value.split("\n")
+    assert len(names) == len(weighed) == 2 and someone.answer() in names
+    out = io.BytesIO()
+    np.save(out, np.eye(2, 128, dtype=np.float32))
+    someone.uploads("mine.npy", out.getvalue())
+    someone.until(lambda: someone.ranked() and "mine.npy 1" in someone.reads())
+    field = next(t for t in someone.page.text_area if str(t.key).startswith("words-"))
+    assert field.value == "" and "at embedding" in someone.reads()
