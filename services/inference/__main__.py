@@ -7,7 +7,7 @@ import sys
 
 from services.inference.allocation import settle
 from services.inference.settings import Settings, read_settings
-from services.inference.trimming import keep_pages
+from services.inference.trimming import keep_pages, trim_at_rest
 from steerboard.spec.errors import SteerboardError
 
 
@@ -30,7 +30,8 @@ def main() -> None:
 def serve(settings: Settings) -> None:
     """Import what is heavy, and serve."""
     settle()
-    keep_pages()
+    if keep_pages():
+        trim_at_rest()
     import torch
 
     from services.inference.engine.admission import Load
