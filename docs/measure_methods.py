@@ -180,7 +180,7 @@ def one_cell(
     values = np.array(rows)
     cell = dict(zip(names, values[:, :-1].mean(0).tolist(), strict=True))
     cell["spearman"], cell["slope"] = np.median(values[:, 3:5], axis=0).tolist()
-    return {**cell, "seconds": float(np.median(values[:, -1]))}
+    return {**cell, "seconds": float(np.median(values[:, -1])), "pictures": len(cases)}
 
 
 def ranking(world: World, request: Attribute, method: str) -> Located:
@@ -316,7 +316,7 @@ def figure(table: dict[str, dict[str, float]], out: Path) -> None:
 def main() -> None:
     """All tables, as JSON and figures; what is in the file already is not measured again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=3, help="of a cell of the table")
+    parser.add_argument("--pictures", type=int, default=8, help="of a cell of the table")
     parser.add_argument("--out", type=Path, default=Path("docs/methods"))
     given = parser.parse_args()
     world, path = World(Path("demo")), given.out.with_suffix(".json")
