@@ -1,5 +1,6 @@
 """The worker's process: Celery, its two tasks, and the connections that each child opens."""
 
+import gc
 import logging
 import os
 import signal
@@ -61,6 +62,7 @@ def make_worker(settings: Settings) -> Celery:
 
     @cache
     def hands() -> Hands:
+        gc.freeze()  # what was loaded before the fork stays, and need not be looked at again
         records, results = Records(settings.broker), Results(settings.cache)
         return Hands(records, results, library, Exchange(settings).runner, settings.patience_s)
 
