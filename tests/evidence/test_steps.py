@@ -11,11 +11,11 @@ from steerboard.analysis.evidence.pictures import ManifestSet
 from steerboard.analysis.evidence.run import Options, run_evidence
 from steerboard.analysis.evidence.steps import (
     Ground,
-    challenge,
+    asked,
     evidence_of,
     lay,
     look,
-    reread,
+    pieces,
     samples,
 )
 from steerboard.spec.recipe import Recipe
@@ -47,11 +47,10 @@ def test_chunks_in_any_order_are_the_run_in_one_piece(
     rows = sent(list(looks(ground, pictures)))
     sample = samples(joined(rows), pictures, OPTIONS)
     assert len(sample.challenged) == 7 and set(sample.reread) <= {p.key for p in pictures}
-    later = []
-    for part in chunks([p for p in pictures if p.key in sample.challenged], 2):
-        later.append(joined(challenge(ground, part)))
-    for part in chunks([p for p in pictures if p.key in sample.reread], 2):
-        later.append(reread(ground, part))
+    cut = pieces(sample, 2)
+    assert [k for p in cut if p.stage == "challenged" for k in p.keys] == list(sample.challenged)
+    assert [k for p in cut if p.stage == "reread" for k in p.keys] == list(sample.reread)
+    later = [asked(ground, one, [p for p in pictures if p.key in one.keys]) for one in cut]
     whole, table = evidence_of(ground, pictures, joined([*rows, *sent(later)]))
     expected, others = run_evidence(runner, recipe, pictures, OPTIONS)
     assert whole.controls == expected.controls and whole.sweep == expected.sweep

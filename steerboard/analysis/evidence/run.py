@@ -6,6 +6,7 @@ chunks give the same Evidence.
 
 from collections.abc import Callable, Iterable, Iterator
 
+from steerboard.analysis.evidence.answers import chunks
 from steerboard.analysis.evidence.gathered import Gathered, joined
 from steerboard.analysis.evidence.pictures import Picture, PictureSet, digest_of
 from steerboard.analysis.evidence.rows import Row
@@ -25,6 +26,7 @@ from steerboard.spec.recipe import SHORT, Recipe
 from steerboard.spec.runner import Runner
 
 __all__ = ["Options", "Progress", "check_split", "run_evidence", "silent"]
+READ = 16  # pictures that are read again at once
 Progress = Callable[[str, int, int], None]
 
 
@@ -54,16 +56,19 @@ def run_evidence(
     sample = samples(seen, images, options)
     asked = challenge(ground, kept(images, sample.challenged))
     tried = joined(told(asked, "controls", len(sample.challenged), progress))
-    progress("features", 0, 1)
-    read = again(ground, images, sample.reread)
-    progress("features", 1, 1)
+    read = joined(again(ground, images, sample.reread, progress))
     return evidence_of(ground, images, joined([seen, tried, read]), chosen)
 
 
-def again(ground: Ground, images: Iterable[Picture], keys: tuple[str, ...]) -> Gathered:
-    """The last step over its sample, if there is one."""
-    sample = list(kept(images, keys))
-    return reread(ground, sample) if sample else Gathered()
+def again(
+    ground: Ground, images: Iterable[Picture], keys: tuple[str, ...], progress: Progress
+) -> Iterator[Gathered]:
+    """The last step over its sample, telling how far it is."""
+    done = 0
+    for part in chunks(kept(images, keys), READ):
+        yield reread(ground, part)
+        done += len(part)
+        progress("features", done, len(keys))
 
 
 def kept(images: Iterable[Picture], keys: tuple[str, ...]) -> Iterator[Picture]:

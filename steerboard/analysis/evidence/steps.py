@@ -12,6 +12,7 @@ be asked at any time, and says what is known by then.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from steerboard.analysis.evidence.answers import (
 )
 from steerboard.analysis.evidence.assemble import Found, assemble
 from steerboard.analysis.evidence.downstream import Ask, downstream, readings
-from steerboard.analysis.evidence.gathered import Gathered
+from steerboard.analysis.evidence.gathered import Gathered, joined
 from steerboard.analysis.evidence.pictures import Picture, PictureSet
 from steerboard.analysis.evidence.probing import Challenge, evenly, probed_of
 from steerboard.analysis.evidence.rows import Lenses, Row, failing, right, rows_of
@@ -88,6 +89,32 @@ class Samples:
 
     challenged: tuple[str, ...]
     reread: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the second half of a run, which stands alone: whoever is free may ask it."""
+
+    stage: Literal["challenged", "reread"]
+    keys: tuple[str, ...]
+
+
+def pieces(sample: Samples, size: int = TOGETHER) -> tuple[Piece, ...]:
+    """The whole second half in pieces of at most ``size`` pictures, in any order."""
+    stages: tuple[Literal["challenged", "reread"], ...] = ("challenged", "reread")
+    return tuple(
+        Piece(stage, keys[start : start + size])
+        for stage in stages
+        for keys in [getattr(sample, stage)]
+        for start in range(0, len(keys), size)
+    )
+
+
+def asked(ground: Ground, piece: Piece, pictures: Sequence[Picture]) -> Gathered:
+    """What a piece gives on its pictures; raises as ``look``."""
+    if piece.stage == "reread":
+        return reread(ground, pictures)
+    return joined(challenge(ground, pictures))
 
 
 def lay(runner: Runner, recipe: Recipe, options: Options | None = None) -> Ground:
