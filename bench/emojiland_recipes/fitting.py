@@ -1,6 +1,6 @@
-"""What the three fits share: their pictures, their trials, and the choice between these."""
+"""What the three fits share: their pictures, the choice of a size, and the edits they come to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,42 +52,25 @@ def lesson(shop: Workshop, block: int, found: Seen, fails: Tensor, most: int = 0
     )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """A fit: its moves, and what they did to pictures that they were not fitted on."""
-
-    moves: tuple[Move, ...]
-    fixed: float
-    controls: float
-
-
-def tried(
-    start: Callable[[], Sequence[Move]],
+def fitted(
+    moves: Sequence[Move],
     sizes: Sequence[float],
     fit_on: Lesson,
     choose_on: Lesson,
     epochs: int,
     rate: float,
-) -> Trial:
-    """The largest of ``sizes`` whose controls keep within ``AT_MOST``, with all of their interval.
+) -> None:
+    """Fit the moves in place to ever smaller sizes, until controls keep within ``AT_MOST``.
 
-    The smallest where none does.
+    Each fit goes on from the one before. Where no size does, the smallest stands, and says so.
     """
-    best = None
-    for most in sorted(sizes):
-        moves = tuple(start())
+    for most in sizes:
         learn(moves, fit_on, most, epochs, rate)
         fixed, controls, size = rates(moves, choose_on)
         print(f"  size {size:.1f}: fixed {fixed:.3f}, controls {controls:.3f}", flush=True)
-        if best is None or controls <= AT_MOST - margin(choose_on):
-            best = Trial(moves, fixed, controls)
-    assert best is not None
-    return best
-
-
-def margin(choose_on: Lesson) -> float:
-    """One standard error of a rate of ``AT_MOST`` over the failing pictures."""
-    return float((AT_MOST * (1 - AT_MOST) / int(choose_on.fails.sum())) ** 0.5)
+        if controls <= AT_MOST:
+            return
+    print("  no size keeps the controls within", AT_MOST)
 
 
 def broken(moves: Sequence[Move], found: Seen, on: Lesson) -> float:

@@ -3,7 +3,7 @@
 import torch
 
 from bench.emojiland_recipes import scenes
-from bench.emojiland_recipes.fitting import Seen, broken, edits_of, lesson, seen, tried
+from bench.emojiland_recipes.fitting import Seen, broken, edits_of, fitted, lesson, seen
 from bench.emojiland_recipes.learning import Added, Placed
 from bench.emojiland_recipes.seeing import Gate, detector
 from bench.emojiland_recipes.workshop import Workshop
@@ -41,12 +41,11 @@ def watermark(shop: Workshop) -> Recipe:
     fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, FAILING)
     other, twin = both(shop, "watermark", CHOOSE, scenes.CHOOSING)
     choose_on = lesson(shop, BLOCK, other, twin.right & ~other.right)
-    best = tried(
-        lambda: [Added(gate, 0.35 * back)], (8.0, 9.0, 10.0, 11.0), fit_on, choose_on, 6, 0.05
-    )
-    print("  broken", broken(best.moves, twin, choose_on))
+    move = Added(gate, 0.35 * back)
+    fitted([move], (11.0, 10.0, 9.0, 8.0), fit_on, choose_on, 6, 0.05)
+    print("  broken", broken([move], twin, choose_on))
     return shop.recipe(
-        "no-watermark", SteerSet(edits=tuple(edits_of(shop, BLOCK, best.moves[0]))),
+        "no-watermark", SteerSet(edits=tuple(edits_of(shop, BLOCK, move))),
         {"group": "watermark"},
         "At the four patches that a watermark covers, where one is seen: small vectors, fitted"
         " to mend, are added.",
@@ -74,12 +73,10 @@ def strip(shop: Workshop) -> Recipe:
     fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, FAILING)
     other, twin = both(shop, "typographic", CHOOSE, scenes.CHOOSING)
     choose_on = lesson(shop, BLOCK, other, twin.right & ~other.right)
-    best = tried(
-        lambda: [Placed(*start) for start in starts], (18.0, 21.0, 24.0, 27.0),
-        fit_on, choose_on, 5, 0.03,
-    )  # fmt: skip
-    print("  broken", broken(best.moves, twin, choose_on))
-    edits = [e for move in best.moves for e in edits_of(shop, BLOCK, move)]
+    moves = [Placed(*start) for start in starts]
+    fitted(moves, (22.0, 19.0, 17.0, 15.0), fit_on, choose_on, 10, 0.03)
+    print("  broken", broken(moves, twin, choose_on))
+    edits = [e for move in moves for e in edits_of(shop, BLOCK, move)]
     return shop.recipe(
         "no-strip", SteerSet(edits=tuple(edits)), {"group": "typographic"},
         "Where a strip of words is seen at the top or the bottom: four directions, fitted to mend,"

@@ -3,7 +3,7 @@
 import torch
 
 from bench.emojiland_recipes import scenes
-from bench.emojiland_recipes.fitting import Seen, broken, edits_of, lesson, seen, tried
+from bench.emojiland_recipes.fitting import Seen, broken, edits_of, fitted, lesson, seen
 from bench.emojiland_recipes.learning import Added, Lesson
 from bench.emojiland_recipes.seeing import Gate, detector
 from bench.emojiland_recipes.workshop import Workshop
@@ -25,13 +25,11 @@ def nurse(shop: Workshop) -> Recipe:
     choose_on, other = group(shop, choosing)
     gate = cue_gate(shop, found, seen(shop, plain, BLOCK), fit_on.x[fit_on.fails])
     width = found.x.shape[-1]
-    best = tried(
-        lambda: [Added(gate, torch.full((1, width), 1e-3))], (7.0, 9.0, 11.0),
-        fit_on, choose_on, 8, 0.1,
-    )  # fmt: skip
-    print("  broken", broken(best.moves, other, choose_on))
+    move = Added(gate, torch.full((1, width), 1e-3))
+    fitted([move], (11.0, 9.0, 7.0), fit_on, choose_on, 8, 0.1)
+    print("  broken", broken([move], other, choose_on))
     return shop.recipe(
-        "doctor-not-nurse", SteerSet(edits=tuple(edits_of(shop, BLOCK, best.moves[0]))),
+        "doctor-not-nurse", SteerSet(edits=tuple(edits_of(shop, BLOCK, move))),
         {"group": "medical", "label": "doctor", "gender": "woman"},
         "At the class token, where a doctor's cue is seen: a small vector, fitted to mend, is"
         " added.",

@@ -17,7 +17,7 @@ from steerboard.spec.digest import image_digest
 from steerboard.spec.recipe import SHORT, ChosenOn
 
 FITTING, CHOOSING, BAKING = 1000, 4000, 6000  # of the validation split's seeds
-REPORTING = 5000  # of the test split's seeds
+REPORTING = 7000  # of the test split's seeds
 ATTACKS = ("typographic", "watermark")
 MANIFEST = "manifest.jsonl"
 
