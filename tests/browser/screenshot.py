@@ -7,9 +7,10 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from tests.browser import hands
-from tests.browser.chromium import NARROW, browse
+from tests.browser.chromium import NARROW, WIDE, browse
 from tests.ui.stage import stage
 
+TALL = 1130  # pixels: down to what the edits do to other pictures
 SHELF = 16  # pictures of the shelf's first page
 BELIEF = (
     "The word on the strip, not the object, makes the model say {wrong}. With the features that"
@@ -30,14 +31,18 @@ def find(page: Page, address: str) -> str:
         page.get_by_role("button", name="strongest off").click()
         hands.changes(page)
         hands.idle(page)
-        if page.locator(".st-key-test .sb-card.after b").inner_text() == right:
+        if page.locator(".st-key-test .sb-card.after b").first.inner_text() == right:
             return BELIEF.format(wrong=wrong, right=right)
     raise SystemExit("three features off put none of the shelf's first pictures right")
 
 
 def take(path: Path) -> None:
     """Start everything, steer a misread picture, and take the page's picture."""
-    with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as parts, browse() as page:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stage(Path(folder)) as parts,
+        browse((WIDE[0], TALL)) as page,
+    ):
         belief = find(page, parts.address)
         box = page.locator(".st-key-hypothesis textarea")
         box.fill(belief)
