@@ -42,20 +42,35 @@ def step_of(between: Between | None) -> Step:
     return step
 
 
+class Event(Protocol):
+    """A place in a GPU's queue of work."""
+
+    def record(self) -> None:
+        """Behind all that it has been told so far."""
+
+    def synchronize(self) -> None:
+        """Until all before it is done."""
+
+
 class OneAhead:
     """``inner`` on a GPU, which is told of blocks long before it computes them.
 
     It is told of one block ahead and no further, so that who comes in between waits for two blocks
-    and not for all, and the GPU never for its next one.
+    and not for all, and the GPU never for its next one. (The order is tested; not yet on a GPU.)
+
+    Args:
+        inner: Who goes first.
+        event: Makes a place in the queue.
     """
 
-    def __init__(self, inner: Between) -> None:
+    def __init__(self, inner: Between, event: Callable[[], Event] = torch.cuda.Event) -> None:
         self._inner = inner
-        self._told: torch.cuda.Event | None = None
+        self._event = event
+        self._told: Event | None = None
 
     def asked(self) -> bool:
         """See ``Between``; returns when all but the last block are done."""
-        before, self._told = self._told, torch.cuda.Event()
+        before, self._told = self._told, self._event()
         self._told.record()
         if before is not None:
             before.synchronize()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import steerboard
-from steerboard.inprocess.between import afresh
+from steerboard.inprocess.between import OneAhead, afresh, on_device
 from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import LocalRunner
@@ -164,3 +164,29 @@ def test_within_afresh_torch_is_as_in_a_new_thread() -> None:
         assert tally.top == 0 and not slope.is_inference()
         torch.ones(1000)
         assert tally.top == 4000 and torch.is_inference_mode_enabled()
+
+
+def test_a_gpu_is_told_of_one_block_ahead() -> None:
+    """By a queue of our own: before block k + 1 all before block k is waited for, and no more."""
+    log: list[tuple[str, int]] = []
+
+    class Place:
+        count = 0
+
+        def __init__(self) -> None:
+            Place.count += 1
+            self.number = Place.count
+
+        def record(self) -> None:
+            log.append(("told", self.number))
+
+        def synchronize(self) -> None:
+            log.append(("done", self.number))
+
+    paced = OneAhead(Nobody(), Place)
+    for _ in range(3):
+        assert not paced.asked()
+    assert log == [("told", 1), ("told", 2), ("done", 1), ("told", 3), ("done", 2)]
+    assert isinstance(on_device(Nobody(), torch.device("cuda")), OneAhead)
+    assert isinstance(on_device(Nobody(), torch.device("cpu")), Nobody)
+    assert on_device(None, torch.device("cuda")) is None
