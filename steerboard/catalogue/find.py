@@ -20,6 +20,10 @@ from steerboard.spec.errors import InvalidRequest
 WORD = re.compile(r"\w+")
 NUMBER = re.compile(r"#?(\d{1,9})")
 BY_CLASS, BY_NAME, BY_LABEL = 2.0, 1.5, 0.5  # weights beside meaning, which seldom passes 1
+SMALL = frozenset(
+    ("a", "an", "and", "at", "in", "of", "on", "or", "some", "something", "that", "the", "to",
+     "with", "picture", "photo")
+)  # fmt: skip
 FEWEST = 24  # features that words bring at least, however far off
 
 
@@ -134,7 +138,7 @@ def class_asked(index: Index, name: str) -> int | None:
 
 def by_words(index: Index, text: str, clues: Clues) -> tuple[Array, Array]:
     """Which features words bring, and how well they fit ``[n]``."""
-    wanted = set(tokens(text))
+    wanted = telling(text)
     if not wanted and not NUMBER.fullmatch(text.strip()):
         raise InvalidRequest("there is nothing to search for: give a word or more", field="words")
     labelled = bearing(index, wanted)
@@ -154,19 +158,26 @@ def by_words(index: Index, text: str, clues: Clues) -> tuple[Array, Array]:
 
 
 def bearing(index: Index, wanted: set[str]) -> Array:
-    """``[n]`` 1 where a label holds all the words."""
-    fits = np.array([wanted <= set(tokens(w or "")) for w in index.labels.words] + [False])
-    found: Array = fits[index.labels.codes].astype(np.float64)
+    """``[n]`` how many of the words a label holds, see ``fitting``."""
+    fits = [fitting(wanted, set(tokens(w or ""))) for w in index.labels.words]
+    found: Array = np.array([*fits, 0.0])[index.labels.codes]
     return found
 
 
 def detecting(index: Index, wanted: set[str]) -> Array:
-    """``[n]`` the best average precision for a class whose value holds all the words."""
+    """``[n]`` the best average precision for a class, by how many of the words its value holds."""
     out = np.zeros(len(index))
-    fits = np.array([wanted <= value(name) for name in index.classes.names], bool)
-    own = fits[index.classes.codes]
-    np.maximum.at(out, index.classes.rows[own], index.classes.precisions[own])
+    fits = np.array([fitting(wanted, value(name)) for name in index.classes.names])[
+        index.classes.codes
+    ]
+    own = fits > 0
+    np.maximum.at(out, index.classes.rows[own], (fits * index.classes.precisions)[own])
     return out
+
+
+def fitting(wanted: set[str], held: set[str]) -> float:
+    """The squared share of words that are held: one of two is worth a quarter, all of them 1."""
+    return (len(wanted & held) / len(wanted)) ** 2 if wanted else 0.0
 
 
 def row(index: Index, place: int, found: Found, clues: Clues) -> FeatureRow:
@@ -201,6 +212,12 @@ def said(one: Labels) -> set[str]:
 def value(name: str) -> set[str]:
     """The words of a class's value: of ``background=water`` it is water."""
     return set(tokens(name.partition("=")[2]))
+
+
+def telling(text: str) -> set[str]:
+    """The words of a question without those that say nothing, unless there are no others."""
+    found = set(tokens(text))
+    return found - SMALL or found
 
 
 def tokens(text: str) -> list[str]:

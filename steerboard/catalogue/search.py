@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steerboard.catalogue.file import Catalogue
-from steerboard.catalogue.find import Clues, detecting, find, tokens
+from steerboard.catalogue.find import Clues, detecting, find, telling, tokens
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import vocabulary
 from steerboard.spec.catalogue import FeatureQuery
@@ -43,7 +43,7 @@ def search(catalogue: Catalogue, runner: Runner, words: str, count: int = 20) ->
     meaning = index.meaning(vocabulary(runner, model, [words], template))[:, 0]
     query = FeatureQuery(dictionary=catalogue.dictionary, words=words)
     order = find(index, query, Clues(meaning)).order[:count]
-    detects, labels = detecting(index, set(tokens(words))), (*index.labels.words, "")
+    detects, labels = detecting(index, telling(words)), (*index.labels.words, "")
     return [
         Hit(int(index.features[i]), labels[index.labels.codes[i]], float(meaning[i]),
             float(detects[i]))
