@@ -32,6 +32,9 @@ def test_a_feature_is_found_named_tried_and_come_back_to(parts: Stage, page: Pag
     expect(pinned).to_contain_text(number, timeout=PATIENCE_MS)
     pinned.locator(".sb-id a").click()
     expect(title).to_have_text("owls, also <b>painted", timeout=PATIENCE_MS)
+
+    page.locator(".sb-pictures a").first.click()
+    expect(pinned).to_contain_text(number, timeout=PATIENCE_MS)
     sees_no_traceback(page)
 
 
