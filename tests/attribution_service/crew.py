@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -100,6 +101,18 @@ class Crew:
     def process(self, name: str) -> psutil.Process:
         """The main process of a part."""
         return psutil.Process(self._running[name].pid)
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """A part and all that it started stand still meanwhile."""
+        processes = family(self._running[name].pid)
+        try:
+            for process in processes:
+                process.suspend()
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def kill(self, name: str) -> None:
         """kill -9 of a part and of all that it started."""
