@@ -38,7 +38,7 @@ def keep_pages() -> bool:
         return False
     import google._upb._message as upb
 
-    libc, places = ctypes.CDLL(None), list(_references(str(upb.__file__), b"malloc_trim"))
+    libc, places = ctypes.CDLL(None), list(_references(Path(str(upb.__file__)), b"malloc_trim"))
     harmless = ctypes.cast(libc.abs, ctypes.c_void_p).value
     for place in places:
         _write(libc, place, int(harmless or 0))
@@ -69,9 +69,12 @@ def trim_at_rest(
     return stop
 
 
-def _references(path: str, wanted: bytes) -> Iterator[int]:
+def _references(library: Path, wanted: bytes) -> Iterator[int]:
     """Where a loaded library keeps the address of a function of another one."""
-    base = min(begin for begin, _, mapped, _ in _maps() if mapped == path)
+    path = str(library.resolve())  # as the system tells it, where the folder is a link
+    base = min((begin for begin, _, mapped, _ in _maps() if mapped == path), default=0)
+    if not base:
+        return
     told = dict(_dynamic(base))
     # Addresses are the file's own for some loaders, and in memory already for others.
     at = {name: value if value > base else base + value for name, value in told.items()}

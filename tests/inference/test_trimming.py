@@ -1,9 +1,12 @@
 """Free pages of the heap stay where they are, however many messages protobuf throws away."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import google.protobuf
 import pytest
 
 CHILD = """
@@ -66,3 +69,23 @@ def test_protobuf_left_alone_still_trims():
     """Once it does not any more, ``services/inference/trimming.py`` can go."""
     said, before, after, _ = told("alone")
     assert said == "alone" and before > 100 and after < before - 50
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "aarch64"),
+    reason="glibc's heap",
+)
+def test_packages_behind_a_link_are_found_too(tmp_path: Path) -> None:
+    link = tmp_path / "packages"
+    link.symlink_to(Path(google.protobuf.__file__).parents[2])
+    asked = (
+        "from services.inference.trimming import keep_pages; said = keep_pages();"
+        "import google._upb._message as upb; print(said, upb.__file__)"
+    )
+    here = {**os.environ, "PYTHONPATH": str(link)}
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=120, env=here
+    )
+    assert done.returncode == 0, done.stderr
+    said, file = done.stdout.split()
+    assert said == "True" and file.startswith(str(link))
