@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.clients import OverGrpc, OverHttp
 from bench.house import EMOJILAND
+from steerboard.model.placement import HOST, Placement
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300.0
@@ -109,9 +110,18 @@ def size_of(architecture: str) -> tuple[int, int]:
     return (96, 96) if architecture == EMOJILAND else (224, 224)
 
 
+def settings(there: Placement) -> dict[str, str]:
+    """What a child is told of where to compute: the service's own settings."""
+    return {"STEERBOARD_DEVICE": str(there.device), "STEERBOARD_PRECISION": there.precision}
+
+
 @contextmanager
 def starting(
-    architecture: str, threads: int, profile: str = "", secret: str = ""
+    architecture: str,
+    threads: int,
+    profile: str = "",
+    secret: str = "",
+    there: Placement = HOST,
 ) -> Iterator[Coming[OverGrpc]]:
     """The project's server.
 
@@ -120,19 +130,23 @@ def starting(
         threads: Of torch.
         profile: A file for where its time went, written when it ends; or empty.
         secret: What tokens are signed with; or empty.
+        there: Where it computes.
     """
     port = free_port()
     command = [sys.executable, "-m", "bench.serve", architecture, str(port), str(threads)]
-    with running([*command, *filter(None, [profile])], STEERBOARD_TOKEN_SECRET=secret) as child:
+    told = settings(there) | {"STEERBOARD_TOKEN_SECRET": secret}
+    with running([*command, *filter(None, [profile])], **told) as child:
         client = OverGrpc(architecture, port, size_of(architecture))
         yield Coming(child, client, lambda: _serves(client.channel))
         client.close()
 
 
 @contextmanager
-def ours(architecture: str, threads: int, secret: str = "") -> Iterator[OverGrpc]:
+def ours(
+    architecture: str, threads: int, secret: str = "", there: Placement = HOST
+) -> Iterator[OverGrpc]:
     """The same, ready."""
-    with starting(architecture, threads, secret=secret) as coming:
+    with starting(architecture, threads, secret=secret, there=there) as coming:
         yield coming.ready()
 
 
@@ -151,7 +165,7 @@ def house(config: Path, threads: int, secret: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def starting_peer(
-    name: str, python: str, architecture: str, threads: int, batch: int
+    name: str, python: str, architecture: str, threads: int, batch: int, there: Placement = HOST
 ) -> Iterator[Coming[OverHttp]]:
     """A peer under its own interpreter, with our model code beside it."""
     module, path = PEERS[name]
@@ -167,7 +181,7 @@ def starting_peer(
         "BENCH_BATCH": str(batch),
         "BENCH_PORT": str(port),
         "BENCH_SHAPE": "3,{},{}".format(*size_of(architecture)),
-    }
+    } | settings(there)
     with running(command, **environment) as child:
         height, width = size_of(architecture)
         picture = bytes(3 * height * width * 4)

@@ -3,7 +3,9 @@
 ``emojiland`` is the demo's own small model, where serving and not the model is the cost.
 """
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from steerboard.inprocess.served import ServedModel, describe_site
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_folder
+from steerboard.model.placement import HOST, Placement, choose
 from steerboard.model.towers import read_tower
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo
 from steerboard.spec.digest import digest
@@ -41,7 +44,21 @@ class Plan:
     bias: float = -2.0
 
 
-def load(architecture: str) -> LoadedModel:
+def placement(environment: Mapping[str, str] = os.environ) -> Placement:
+    """What the service's own settings say to a child of the bench; the CPU unless they do."""
+    device = environment.get("STEERBOARD_DEVICE") or "cpu"
+    return choose(device, environment.get("STEERBOARD_PRECISION") or HOST.precision)
+
+
+def load(architecture: str, there: Placement = HOST) -> LoadedModel:
+    """A model with all of it on a device, its image tower in the precision of the placement."""
+    found = read(architecture)
+    found.clip.to(there.device)
+    found.tower.visual.to(there.dtype)
+    return replace(found, fingerprint=digest(found.fingerprint, there.precision))
+
+
+def read(architecture: str) -> LoadedModel:
     """The architecture with weights of seed 0, or the demo's model."""
     if architecture == EMOJILAND:
         return load_folder(DEMO / "model")
@@ -69,12 +86,17 @@ def dictionary(width: int, features: int, level: float) -> Sae:
     return Sae(rows.T.contiguous(), bias, rows, torch.zeros(width))
 
 
-def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
-    """Ready to serve, without calibration: no claim about meaning is made here."""
-    loaded = loaded or load(plan.architecture)
+def build(plan: Plan, loaded: LoadedModel | None = None, there: Placement = HOST) -> ServedModel:
+    """Ready to serve, without calibration: no claim about meaning is made here.
+
+    Where it is given, the model lies ``there`` already.
+    """
+    loaded = loaded or load(plan.architecture, there)
     tower = loaded.tower
     sites = [site.name for site in tower.sites]
-    books = {"book": dictionary(tower.width, plan.features, plan.bias)} if plan.features else {}
+    books = {}
+    if plan.features:
+        books["book"] = dictionary(tower.width, plan.features, plan.bias).to(there.device)
     told = tuple(
         DictionaryInfo(
             id=name,
@@ -99,7 +121,7 @@ def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
         pooled_from="prefix",
         embedding_width=tower.embedding_width,
         logit_scale=loaded.logit_scale,
-        precision="float32",
+        precision=there.precision,
         sites=tuple(describe_site(tower, site, N_BAR) for site in sites),
         dictionaries=told,
         limits=Limits(
@@ -110,7 +132,7 @@ def build(plan: Plan, loaded: LoadedModel | None = None) -> ServedModel:
             max_image_pixels=2**24,
         ),
     )
-    return ServedModel(loaded, editor, books, info)
+    return ServedModel(loaded, editor, books, info, there)
 
 
 def pictures(count: int, seed: int, size: tuple[int, int] = (224, 224)) -> np.ndarray:

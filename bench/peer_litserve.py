@@ -21,11 +21,11 @@ async def body(request: Request):
 
 class Predict(litserve.LitAPI):
     def setup(self, device):
-        from bench.house import load
+        from bench.house import load, placement
         from bench.raw import Classifier
 
         torch.set_num_threads(THREADS)
-        self.model = Classifier(load(ARCHITECTURE))
+        self.model = Classifier(load(ARCHITECTURE, placement()))
 
     # LitServe reads JSON where the annotation is Request itself, and knows no other body but forms.
     def decode_request(self, request: Annotated[bytes, Depends(body)]):

@@ -14,11 +14,11 @@ SHAPE = tuple(map(int, os.environ["BENCH_SHAPE"].split(",")))
 
 class Predict(Worker):
     def __init__(self):
-        from bench.house import load
+        from bench.house import load, placement
         from bench.raw import Classifier
 
         torch.set_num_threads(THREADS)
-        self.model = Classifier(load(ARCHITECTURE))
+        self.model = Classifier(load(ARCHITECTURE, placement()))
 
     def deserialize(self, data):
         return np.frombuffer(data, "<f4").reshape(SHAPE)

@@ -11,16 +11,16 @@ import time
 import nnsight
 import torch
 
-from bench.house import load, pictures
+from bench.house import load, pictures, placement
 from bench.raw import NEURON, Classifier
 
 
 def main() -> None:
     torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
-    loaded = load(os.environ["BENCH_ARCHITECTURE"])
+    loaded = load(os.environ["BENCH_ARCHITECTURE"], placement())
     raw = Classifier(loaded)
     model = nnsight.NNsight(raw.visual)
-    pixels = torch.from_numpy(pictures(1, int(os.environ["BENCH_SEED"])))
+    pixels = raw.there(pictures(1, int(os.environ["BENCH_SEED"])))
 
     @torch.inference_mode()
     def steered(block: int, m: float) -> torch.Tensor:
@@ -28,7 +28,7 @@ def main() -> None:
             out = model.transformer.resblocks[block].output
             out[..., NEURON] = out[..., NEURON] * (1 + m)
             found = model.output.save()
-        return raw.logits(found)
+        return raw.logits(found).cpu()
 
     print("ready", flush=True)
     for line in sys.stdin:

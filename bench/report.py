@@ -1,6 +1,7 @@
 """What was measured, as lines that name their bound; as Markdown and as JSON."""
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,15 @@ def markdown(record: dict[str, Any], lines: list[Line]) -> str:
 
 
 def _profile(name: str, found: list[dict[str, Any]]) -> str:
-    rows = [f"| {p['thread']} | `{p['doing']}` | {100 * p['share']:.1f} % |" for p in found[:15]]
-    head = f"\nWhere the server's time goes ({name}): of the moments in which it worked at all\n"
+    """Threads by what they had in all, then what took most of it."""
+    whole: Counter[str] = Counter()
+    for one in found:
+        whole[one["thread"]] += one["share"]
+    rows = [
+        f"| {thread} | all of it | {100 * share:.1f} % |" for thread, share in whole.most_common(6)
+    ]
+    rows += [f"| {p['thread']} | `{p['doing']}` | {100 * p['share']:.1f} % |" for p in found[:15]]
+    head = f"\nWhere the server's processor time goes ({name})\n"
     return "\n".join([head, "| thread | doing | share |", "|---|---|---|", *rows])
 
 

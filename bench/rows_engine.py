@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from bench.clock import figure, in_turn, ratios, seconds
-from bench.house import Plan, build, pictures
+from bench.house import Plan, pictures
 from bench.raw import NEURON
 from bench.report import Line
-from bench.stage import Stage, loaded
+from bench.stage import Stage, scaled
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel
@@ -28,12 +28,13 @@ CLASSES = 40
 def compare_steered(stage: Stage) -> Iterator[Line]:
     """A batch under edits of a wide ReLU dictionary over the same batch without; nothing cached."""
     size = stage.size
-    served = build(Plan(size.slider, FEATURES, 7), loaded(size.slider))
+    block = scaled(8, len(stage.loaded(size.slider).tower.blocks)) - 1
+    served = stage.build(Plan(size.slider, FEATURES, block))
     kernel, tensors = DirectKernel(cache_bytes=0), endless()
     plain = [Row(str(i), next(tensors)) for i in range(size.rows)]
     rng = np.random.default_rng(0)
     steered = [
-        Row(row.image, row.pixels, edits("resid_post.7", rng, 1 + i % 8))
+        Row(row.image, row.pixels, edits(f"resid_post.{block}", rng, 1 + i % 8))
         for i, row in enumerate(plain)
     ]
     kernel.embed(served, plain)
@@ -53,19 +54,15 @@ def compare_steered(stage: Stage) -> Iterator[Line]:
 def compare_resteer(stage: Stage) -> Iterator[Line]:
     """A move on a cached picture over a full forward; at the last block's CLS too."""
     architecture = stage.size.slider
-    served, kernel, tensors = (
-        build(Plan(architecture), loaded(architecture)),
-        DirectKernel(),
-        endless(),
-    )
-    blocks, cached = len(loaded(architecture).tower.blocks), Row("cached", next(tensors))
+    served, kernel, tensors = stage.build(Plan(architecture)), DirectKernel(), endless()
+    blocks, cached = len(served.loaded.tower.blocks), Row("cached", next(tensors))
     names = itertools.count()
 
     def full() -> float:
         row = Row(f"full {next(names)}", next(tensors))
         return seconds(lambda: kernel.embed(served, [row]))
 
-    for layer in (4, 6, 8, 10, 11, blocks):
+    for layer in (*(scaled(one, blocks) for one in (4, 6, 8, 10, 11)), blocks):
         last, ms = layer == blocks, itertools.count(1)
 
         def again(layer: int = layer, last: bool = last, ms: "itertools.count[int]" = ms) -> float:
@@ -92,11 +89,13 @@ def compare_attribute(stage: Stage) -> Iterator[Line]:
     """
     architecture = stage.size.slider
     for features, bias in ((8 * 768, -2.0), (FEATURES, -3.5), (FEATURES, -2.0)):
-        served = build(Plan(architecture, features, 7, bias), loaded(architecture))
-        yield from _attribute(stage, served, features)
+        layer = scaled(8, len(stage.loaded(architecture).tower.blocks))
+        served = stage.build(Plan(architecture, features, layer - 1, bias))
+        yield from _attribute(stage, served, features, layer)
 
 
-def _attribute(stage: Stage, served: ServedModel, features: int) -> Iterator[Line]:
+def _attribute(stage: Stage, served: ServedModel, features: int, layer: int) -> Iterator[Line]:
+    site = f"resid_post.{layer - 1}"
     architecture, kernel = stage.size.slider, DirectKernel()
     runner, pixels = LocalRunner({architecture: served}, kernel), pictures(1, 11)[0]
     pairs = itertools.permutations(range(CLASSES), 2)
@@ -116,16 +115,16 @@ def _attribute(stage: Stage, served: ServedModel, features: int) -> Iterator[Lin
         return seconds(lambda: runner.attribute(request).one())
 
     def suffix() -> float:
-        change = neuron("resid_post.7", next(ms) / 1000)
+        change = neuron(site, next(ms) / 1000)
         return seconds(lambda: kernel.embed(served, [Row("cached", row.pixels, change)]))
 
     attribute(), suffix()
     found = in_turn({"attribute": attribute, "suffix": suffix}, max(5, stage.size.moves // 2))
     runner.close()
-    code = served.books["book"].encode(kernel.read(served, [row], "resid_post.7")[0])
+    code = served.books["book"].encode(kernel.read(served, [row], site)[0])
     fire = float((code != 0).sum(1).float().mean())
     what = (
-        f"gradient, {features} features of which {fire:.0f} fire at a token, L = 8, cached"
+        f"gradient, {features} features of which {fire:.0f} fire at a token, L = {layer}, cached"
         " / the suffix's forward"
     )
     yield Line(
@@ -140,9 +139,9 @@ def _attribute(stage: Stage, served: ServedModel, features: int) -> Iterator[Lin
 def compare_ablations(stage: Stage) -> Iterator[Line]:
     """64 exact ablations at the middle block over 64 full forwards in the best batch."""
     architecture = stage.size.slider
-    blocks = len(loaded(architecture).tower.blocks)
+    blocks = len(stage.loaded(architecture).tower.blocks)
     site = f"resid_post.{blocks // 2 - 1}"
-    served = build(Plan(architecture, FEATURES, blocks // 2 - 1), loaded(architecture))
+    served = stage.build(Plan(architecture, FEATURES, blocks // 2 - 1))
     kernel, tensors = DirectKernel(), endless()
     pixels, numbers = next(tensors), itertools.count()
 

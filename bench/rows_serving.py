@@ -19,11 +19,13 @@ from bench.clock import figure, in_turn, ratios, seconds
 from bench.house import EMOJILAND, pictures
 from bench.raw import NEURON, Classifier
 from bench.report import Line
-from bench.stage import Stage, loaded
+from bench.stage import Stage, scaled
 from steerboard.v1 import steering_pb2 as pb
 from steerboard.v1 import types_pb2 as tp
 
 SEED = 7
+# How far logits (14 times a cosine, before training) may lie apart in batches of another shape.
+ALIKE = {"float32": 1e-3, "fp16": 0.03, "bf16": 0.2}
 REST_S = 0.03
 
 
@@ -41,8 +43,8 @@ def compare_throughput(stage: Stage) -> Iterator[Line]:
 def _throughput(
     stage: Stage, architecture: str, ours: OverGrpc, peers: dict[str, OverHttp]
 ) -> Iterator[Line]:
-    size, raw, given = stage.size, Classifier(loaded(architecture)), bodies(ours.size)
-    check_alike(raw, ours, peers)
+    size, raw, given = stage.size, Classifier(stage.loaded(architecture)), bodies(ours.size)
+    check_alike(raw, ours, peers, ALIKE[stage.there.precision])
     batch = best_batch(raw, size.tried, ours.size)
     calls: dict[str, Callable[[], float]] = {"raw": lambda: raw_speed(raw, batch, ours.size)}
     for name, server in {"served": ours, **peers}.items():
@@ -74,13 +76,15 @@ def best_batch(raw: Classifier, tried: tuple[int, ...], size: tuple[int, int]) -
     return max(tried, key=lambda rows: raw_speed(raw, rows, size, 1))
 
 
-def check_alike(raw: Classifier, ours: OverGrpc, peers: dict[str, OverHttp]) -> None:
+def check_alike(
+    raw: Classifier, ours: OverGrpc, peers: dict[str, OverHttp], within: float = 1e-3
+) -> None:
     """All answer the same question alike, before any of them is timed."""
     picture = pictures(1, 0, ours.size)
     right = raw(picture)[0]
     for name, server in {"served": ours, **peers}.items():
         found = server.connection()(picture[0].tobytes())
-        if not np.allclose(found, right, atol=1e-3):
+        if not np.allclose(found, right, atol=within):
             raise RuntimeError(f"{name} answers {found}, the model itself {right}")
 
 
@@ -90,17 +94,18 @@ def compare_slider(stage: Stage) -> Iterator[Line]:
     Block L's output is edited, so that N - L blocks are behind it.
     """
     size = stage.size
-    raw = Classifier(loaded(size.slider))
-    with children.ours(size.slider, stage.threads) as ours, _nnsight(stage) as nnsight:
+    raw, blocks = Classifier(stage.loaded(size.slider)), len(stage.loaded(size.slider).tower.blocks)
+    server = children.ours(size.slider, stage.threads, there=stage.there)
+    with server as ours, _nnsight(stage) as nnsight:
         for layer in (8, 10, 11):
-            yield from _slider(stage, layer, ours, raw, nnsight)
+            yield from _slider(stage, scaled(layer, blocks), ours, raw, nnsight)
 
 
 def _slider(
     stage: Stage, layer: int, ours: OverGrpc, raw: Classifier, nnsight: "Nnsight | None"
 ) -> Iterator[Line]:
     picture, block = pictures(1, SEED), layer - 1
-    blocks = len(loaded(stage.size.slider).tower.blocks)
+    blocks = len(stage.loaded(stage.size.slider).tower.blocks)
     moves = {
         "served": itertools.count(1),
         "hooks": itertools.count(1),
@@ -120,7 +125,7 @@ def _slider(
     calls: dict[str, Callable[[], float]] = {"served": served, "hooks": hooks}
     if nnsight is not None:
         calls["nnsight"] = lambda: nnsight.move(block, m("nnsight"))[0]
-    _moves_agree(ours, picture, block, raw, nnsight)
+    _moves_agree(ours, picture, block, raw, nnsight, ALIKE[stage.there.precision])
     found = in_turn({name: rested(call) for name, call in calls.items()}, stage.size.moves)
     row, bound = (
         f"slider {stage.size.slider}, L = {layer} of {blocks}",
@@ -147,7 +152,12 @@ def rested(call: Callable[[], float]) -> Callable[[], float]:
 
 
 def _moves_agree(
-    ours: OverGrpc, picture: np.ndarray, block: int, raw: Classifier, nnsight: "Nnsight | None"
+    ours: OverGrpc,
+    picture: np.ndarray,
+    block: int,
+    raw: Classifier,
+    nnsight: "Nnsight | None",
+    within: float,
 ) -> None:
     """The same edit gives the same answer everywhere, and the picture is cached afterwards."""
     right = raw.steered(picture, block, 0.9)[0]
@@ -157,7 +167,7 @@ def _moves_agree(
     if nnsight is not None:
         told["nnsight"] = np.array(nnsight.move(block, 0.9)[1])
     for name, found in told.items():
-        if not np.allclose(found, right, atol=1e-3):
+        if not np.allclose(found, right, atol=within):
             raise RuntimeError(f"{name} answers {found}, a plain hook {right}")
 
 
@@ -204,6 +214,7 @@ def _nnsight(stage: Stage) -> Iterator[Nnsight | None]:
         "BENCH_THREADS": str(stage.threads),
         "BENCH_ARCHITECTURE": stage.size.slider,
         "BENCH_SEED": str(SEED),
+        **children.settings(stage.there),
     }
     command = [stage.python, "-m", "bench.peer_nnsight"]
     with subprocess.Popen(

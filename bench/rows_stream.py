@@ -16,7 +16,7 @@ from bench.clock import figure, in_turn, ratios
 from bench.raw import PROMPTS, Classifier
 from bench.report import Line
 from bench.rows_serving import best_batch, raw_speed
-from bench.stage import Stage, loaded
+from bench.stage import Stage
 from steerboard.api.client import connect
 from steerboard.model.load import LoadedModel
 from steerboard.spec.requests import Encoded, Predict, Prompts
@@ -33,8 +33,8 @@ def compare_stream(stage: Stage) -> Iterator[Line]:
     Those decode first, on all cores, and then compute in the best batch: the times add up.
     """
     for architecture in stage.size.streamed:
-        with children.starting(architecture, stage.threads) as coming:
-            drawn, model = jpegs(stage.size.streamed_pictures), loaded(architecture)
+        with children.starting(architecture, stage.threads, there=stage.there) as coming:
+            drawn, model = jpegs(stage.size.streamed_pictures), stage.loaded(architecture)
             server = coming.ready()
             yield from _stream(stage, architecture, server, model, drawn)
 

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from bench import rows_engine, rows_people, rows_serving, rows_stream, soak
 from bench.clock import machine
 from bench.peers import PYTHON, install
 from bench.report import Line, markdown, write
-from bench.stage import QUICK, Size, Stage
+from bench.stage import ON_GPU, QUICK, Size, Stage
+from steerboard.model.placement import HOST, Placement, choose
+from steerboard.spec.errors import InvalidRequest
 
 ROWS: dict[str, Callable[[Stage], Iterator[Line]]] = {
     "throughput": rows_serving.compare_throughput,
@@ -37,17 +39,20 @@ ROWS: dict[str, Callable[[Stage], Iterator[Line]]] = {
 }
 USUAL = tuple(name for name in ROWS if name != "soak")
 QUICKLY = ("throughput", "steered", "resteer")
+GPU = Placement(torch.device("cuda", 0), "bf16")
+THERE = ("throughput", "stream", "slider", "steered", "resteer", "attribute", "ablations")
 
 
-def measure(stage: Stage, rows: tuple[str, ...]) -> tuple[dict[str, Any], list[Line]]:
-    """The rows' lines, told as each is done, and everything as one record."""
-    torch.set_num_threads(stage.threads)
+def measure(plan: Sequence[tuple[Stage, str]]) -> tuple[dict[str, Any], list[Line]]:
+    """The lines of each row on its stage, told as each is done, and everything as one record."""
+    stages = list({id(stage): stage for stage, _ in plan}.values())
+    torch.set_num_threads(stages[0].threads)
     begun, lines = time.perf_counter(), list[Line]()
-    before = machine() | {"torch_threads": stage.threads}
-    for name in rows:
+    before = machine() | {"torch_threads": stages[0].threads}
+    for stage, name in plan:
         for line in ROWS[name](stage):
-            lines.append(line)
-            print(told(line), file=sys.stderr, flush=True)
+            lines.append(replace(line, row=line.row + where(stage.there)))
+            print(told(lines[-1]), file=sys.stderr, flush=True)
     record = {
         "machine": before,
         "rows": [line.told() for line in lines],
@@ -56,11 +61,16 @@ def measure(stage: Stage, rows: tuple[str, ...]) -> tuple[dict[str, Any], list[L
             for line in lines
             if line.met is not None
         },
-        "missing": stage.missing,
-        "profiles": stage.profiles,
+        "missing": {name: why for stage in stages for name, why in stage.missing.items()},
+        "profiles": {name: one for stage in stages for name, one in stage.profiles.items()},
         "seconds": round(time.perf_counter() - begun, 1),
     }
     return record, lines
+
+
+def where(there: Placement) -> str:
+    """Behind a row's name, where it was not measured on the CPU in float32."""
+    return "" if there == HOST else f", {there.device} in {there.precision}"
 
 
 def told(line: Line) -> str:
@@ -80,15 +90,41 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seconds", type=float, help="of load; of a soak as a whole")
     found.add_argument("--callers", type=int, help="of a soak")
     found.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    found.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda or cuda:N; auto is the CPU, and ViT-L-14 on CUDA too where it is",
+    )
+    found.add_argument("--precision", default="", help="of image towers; bf16 on CUDA")
     found.add_argument("--peers", default="", help="interpreter that has the peers")
     found.add_argument("--install-peers", action="store_true", help="make build/peers first")
     found.add_argument("--out", type=Path, help="folder for serving.json and serving.md")
     return found
 
 
-def size_of(asked: argparse.Namespace) -> Size:
+def placements(asked: argparse.Namespace, gpu: bool) -> list[Placement]:
+    """Where it is measured; ``gpu``: whether one is at hand. Raises InvalidRequest."""
+    if asked.device == "auto":
+        also = gpu and not asked.quick
+        return [choose("cpu", asked.precision or "float32"), *([GPU] if also else [])]
+    there = choose(asked.device, asked.precision or "float32")
+    bare_gpu = there.device.type == "cuda" and not asked.precision
+    return [choose(asked.device, GPU.precision) if bare_gpu else there]
+
+
+def plan(asked: argparse.Namespace, python: str) -> list[tuple[Stage, str]]:
+    """Each row that is asked for, on each stage that it is measured on."""
+    found = []
+    for there in placements(asked, torch.cuda.is_available()):
+        on_gpu = there.device.type == "cuda"
+        stage = Stage(size_of(asked, on_gpu), asked.threads, python, there)
+        found += [(stage, row) for row in rows_of(asked) if row in THERE or not on_gpu]
+    return found
+
+
+def size_of(asked: argparse.Namespace, on_gpu: bool = False) -> Size:
     """How much was asked for."""
-    size = QUICK if asked.quick else Size()
+    size = ON_GPU if on_gpu else QUICK if asked.quick else Size()
     if asked.architectures:
         named = tuple(asked.architectures.split(","))
         size = replace(size, architectures=named, streamed=named)
@@ -117,11 +153,14 @@ def main(arguments: list[str]) -> int:
     """Measure, print the table, and the record as one line of JSON at the end."""
     asked = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that no child is left behind.
-    rows = rows_of(asked)
+    python = asked.peers or (str(PYTHON) if PYTHON.exists() else sys.executable)
+    try:
+        planned = plan(asked, python)
+    except InvalidRequest as error:
+        sys.exit(f"bench serving: {error.message}")
     if asked.install_peers:
         install()
-    python = asked.peers or (str(PYTHON) if PYTHON.exists() else sys.executable)
-    record, lines = measure(Stage(size_of(asked), asked.threads, python), rows)
+    record, lines = measure(planned)
     if asked.out:
         write(asked.out, record, lines)
     print(markdown(record, lines))

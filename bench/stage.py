@@ -8,10 +8,12 @@ from typing import Any
 
 from bench import children
 from bench.clients import OverGrpc, OverHttp
-from bench.house import load
+from bench.house import Plan, build, load
+from steerboard.inprocess.served import ServedModel
 from steerboard.model.load import LoadedModel
+from steerboard.model.placement import HOST, Placement
 
-B32, B16, EMOJILAND = "ViT-B-32", "ViT-B-16", "emojiland"
+B32, B16, L14, EMOJILAND = "ViT-B-32", "ViT-B-16", "ViT-L-14", "emojiland"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,23 @@ QUICK = Size(
 )
 
 
+# Beside what is measured on the CPU. (No GPU has run it yet.)
+ON_GPU = Size(
+    architectures=(L14,),
+    slider=L14,
+    callers=128,
+    batch=64,
+    tried=(16, 32, 64, 128, 256),
+    rows=64,
+    streamed=(L14,),
+)
+
+
+def scaled(layer: int, blocks: int) -> int:
+    """Block ``layer`` of twelve, from 1, in a tower of another depth."""
+    return round(layer * blocks / 12)
+
+
 @dataclass
 class Stage:
     """Where rows run; ``missing`` says what could not be measured, ``profiles`` what took long."""
@@ -57,8 +76,17 @@ class Stage:
     size: Size
     threads: int
     python: str
+    there: Placement = HOST
     missing: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, Any] = field(default_factory=dict)
+
+    def loaded(self, architecture: str) -> LoadedModel:
+        """The model in this process."""
+        return loaded(architecture, self.there)
+
+    def build(self, plan: Plan) -> ServedModel:
+        """The same, ready to serve."""
+        return build(plan, self.loaded(plan.architecture), self.there)
 
     @contextmanager
     def servers(
@@ -66,14 +94,15 @@ class Stage:
     ) -> Iterator[tuple[OverGrpc, dict[str, OverHttp]]]:
         """Ours, and every peer that is installed and comes up, all ready; they start together."""
         with ExitStack() as stack:
-            coming = stack.enter_context(children.starting(architecture, self.threads, profile))
-            own = (self.python, architecture, self.threads, self.size.batch)
+            own = (architecture, self.threads)
+            coming = stack.enter_context(children.starting(*own, profile, there=self.there))
+            more = (self.python, *own, self.size.batch, self.there)
             others = {
-                name: stack.enter_context(children.starting_peer(name, *own))
+                name: stack.enter_context(children.starting_peer(name, *more))
                 for name in self.size.peers
                 if self.has(name)
             }
-            loaded(architecture)  # Needed next, and they take their time.
+            self.loaded(architecture)  # Needed next, and they take their time.
             yield coming.ready(), self._ready(others)
 
     def _ready(self, coming: dict[str, "children.Coming[OverHttp]"]) -> dict[str, OverHttp]:
@@ -95,6 +124,6 @@ class Stage:
 
 
 @cache
-def loaded(architecture: str) -> LoadedModel:
+def loaded(architecture: str, there: Placement = HOST) -> LoadedModel:
     """The model in this process."""
-    return load(architecture)
+    return load(architecture, there)

@@ -3,21 +3,29 @@
 import itertools
 import json
 import threading
+import time
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import peers, soak
+from bench import children, house, peers, soak
 from bench.clients import bodies, throughput
 from bench.clock import Figure, figure, in_turn, one, ratios
+from bench.raw import Classifier
 from bench.report import Line, markdown, write
 from bench.rows_people import jain
-from bench.rows_serving import check_alike
-from bench.sampler import Sampler, beside
-from bench.serving import ROWS, main, parser, rows_of, size_of
+from bench.rows_serving import ALIKE, check_alike
+from bench.sampler import Sampler
+from bench.serving import GPU, ROWS, THERE, main, parser, placements, plan, rows_of, size_of, where
+from bench.stage import L14, scaled
+from steerboard.inprocess.runner import LocalRunner
+from steerboard.model.placement import HOST, choose
 from steerboard.spec.answers import Answer, Prediction
+from steerboard.spec.requests import Pixels, Predict, Prompts
+from steerboard.spec.tensor import Tensor
 
 
 def test_rounds_are_interleaved_and_ratios_taken_within_a_round():
@@ -137,33 +145,94 @@ def test_what_is_asked_for_is_measured(capsys):
     assert all(name in told for name in ROWS)
 
 
+def asked(*words):
+    return parser().parse_args(list(words))
+
+
+def test_a_gpu_is_measured_besides_in_bf16_where_one_is_at_hand(monkeypatch):
+    assert placements(asked(), gpu=False) == [HOST]
+    assert placements(asked(), gpu=True) == [HOST, GPU]
+    assert placements(asked("--quick"), gpu=True) == [HOST], "it has 50 seconds"
+    assert placements(asked("--device", "cpu", "--precision", "bf16"), gpu=True) == [
+        choose("cpu", "bf16")
+    ]
+    assert [row for stage, row in plan(asked(), "python") if stage.there == HOST] == [
+        name for name in ROWS if name != "soak"
+    ]
+    monkeypatch.setattr("bench.serving.placements", lambda *_: [HOST, GPU])
+    there = [(stage, row) for stage, row in plan(asked(), "python") if stage.there == GPU]
+    assert {row for _, row in there} == set(THERE)
+    assert {stage.size.slider for stage, _ in there} == {L14}
+    assert (where(HOST), where(GPU)) == ("", ", cuda:0 in bf16")
+
+
+def test_a_gpu_that_is_not_here_is_told_before_anything_is_measured():
+    with pytest.raises(SystemExit, match="device cuda:99 is not here"):
+        main(["--device", "cuda:99"])
+    with pytest.raises(SystemExit, match="no precision 'int4'"):
+        main(["--device", "cpu", "--precision", "int4"])
+
+
+def test_a_tower_of_another_depth_is_cut_in_the_same_places():
+    assert [scaled(layer, 12) for layer in (4, 8, 10, 11)] == [4, 8, 10, 11]
+    assert [scaled(layer, 24) for layer in (4, 8, 10, 11)] == [8, 16, 20, 22]
+
+
+def test_children_compute_where_they_are_told_and_on_the_cpu_unless_they_are():
+    for there in (HOST, choose("cpu", "bf16")):
+        assert house.placement(children.settings(there)) == there
+    assert house.placement({}) == HOST
+
+
+def test_both_sides_compute_in_half_precision_where_it_is_asked_for():
+    there = choose("cpu", "bf16")
+    served = house.build(house.Plan(house.EMOJILAND), there=there)
+    raw, runner = Classifier(served.loaded), LocalRunner({house.EMOJILAND: served})
+    pixels = house.pictures(1, 3, (96, 96))
+    prompts = Prompts(prompts=("a photo of a cat", "a photo of a dog"), template="{}")
+    images = (Pixels(tensor=Tensor.of(pixels[0])),)
+    answer = runner.predict(Predict(model=house.EMOJILAND, images=images, classifier=prompts))
+    runner.close()
+    half, logits = raw(pixels)[0], answer.results()[0].logits
+    assert np.allclose(logits, half, atol=ALIKE["bf16"])
+    whole = Classifier(house.load(house.EMOJILAND))(pixels)[0]
+    assert not np.allclose(half, whole, atol=1e-6), "it was in float32"
+
+
 def test_peers_are_those_that_the_project_names():
     project = tomllib.loads((Path(peers.ROOT) / "pyproject.toml").read_text())["project"]
     assert peers.wanted() == project["optional-dependencies"]["bench"]
     assert {name.partition(">")[0] for name in peers.wanted()} == {"litserve", "mosec", "nnsight"}
 
 
-def test_the_sampler_tells_work_from_waiting():
-    """One thread computes, one waits: only the first is seen, in nearly every sample."""
-    stop = threading.Event()
+def test_the_sampler_counts_the_processor_s_time_and_none_of_waiting():
+    """One thread computes, one waits; what the first had is what its own clock says."""
+    stop, own = threading.Event(), []
 
     def busy():
         while not stop.is_set():
             sum(range(500))
+        own.append(time.thread_time())
 
     threads = [
         threading.Thread(target=busy, name="worker-1"),
         threading.Thread(target=stop.wait, name="sleeper-1"),
     ]
+    sampler = Sampler()
     for thread in threads:
         thread.start()
-    sampler: Sampler = beside(0.3)
+    while (sampler.look(), sampler.spent.total())[1] < 0.2:
+        time.sleep(0.005)
+    sampler.look()
     stop.set()
     for thread in threads:
         thread.join()
-    seen = [found for found in sampler.told() if found["thread"] in ("worker", "sleeper")]
-    assert {found["thread"] for found in seen} == {"worker"}
-    assert sum(found["share"] for found in seen) > 0.9
+    seen: Counter[str] = Counter()
+    for (thread, _), spent in sampler.spent.items():
+        seen[thread] += spent
+    assert seen["sleeper"] < 0.01 and 0 < seen["worker"] <= own[0] + 0.01
+    assert sum(found["share"] for found in sampler.told()) == pytest.approx(1, abs=0.01)
+    assert any("busy" in found["doing"] for found in sampler.told())
 
 
 def prediction(*logits):
