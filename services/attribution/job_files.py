@@ -4,13 +4,14 @@ They are bounded by the time they are kept and not by the memory of a Redis, and
 done stays done: a job that failed or was taken back goes on from there when it is asked for again.
 """
 
-import json
+import os
 import zlib
 from collections.abc import Sequence
 from secrets import token_hex
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from services.attribution.results import Rows, pack, unpack
 
@@ -27,6 +28,8 @@ class JobFiles:
     def __init__(self, place: str) -> None:
         self._fs, root = fsspec.core.url_to_fs(place)
         self._root = root.rstrip("/")
+        # Written and read with every chunk: a local file needs the system's calls alone.
+        self._local = isinstance(self._fs, LocalFileSystem)
 
     def has(self, chunk: int) -> bool:
         """Whether a chunk's result is stored."""
@@ -42,8 +45,7 @@ class JobFiles:
 
     def describe(self, about: dict[str, Any]) -> None:
         """Keep what is needed to have the job again: spec and provenance."""
-        data = json.dumps(about, sort_keys=True, allow_nan=False).encode()
-        self._put(f"{self._root}/{ABOUT}", zlib.compress(data, 1))
+        self._put(f"{self._root}/{ABOUT}", pack(about))
 
     def about(self) -> bytes:
         """What was kept, as JSON in UTF-8; empty where nothing was."""
@@ -59,16 +61,27 @@ class JobFiles:
 
     def _get(self, path: str) -> bytes | None:
         try:
+            if self._local:
+                with open(path, "rb") as file:
+                    return file.read()
             data: bytes = self._fs.cat_file(path)
         except FileNotFoundError:
             return None
         return data
 
     def _put(self, path: str, data: bytes) -> None:
-        half = f"{path}.{token_hex(6)}"
         try:
-            self._fs.pipe_file(half, data)
+            self._write(path, data)
         except FileNotFoundError:  # the first file of its folder
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._fs.pipe_file(half, data)
+            self._write(path, data)
+
+    def _write(self, path: str, data: bytes) -> None:
+        half = f"{path}.{token_hex(6)}"
+        if self._local:
+            with open(half, "wb") as file:
+                file.write(data)
+            os.replace(half, path)
+            return
+        self._fs.pipe_file(half, data)
         self._fs.mv(half, path)

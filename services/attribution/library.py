@@ -102,7 +102,8 @@ class Library:
         blob = self._blob(sha256, tenant)
         try:
             if isinstance(self._blobs, LocalFileSystem):  # asked for thousands of times a set
-                return Path(blob).read_bytes()
+                with open(blob, "rb") as kept:
+                    return kept.read()
             data: bytes = self._blobs.cat_file(blob)
         except FileNotFoundError:
             raise ImageNotCached(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from services.attribution import composed, labelled
 from services.attribution.results import Rows
 from services.attribution.tools import State, Tools, held
@@ -164,8 +166,7 @@ def gathered(count: int, state: State, tools: Tools) -> State:
     start = state.get("chunks", 0)
     stop = min(count, start + CLOSED_AT_ONCE)
     sums = Sums.of(state)
-    for part in held(tools, range(start, stop)):
-        sums.add(part)
+    sums.add([row for part in held(tools, range(start, stop)) for row in part])
     return sums.state(stop)
 
 
@@ -183,16 +184,18 @@ class Sums:
         listed = {f: (n, total) for f, n, total in state.get("features", [])}
         return cls(state.get("good", 0), state.get("failed", 0), listed)
 
-    def add(self, part: Rows) -> None:
-        """The pictures of one chunk."""
-        for row in part:
-            if "error" in row:
-                self.failed += 1
-                continue
-            self.good += 1
-            for feature, score in zip(row["features"], row["scores"], strict=True):
-                count, total = self.features.get(feature, (0, 0.0))
-                self.features[feature] = (count + 1, total + score)
+    def add(self, rows: Rows) -> None:
+        """Further pictures, in their order, in which the scores of a feature are added up."""
+        good = [row for row in rows if "error" not in row]
+        self.good += len(good)
+        self.failed += len(rows) - len(good)
+        features = np.array([f for row in good for f in row["features"]], np.int64)
+        counts = np.bincount(features)
+        totals = np.bincount(features, [s for row in good for s in row["scores"]])
+        for feature in np.flatnonzero(counts).tolist():
+            count, total = self.features.get(feature, (0, 0.0))
+            more = int(counts[feature]), float(totals[feature])
+            self.features[feature] = (count + more[0], total + more[1])
 
     def state(self, chunks: int) -> State:
         """To be kept, with the number of chunks that are in it."""

