@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steerboard.catalogue.panel import LIMIT, Panel
-from steerboard.catalogue.records import SHADES, Array, Record, pack, unpack
+from steerboard.catalogue.records import SHADES, Array, Record, pack, totals, unpack
 from steerboard.catalogue.shortlist import (
     FREE,
     Offers,
@@ -35,7 +35,7 @@ class Partial:
     Args:
         size: Number of features.
         cells: Number of patches.
-        top: Strongest pictures kept of each feature.
+        top: Pictures of the largest total kept of each feature.
         sampled: Pictures drawn by lot kept of each feature.
         panel: Whole pictures kept at most.
 
@@ -65,7 +65,7 @@ class Partial:
 
     @property
     def best(self) -> Shortlist:
-        """The strongest pictures of each feature."""
+        """The pictures of the largest total of each feature."""
         self._settle()
         return self._best
 
@@ -124,7 +124,7 @@ class Partial:
         digests = np.repeat(own, [len(r.features) for r in records], axis=0)
         maps = Maps.of(records, self.cells).spread
         self._sums.add(features, peaks)
-        self._best.offer(Offers(features, strongest(peaks), peaks, digests, maps))
+        self._best.offer(Offers(features, strongest(totals(records)), peaks, digests, maps))
         self._drawn.offer(Offers(features, shuffled(features, digests), peaks, digests, maps))
 
 

@@ -1,8 +1,11 @@
 """What a catalogue takes from pictures: how strongly each feature answers, and where.
 
 The response of a feature to a picture is its largest magnitude over tokens, as for expertise. Its
-map holds the patches only, in 127ths of the response, signed. A shard of records is a file; it is
-all that merging ever reads, so that a catalogue can be merged again without the model.
+map holds the patches only, in 127ths of the response, signed. Its total, which reference pictures
+go by, adds up the magnitudes of its patches, and of a prefix token larger than all of them.
+
+A shard of records is a file; it is all that merging ever reads, so that a catalogue can be merged
+again without the model.
 """
 
 import io
@@ -76,6 +79,21 @@ def record(
         np.zeros(0, np.float32) if embedding is None else embedding.astype(np.float32),
         thumbnail,
     )
+
+
+def totals(records: Sequence[Record]) -> Array:
+    """``[n]`` of each entry of some records, end to end, in units of activation.
+
+    Where no patch reaches the response, a prefix token does.
+    """
+    peaks = joined([r.peaks for r in records], np.float32)
+    shades = np.abs(joined([r.shades for r in records], np.int64))
+    entry = np.repeat(np.arange(len(peaks)), joined([np.diff(r.starts) for r in records], np.int64))
+    patches = np.bincount(entry, shades, len(peaks)) / SHADES
+    reached = np.zeros(len(peaks), bool)
+    reached[entry[shades == SHADES]] = True
+    found: Array = (peaks * (patches + ~reached)).astype(np.float32)
+    return found
 
 
 def pack(records: Sequence[Record]) -> bytes:

@@ -1,8 +1,10 @@
 """A bounded list of pictures for each feature: the first by some order, ties by digest.
 
 The order is total, so what is kept of a set does not depend on the way in which its parts came.
-Strongest first gives the reference pictures. By a hash of feature and picture it gives a uniform
-random sample of the pictures on which the feature fires, the same one on every machine.
+By the total over tokens it gives the reference pictures: by the response alone, features that
+answer to a surface are known by whichever single patch stands out. By a hash of feature and picture
+it gives a uniform random sample of the pictures on which the feature fires, the same one on every
+machine.
 """
 
 from collections.abc import Callable
@@ -111,9 +113,9 @@ def first(features: Array, order: Array, names: Array, count: int) -> tuple[Arra
     return place[fits], ranks[fits]
 
 
-def strongest(peaks: Array) -> Array:
-    """``[n]`` an order by falling response: positive floats compare as their bits do."""
-    bits = peaks.astype(np.float32).view(np.uint32).astype(np.uint64)
+def strongest(sizes: Array) -> Array:
+    """``[n]`` an order by falling size: positive floats compare as their bits do."""
+    bits = sizes.astype(np.float32).view(np.uint32).astype(np.uint64)
     order: Array = np.uint64(2**32 - 1) - bits
     return order
 

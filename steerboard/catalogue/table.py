@@ -166,15 +166,15 @@ def near(nearest: Callable[[Array], tuple[Array, Array]] | None, features: Array
 def listed(
     held: Shortlist, features: Array, prefix: str, quantiles: Sequence[float] = ()
 ) -> dict[str, Any]:
-    """Columns of a list of pictures, strongest first: digests, responses, maps.
+    """Columns of a list of pictures: digests, responses, maps.
 
-    With ``quantiles`` only those that stand there among what is held.
+    In its own order; with ``quantiles`` those that stand there by falling response.
     """
     out: dict[str, list[Any]] = {name: [] for name in LISTED}
     for f in features:
         rows = np.flatnonzero(held.order[f] != FREE)
-        rows = rows[np.argsort(-held.peaks[f][rows], kind="stable")]
         if quantiles:
+            rows = rows[np.argsort(-held.peaks[f][rows], kind="stable")]
             rows = rows[np.unique([int(q * len(rows)) for q in quantiles])]
         data = held.digests[f][rows].astype(">u8").tobytes()
         out["images"].append([data[i : i + 32] for i in range(0, len(data), 32)])

@@ -1,6 +1,7 @@
 """A catalogue against a second, straightforward computation; broken files; stops and goes on."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.records import record, totals
 from steerboard.catalogue.search import search
 from steerboard.images.image_set import ImageSet, open_images
 from steerboard.inprocess.runner import LocalRunner
+from steerboard.spec.answers import Code
 from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
 from steerboard.spec.requests import Embed, Encode, Encoded
 
@@ -64,24 +67,47 @@ def test_statistics_are_those_of_a_plain_computation(built: Catalogue, dense: An
         np.testing.assert_array_equal(column["histogram"][i], np.histogram(own, edges)[0])
 
 
-def test_references_are_the_strongest_and_maps_are_the_codes(
+def test_references_go_by_the_total_and_maps_are_the_codes(
     built: Catalogue, dense: Any, runner: LocalRunner
 ) -> None:
     a, info = dense["responses"], runner.model("tiny")
+    where = {p: i for i, p in enumerate(dense["pictures"])}
     for card in built.cards(range(a.shape[1])):
-        order = sorted(
-            (i for i in range(len(a)) if a[i, card.feature] > 0),
-            key=lambda i: (-a[i, card.feature], dense["pictures"][i]),
-        )
-        assert [r.image for r in card.references] == [dense["pictures"][i] for i in order[:5]]
-        for r, i in zip(card.references, order, strict=False):
-            own = dense["codes"][i, info.prefix_tokens :, card.feature].reshape(info.grid)
-            np.testing.assert_allclose(r.heat, own, atol=0.51 * r.activation / 127)
-        drawn = {r.image: r.activation for r in card.sample}
+        own = np.abs(dense["codes"][:, :, card.feature])
+        prefix, patches = own[:, : info.prefix_tokens].max(1), own[:, info.prefix_tokens :]
+        total = patches.sum(1) + np.where(prefix > patches.max(1), prefix, 0)
+        # Totals are added up from maps, of which each patch is off by half a 127th at most.
+        near = 0.51 / 127 * a[:, card.feature].max() * np.prod(info.grid)
+        shown = [where[r.image] for r in card.references]
+        left = np.setdiff1d(np.flatnonzero(total), shown)
+        assert len(shown) == min(5, (total > 0).sum()) == len(set(shown))
+        assert all(total[i] >= total[j] - 2 * near for i, j in pairwise(shown))
+        assert not len(left) or total[left].max() <= total[shown].min() + 2 * near
+        for r, i in zip(card.references, shown, strict=True):
+            assert r.activation == np.float32(a[i, card.feature])
+            lies = dense["codes"][i, info.prefix_tokens :, card.feature].reshape(info.grid)
+            np.testing.assert_allclose(r.heat, lies, atol=0.51 * r.activation / 127)
+
+
+def test_totals_add_up_patches_and_a_prefix_token_that_is_larger() -> None:
+    tokens, features = np.array([0, 1, 2, 0, 2, 1]), np.array([3, 3, 3, 5, 5, 9])
+    values = np.array([4.0, 1.0, 2.0, 1.0, -8.0, 0.5])
+    code = Code(tokens=tokens, features=features, values=values, shape=(3, 10))
+    # 4 + 1 + 2; the prefix token's 1 beside a larger patch is not kept; one patch alone.
+    wanted = [7.0, 8.0, 0.5]
+    np.testing.assert_allclose(totals([record("0" * 64, code, 1)]), wanted, rtol=0.01)
+
+
+def test_the_sample_is_drawn_of_what_fires_and_stands_by_falling_response(
+    built: Catalogue, dense: Any
+) -> None:
+    a = dense["responses"]
+    where = {p: i for i, p in enumerate(dense["pictures"])}
+    for card in built.cards(range(a.shape[1])):
+        drawn, fires = {r.image: r.activation for r in card.sample}, (a[:, card.feature] > 0).sum()
         assert list(drawn.values()) == sorted(drawn.values(), reverse=True)
-        where = {p: i for i, p in enumerate(dense["pictures"])}
         assert all(a[where[p], card.feature] == np.float32(v) for p, v in drawn.items())
-        assert len(drawn) == min(5, len(order)) or len(order) < 8
+        assert len(drawn) == min(5, fires) or fires < 8
 
 
 def test_clarity_and_redundancy(built: Catalogue, dense: Any, runner: LocalRunner) -> None:
