@@ -3,6 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Hundreds of processes are started: none need compile again what another one has.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install check test demo demo-check emojiland bench bench-jobs chaos protos format clean
 
 install: $(STAMP)
@@ -23,9 +26,9 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Side by side: what computes, what waits for services, and what waits for pip.
+# More processes than two cores: half of the tests wait for services that they start, or for pip.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4
 
 demo: install
 	$(BIN)/steerboard demo

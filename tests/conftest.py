@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
-from xdist.scheduler import LoadScopeScheduling
 
 from steerboard.model import torchvision_ops  # noqa: F401
 
@@ -17,6 +18,7 @@ import open_clip  # isort: skip
 
 from steerboard.dictionary.native import write
 from steerboard.dictionary.sae import Sae
+from tests.parts import Parts, place
 
 TINY = {
     "model_cfg": {
@@ -47,33 +49,19 @@ TINY = {
 CLASSES = ["cat", "dog", "horse", "boat"]
 
 
-# Folders whose tests start processes and wait for them; what waits for pip; the others compute.
-SERVICES = {
-    "attribution_service",
-    "browser",
-    "chaos",
-    "cli",
-    "demo",
-    "recipes_page",
-    "replicas",
-    "ui",
-}
-INSTALLS = {"deploy"}
+# Where other tests use both cores, an example takes as long as it takes.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
-class Parts(LoadScopeScheduling):
-    """Three parts that run beside each other where there are several processes."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.split("/")[1]
-        return next((n for n, of in PARTS.items() if folder in of), "library")
-
-
-PARTS = {"services": SERVICES, "installs": INSTALLS}
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Parts:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
+    config.option.loadscopereorder = False  # by ``FIRST``, and not by the number of tests
     return Parts(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=place)
 
 
 def tiny_model(folder: Path) -> None:
@@ -125,10 +113,18 @@ def seeded() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests measure is forgotten with them, in child processes too."""
+def own_cache(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """What tests measure is forgotten with them; until then, child processes find it too.
+
+    Several processes that run the tests share it, as several servers of one machine do.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STEERBOARD_MEASURED", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("STEERBOARD_MEASURED", str(folder / "measured"))
         yield
 
 
