@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from steerboard.spec.edits import Direction, Edit, Feature, Part, SteerSet
+from steerboard.spec.edits import Direction, Edit, Feature, Part, Scale, SteerSet
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import ChosenOn, Recipe
+
+PLAIN = {-1.0: "off", 1.0: "doubled"}  # strengths m in words
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ def unit_of(unit: object) -> str:
 
 
 def op_of(edit: Edit | None) -> str:
-    """Such as ``scale m=-1``; empty for no edit."""
+    """Such as ``off``, ``scale m=-0.5``; empty for no edit."""
     if edit is None:
         return ""
+    if isinstance(edit.op, Scale) and edit.op.m in PLAIN:
+        return PLAIN[edit.op.m]
     numbers = edit.op.model_dump(exclude={"kind"})
     return " ".join([edit.op.kind, *(f"{k}={v:g}" for k, v in numbers.items())])
 

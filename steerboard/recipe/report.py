@@ -22,6 +22,7 @@ from steerboard.spec.recipe import Recipe
 
 THUMB = 160  # pixels, the longer side
 CONCEPTS = 12
+SEEN = 5e-5  # of an AUROC
 
 
 def write_report(
@@ -115,8 +116,9 @@ def spreads(evidence: Evidence) -> list[tuple[str, Spread]]:
 
 
 def most_changed(found: Iterable[Detection]) -> list[Detection]:
-    """The concepts whose detection changed most."""
-    ranked = sorted(found, key=lambda d: -abs(d.after - d.before))
+    """The concepts whose detection changed most, of those where four digits show it."""
+    moved = (d for d in found if abs(d.after - d.before) >= SEEN)
+    ranked = sorted(moved, key=lambda d: -abs(d.after - d.before))
     return ranked[:CONCEPTS]
 
 

@@ -192,6 +192,7 @@ class WorkbenchState(Spec):
     hypothesis: str = ""
     moves: Moves = Field(default_factory=dict, description="m by dictionary and feature")
     edits: tuple[Edit, ...] = Field(default=(), description="all other changes of units")
+    recipe: RecipeApplied | None = Field(default=None, description="that all this began from")
     how: How = How()
 
 
@@ -231,9 +232,9 @@ def change(state: WorkbenchState, event: Event) -> dict[str, Any]:
             at = (event.site, event.unit)
             return {"edits": tuple(e for e in state.edits if (e.site, e.unit) != at)}
         case Reset():
-            return {"moves": {}, "edits": ()}
+            return {"moves": {}, "edits": (), "recipe": None}
         case RecipeApplied():
-            return {"moves": event.moves, "edits": event.edits}
+            return {"moves": event.moves, "edits": event.edits, "recipe": event}
         case Reviewed() | Tested() | Probed() | Suggested() | RecipeSaved():
             return {}
     assert_never(event)

@@ -90,8 +90,8 @@ def test_a_diff_names_every_edit_that_differs(recipe: Recipe) -> None:
     old, new = other(recipe, "one", 3, 4), other(recipe, "one", 4, 5, m=-0.5)
     found = {c.place: (c.before, c.after) for c in diff(old, new)}
     assert found == {
-        "resid_post.1: feature 3 of middle": ("scale m=-1", ""),
-        "resid_post.1: feature 4 of middle": ("scale m=-1", "scale m=-0.5"),
+        "resid_post.1: feature 3 of middle": ("off", ""),
+        "resid_post.1: feature 4 of middle": ("off", "scale m=-0.5"),
         "resid_post.1: feature 5 of middle": ("", "scale m=-0.5"),
     }
     edit = old.steer.edits[0]

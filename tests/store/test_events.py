@@ -1,6 +1,6 @@
 """The state is a fold of the log: replaying it gives what was on the page."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steerboard.spec.edits import Edit, Feature, Neuron, Scale, Set
@@ -16,6 +16,7 @@ from steerboard.store.events import (
     PictureUploaded,
     PromptsSet,
     PutBack,
+    RecipeApplied,
     Reset,
     Reviewed,
     TargetChosen,
@@ -39,6 +40,7 @@ units = st.one_of(
 sites = st.sampled_from(["resid_post.0", "mlp_post.1"])
 ops = st.one_of(st.builds(Scale, m=st.floats(-2, 2)), st.builds(Set, value=st.floats(0, 9)))
 edits = st.builds(Edit, site=sites, unit=units, op=ops)
+under_load = settings(deadline=None)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(PictureChosen, sha256=sha256, origin=text),
     st.builds(PictureUploaded, sha256=sha256, name=text),
@@ -56,11 +58,20 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         how=st.builds(How, method=st.sampled_from(["gradient", "shapley"]), site=st.just("")),
     ),
     st.just(Reset()),
+    st.builds(
+        RecipeApplied,
+        name=text,
+        version=st.integers(1, 3),
+        digest=sha256,
+        moves=st.dictionaries(st.just("c"), st.dictionaries(small, effect, max_size=2)),
+        edits=st.lists(edits, max_size=2).map(tuple),
+    ),
     st.builds(Reviewed, job=text, features=st.lists(small, max_size=3).map(tuple)),
     st.builds(SeenTest, before=text, after=text, predicted=effect, measured=effect),
 )
 
 
+@under_load
 @given(st.lists(EVENTS))
 def test_a_replay_from_json_equals_the_state_that_was_shown(events: list[Event]) -> None:
     shown = WorkbenchState()
@@ -70,6 +81,7 @@ def test_a_replay_from_json_equals_the_state_that_was_shown(events: list[Event])
     assert fold(EVENT.validate_json(w) for w in written) == shown
 
 
+@under_load
 @given(st.lists(EVENTS), st.lists(EVENTS))
 def test_a_session_may_be_left_and_taken_up_anywhere(first: list[Event], then: list[Event]) -> None:
     resumed = fold(first)
@@ -78,12 +90,14 @@ def test_a_session_may_be_left_and_taken_up_anywhere(first: list[Event], then: l
     assert resumed == fold([*first, *then])
 
 
+@under_load
 @given(st.lists(EVENTS))
 def test_a_reset_puts_every_feature_back_and_nothing_else(events: list[Event]) -> None:
     before, reset = fold(events), fold([*events, Reset()])
-    assert reset == before.model_copy(update={"moves": {}, "edits": ()})
+    assert reset == before.model_copy(update={"moves": {}, "edits": (), "recipe": None})
 
 
+@under_load
 @given(
     st.lists(EVENTS),
     st.builds(SeenTest, before=text, after=text, predicted=effect, measured=effect),
@@ -109,6 +123,7 @@ def test_another_picture_keeps_the_sliders_but_not_the_named_target() -> None:
     assert state.moves == {"a": {1: -1.0}}
 
 
+@under_load
 @given(st.lists(EVENTS))
 def test_no_unit_is_moved_and_edited_at_once(events: list[Event]) -> None:
     found = fold(events)

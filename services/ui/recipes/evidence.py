@@ -13,6 +13,7 @@ from services.ui.recipes.shelf import (
     JOB,
     RUN,
     VERSION,
+    announce,
     ask_author,
     author,
     require_author,
@@ -234,6 +235,7 @@ def ended(saved: Saved, run: Following) -> None:
             return
     close()
     open_report(saved, note)
+    announce(f"The evidence of {saved.recipe.title} is in: {note.verdict}. Its report is below.")
     st.rerun()
 
 

@@ -15,6 +15,7 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import Backend, backend, model
+from services.ui.recipes import words
 from services.ui.recipes.shelf import shelf
 from steerboard.analysis.evidence.answers import readout
 from steerboard.recipe.guards import Guarded, Maxima, embeddings_of, guard
@@ -205,10 +206,10 @@ def of_evidence(saved: Saved) -> Iterator[str]:
         yield "The latest run is on pictures that the recipe was made on: it proves nothing."
     strong = [c for c in evidence.controls if c.fix_rate.high >= evidence.failing.low]
     if strong and evidence.failing.hits:
-        told = ", ".join(f"{c.name} {c.fix_rate.hits}" for c in strong)
+        told = ", ".join(f"{c.name} {words.percent(c.fix_rate)}" for c in strong)
         yield (
-            f"Controls of the same size do as much: the recipe fixes {evidence.failing.hits} of"
-            f" {evidence.failing.n}, {told}."
+            "Controls of the same size may do as much: the recipe fixes"
+            f" {words.percent(evidence.failing)}, {told}."
         )
     weak = [f for d in evidence.downstream for f in d.forecasts if not f.informative]
     if weak and evidence.downstream:

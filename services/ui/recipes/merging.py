@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from services.ui import recovery
 from services.ui.backend import backend, model
+from services.ui.recipes import words
 from services.ui.recipes.pictures import LibrarySet, first_split
 from services.ui.recipes.shelf import announce, ask_author, go, misfit, require_author, shelf
 from steerboard.recipe.changes import merge
@@ -19,10 +20,13 @@ PICTURES = 96  # on which the interaction is measured
 def show(found: list[Saved]) -> None:
     """Which, the check, and under which name."""
     names = {s.recipe.name: s.recipe for s in found}
+    titles = {s.recipe.name: words.marked(s) for s in found}
     if len(names) < 2:
         st.caption("There is nothing to merge yet: it takes two recipes.")
         return
-    chosen = st.multiselect("Two or more recipes", list(names), key="merge-these")
+    chosen = st.multiselect(
+        "Two or more recipes", list(names), format_func=titles.__getitem__, key="merge-these"
+    )
     left, right = st.columns(2)
     with left:
         name = st.text_input("Name of the new recipe", key="merge-name", placeholder="no-shortcuts")

@@ -1,7 +1,6 @@
 """One recipe: what it changes, what is known of it, and what can be done with it."""
 
 import json
-import re
 from collections.abc import Sequence
 from html import escape
 
@@ -10,10 +9,9 @@ import streamlit as st
 from services.ui import recovery
 from services.ui.backend import backend, model
 from services.ui.pictures import thumbnail
-from services.ui.recipes import applying, evidence, publishing, reports, words
+from services.ui.recipes import applying, differing, evidence, publishing, reports, taking, words
 from services.ui.recipes.shelf import VERSION, go, link, misfit, when
-from steerboard.recipe.changes import diff
-from steerboard.recipe.files import SUFFIX, as_record
+from steerboard.recipe.files import as_record
 from steerboard.spec.catalogue import FeatureCard
 from steerboard.spec.edits import Edit, Feature
 from steerboard.spec.errors import NotFound, SteerboardError
@@ -41,7 +39,8 @@ def show(versions: Sequence[Saved], version: int | None) -> None:
     with left:
         changes(saved.recipe)
         purpose(saved.recipe)
-        history(saved, versions)
+        differing.history(saved, versions)
+        taking.show(saved)
     with right:
         evidence.show(saved, wrong)
     reports.show(saved)
@@ -67,7 +66,7 @@ def top(saved: Saved, versions: Sequence[Saved], wrong: str) -> None:
         st.download_button(
             "Export",
             json.dumps(as_record(recipe), indent=1) + "\n",
-            file_name=f"{recipe.name}-v{recipe.version}{SUFFIX}",
+            file_name=taking.file_of(recipe),
             mime="application/json",
             key="export",
             icon=":material/download:",
@@ -145,71 +144,5 @@ def pictures(cards: Sequence[FeatureCard]) -> dict[str, bytes]:
 
 def purpose(recipe: Recipe) -> None:
     """What it is to mend, what it was made on, and for which model."""
-    made = recipe.provenance
-    names = recipe.classifier.names
-    some = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    failures = " and ".join(f"{k} {v}" for k, v in recipe.failures.items())
-    facts = [
-        ("To mend", failures or "nothing named: its evidence has no failing pictures"),
-        ("Among", some),
-        ("Made on", origin(recipe)),
-        ("Model", f"{made.model} ({made.model_fingerprint[:10]})"),
-        ("Dictionaries", ", ".join(f"{p.id} at {p.site}" for p in made.dictionaries) or "none"),
-    ]
-    if made.method:
-        facts.append(("How", made.method))
-    cells = "".join(f"<b>{escape(k)}</b><span>{escape(v)}</span>" for k, v in facts)
+    cells = "".join(f"<b>{escape(k)}</b><span>{escape(v)}</span>" for k, v in words.facts(recipe))
     st.html(f'<div class="sb-facts">{cells}</div>')
-
-
-def origin(recipe: Recipe) -> str:
-    """The pictures that it was chosen on, which its evidence leaves out."""
-    parts = recipe.provenance.chosen_on
-    if not parts:
-        return "not recorded"
-    told = []
-    for part in parts:
-        where = f"{part.image_set} {part.split}".strip()
-        one = len(part.pictures) == 1
-        told.append(f"{len(part.pictures) or 'all'} picture{'' if one else 's'} of {where}")
-    return ", ".join(told) + "; never counted as evidence"
-
-
-def history(saved: Saved, versions: Sequence[Saved]) -> None:
-    """All versions, and the difference to another one."""
-    if len(versions) == 1:
-        return
-    st.html(f"<h4>{len(versions)} versions</h4>")
-    lines = "".join(
-        f"<b>v{s.recipe.version}</b><span>{escape(words.edits_in_short(s.recipe))}</span>"
-        f"<small>{escape(s.author)} · {escape(when(s.at))}</small>"
-        for s in versions
-    )
-    st.html(f'<div class="sb-history">{lines}</div>')
-    others = [s for s in versions if s.recipe.version != saved.recipe.version]
-    chosen = st.selectbox(
-        "Compare this version with",
-        others,
-        format_func=lambda s: f"v{s.recipe.version} by {s.author}",
-        key=f"compare-{saved.recipe.version}",
-    )
-    st.html(differences(chosen.recipe, saved.recipe))
-
-
-def differences(old: Recipe, new: Recipe) -> str:
-    """Where two versions differ, as a table."""
-    found = [c for c in diff(old, new) if c.place != "version"]
-    if not found:
-        return '<div class="sb-line">They change the same.</div>'
-    rows = "".join(
-        f"<b>{escape(plainly(c.place))}</b><s>{escape(c.before) or '–'}</s>"
-        f"<ins>{escape(c.after) or '–'}</ins>"
-        for c in found
-    )
-    head = f"<i></i><i>v{old.version}</i><i>v{new.version}</i>"
-    return f'<div class="sb-diff">{head}{rows}</div>'
-
-
-def plainly(place: str) -> str:
-    """A place of a difference without the site's code where a feature says enough."""
-    return re.sub(r"^(resid_post|resid_pre)\.(\d+): ", r"block \2, ", place)

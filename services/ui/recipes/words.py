@@ -66,6 +66,19 @@ def badges(saved: Saved) -> str:
     return "".join(parts)
 
 
+def applied(title: str, known: str, address: str, changed: bool) -> str:
+    """Whence the edits of the workbench come; ``known`` are the recipe's badges."""
+    name = f'<a href="{escape(address)}" target="_self">{escape(title)}</a>'
+    since = " <span>changed since</span>" if changed else ""
+    return f'<div class="sb-from">Recipe {name if address else escape(title)}{known}{since}</div>'
+
+
+def marked(saved: Saved) -> str:
+    """A recipe's name in a list of names, with what it lacks."""
+    recipe = saved.recipe
+    return recipe.name if recipe.status == "proven" else f"{recipe.name} (unproven)"
+
+
 def verdict(word: str) -> str:
     """The verdict of a run as a badge."""
     return badge(word, TONES[word])
@@ -192,3 +205,36 @@ def run(ran: Ran | None, note: EvidenceNote, when: str) -> str:
         f'<div class="sb-run">{verdict(note.verdict)}<span>{escape(told(note, net))}</span>'
         f"<small>{escape(who)}</small>{own}</div>"
     )
+
+
+def facts(recipe: Recipe) -> list[tuple[str, str]]:
+    """What it is to mend, what it was made on, and for which model: each with its heading."""
+    made = recipe.provenance
+    failures = " and ".join(f"{k} {v}" for k, v in recipe.failures.items())
+    found = [
+        ("To mend", failures or "nothing named: its evidence has no failing pictures"),
+        ("Among", asked(recipe)),
+        ("Made on", origin(recipe)),
+        ("Model", f"{made.model} ({made.model_fingerprint[:10]})"),
+        ("Dictionaries", ", ".join(f"{p.id} at {p.site}" for p in made.dictionaries) or "none"),
+    ]
+    return [*found, ("How", made.method)] if made.method else found
+
+
+def asked(recipe: Recipe) -> str:
+    """The first classes of its decision."""
+    names = recipe.classifier.names
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def origin(recipe: Recipe) -> str:
+    """The pictures that it was chosen on, which its evidence leaves out."""
+    parts = recipe.provenance.chosen_on
+    if not parts:
+        return "not recorded"
+    told = []
+    for part in parts:
+        where = f"{part.image_set} {part.split}".strip()
+        one = len(part.pictures) == 1
+        told.append(f"{len(part.pictures) or 'all'} picture{'' if one else 's'} of {where}")
+    return ", ".join(told) + "; never counted as evidence"
