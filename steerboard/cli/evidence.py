@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from steerboard.analysis.evidence.pictures import ManifestSet
+    from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
     from steerboard.analysis.evidence.run import Progress
     from steerboard.dictionary.native import DictionaryFile
     from steerboard.spec.evidence import Evidence
@@ -45,12 +45,18 @@ def run(
     keep: Annotated[bool, typer.Option(help="note the evidence in the recipe's file")] = True,
     seed: int = 0,
 ) -> None:
-    """Fixes, breaks, ripple, controls and price of a recipe over an image set."""
+    """Fixes, breaks, ripple, controls and price of a recipe over an image set.
+
+    Pictures that the recipe was made on are left out, one by one; a split that it was made on as a
+    whole is refused.
+    """
     from steerboard.analysis.evidence.run import Options, run_evidence
     from steerboard.recipe.files import load
 
     found = load(recipe)
-    pictures = image_set(config, images, split)
+    pictures: PictureSet = image_set(config, images, split)
+    if not chosen_too:
+        pictures = rest(pictures, found)
     options = Options(
         vocabulary=vocabulary(words),
         decoders=decoders(config, found),
@@ -60,7 +66,7 @@ def run(
     with opened(config, address, token) as runner, shown(as_json) as progress:
         evidence, rows = run_evidence(runner, found, pictures, options, progress)
     if keep:
-        noted(recipe, found, evidence)
+        found = noted(recipe, found, evidence)
     if out is not None:
         from steerboard.recipe.report import write_report
 
@@ -127,6 +133,17 @@ def image_set(config: Path, name: str, split: str) -> "ManifestSet":
     return ManifestSet(name, base / entry.images, base / entry.manifest, split)
 
 
+def rest(whole: "PictureSet", recipe: "Recipe") -> "PictureSet":
+    """An image set without the pictures that a recipe was made on, told on standard error."""
+    from steerboard.recipe.making import Rest
+
+    left = Rest(whole, recipe)
+    if len(left) < len(whole):
+        own = len(whole) - len(left)
+        typer.echo(f"left out: {own} pictures that {recipe.title} was made on", err=True)
+    return left if len(left) else whole  # of which the run then says why it is refused
+
+
 def dictionary_files(config: Path, recipe: "Recipe") -> "dict[str, DictionaryFile]":
     """The dictionaries that the recipe edits, of any format; raises what reading them raises."""
     from steerboard.inprocess.config import dictionary_file, read_config
@@ -166,14 +183,16 @@ def vocabulary(path: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word))
 
 
-def noted(path: Path, recipe: "Recipe", evidence: "Evidence") -> None:
-    """The recipe's file with the head of this run; the same run stands there once."""
+def noted(path: Path, recipe: "Recipe", evidence: "Evidence") -> "Recipe":
+    """The recipe with the head of this run, kept in its file; the same run stands there once."""
     from steerboard.analysis.evidence.assemble import note
     from steerboard.recipe.files import save
 
     found = note(evidence)
     kept = tuple(n for n in recipe.evidence if n.digest != found.digest)
-    save(recipe.model_copy(update={"evidence": (*kept, found)}), path)
+    known = recipe.model_copy(update={"evidence": (*kept, found)})
+    save(known, path)
+    return known
 
 
 def summary(evidence: "Evidence") -> str:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from steerboard.cli.evidence import (
     shown,
     summary,
 )
+
+if TYPE_CHECKING:
+    from steerboard.spec.recipe import ChosenOn
 
 app = typer.Typer(no_args_is_help=True, help="Named steer sets that can be handed on.")
 File = Annotated[Path, typer.Argument(help="a .recipe.json file")]
@@ -35,11 +38,19 @@ def make(
         str, typer.Option(help="attributes of the pictures it is for, as group=watermark,label=cat")
     ] = "",
     summary_: Annotated[str, typer.Option("--summary")] = "",
+    images: Annotated[str, typer.Option(help="image set that the features were chosen on")] = "",
+    split: Annotated[str, typer.Option(help="of that set; empty for all")] = "",
+    pictures: Annotated[
+        str, typer.Option(help="those it was chosen on, as a.jpg,b.jpg; empty: the whole split")
+    ] = "",
     config: Config = Path("demo"),
     address: Address = "",
     token: Token = "",
 ) -> None:
-    """Write a recipe that scales features of one dictionary, for the model's own prompts."""
+    """Write a recipe that scales features of one dictionary, for the model's own prompts.
+
+    Say on which pictures its features were chosen: its evidence then comes from others.
+    """
     from steerboard.analysis.ablation import site_of
     from steerboard.recipe.files import save
     from steerboard.recipe.making import make as make_recipe
@@ -59,6 +70,7 @@ def make(
             info.classifier,
             summary=summary_,
             failures=attributes(failing),
+            chosen_on=chosen_on(config, images, split, pictures),
         )
     save(recipe, out)
     typer.echo(f"{recipe.title}, unproven: {out}")
@@ -189,6 +201,9 @@ def bake(
     further: Annotated[
         int, typer.Option(min=0, help="blocks behind the edits that mend what is left over")
     ] = 64,
+    refine: Annotated[
+        int, typer.Option(min=0, help="batches of 32 by which gradients refine these weights")
+    ] = 0,
     config: Config = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
 ) -> None:
@@ -199,6 +214,7 @@ def bake(
     from steerboard.recipe.bake import write_checkpoint
     from steerboard.recipe.compare import compare
     from steerboard.recipe.files import load
+    from steerboard.recipe.refine import refine as refine_weights
     from steerboard.recipe.serving import serve_folder
     from steerboard.spec.errors import NotFound
 
@@ -210,7 +226,11 @@ def bake(
     source = base / settings.models[name].path
     loaded = load_model(source)
     pictures = image_set(config, images, split)
-    baked = bake_weights(loaded, found, dictionary_files(config, found), pictures, further)
+    files = dictionary_files(config, found)
+    baked = bake_weights(loaded, found, files, pictures, further)
+    refined = None
+    if refine:
+        baked, refined = refine_weights(loaded, found, files, list(pictures), baked, refine)
     write_checkpoint(source, out, loaded, baked)
     with opened(config, "") as live, shown(as_json):
         new = serve_folder(name, out, settings.models[name], base)
@@ -219,24 +239,47 @@ def bake(
         finally:
             new.close()
     fits = [fit.model_dump(mode="json") for fit in baked.fits]
-    record = {"fits": fits, **beside.model_dump(mode="json")}
+    taught = refined.model_dump(mode="json") if refined else None
+    record = {"fits": fits, "refined": taught, **beside.model_dump(mode="json")}
     (out / "steerboard_baked.json").write_text(json.dumps(record, indent=1) + "\n")
-    typer.echo(json.dumps(record) if as_json else told(out, baked.fits, beside))
+    typer.echo(json.dumps(record) if as_json else told(out, baked.fits, refined, beside))
 
 
-def told(out: Path, fits: Any, beside: Any) -> str:
-    """Fit, agreement and both evidences, for a terminal."""
+def told(out: Path, fits: Any, refined: Any, beside: Any) -> str:
+    """Fit, what gradients made of it, agreement and both evidences, for a terminal."""
     lines = [f"checkpoint: {out} (open_clip.create_model('local-dir:{out}'))"]
     lines += [
         f"{f.site}: {f.edits} edits, R^2 {f.r2 or 0:.3f} on pictures held out"
         f" (prefix {f.r2_prefix or 0:.3f}, patches {f.r2_patches or 0:.3f})"
         for f in fits
     ]
+    if refined is not None:
+        lines.append(
+            f"refined over {refined.steps} steps: apart from the live edit by {refined.before:.4f},"
+            f" then {refined.after:.4f} on pictures held out; weights of step {refined.kept} kept"
+        )
     for what, share in (("changes", beside.changed), ("leaves", beside.rest)):
         lines.append(
             f"same answer where the live edit {what} it: {share.value:.3f} of {share.n} pictures"
         )
     return "\n".join([*lines, "live:", summary(beside.live), "baked:", summary(beside.baked)])
+
+
+def chosen_on(config: Path, images: str, split: str, pictures: str) -> "tuple[ChosenOn, ...]":
+    """What features were chosen on; raises NotFound, or InvalidRequest where no set is named."""
+    from steerboard.recipe.making import chosen, named
+    from steerboard.spec.errors import InvalidRequest
+
+    if not images:
+        if split or pictures:
+            raise InvalidRequest("--split and --pictures are of an image set: name it by --images")
+        return ()
+    whole = image_set(config, images, split)
+    names = [name.strip() for name in pictures.split(",") if name.strip()]
+    if not names:
+        return (chosen(images, split, list(whole)),)
+    # Listed one by one, under no split: evidence leaves out these, and no others.
+    return (chosen(images, "", named(whole, names)),)
 
 
 def numbers(text: str) -> list[int]:

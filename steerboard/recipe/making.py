@@ -1,10 +1,12 @@
 """A new recipe from a steer set, with everything that it will need elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from steerboard.analysis.evidence.pictures import Picture, digest_of
+from steerboard.analysis.evidence.pictures import Picture, PictureSet, digest_of
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.edits import Feature, Part, SteerSet
 from steerboard.spec.errors import InvalidRequest, NotFound
@@ -102,6 +104,47 @@ def witness(runner: Runner, info: ModelInfo) -> Witness:
     image = Pixels(tensor=noise(SEED, info.image_size))
     found = runner.embed(Embed(model=info.id, images=(image,))).one()
     return Witness(seed=SEED, size=info.image_size, embedding=Tensor.of(found.values))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The pictures of a set that a recipe was not made on: those that may be its evidence."""
+
+    whole: PictureSet
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Of the set."""
+        return self.whole.name
+
+    @property
+    def split(self) -> str:
+        """The split, empty for all."""
+        return self.whole.split
+
+    @cached_property
+    def pictures(self) -> tuple[Picture, ...]:
+        """In the set's order."""
+        own = self.recipe.chosen_pictures
+        return tuple(p for p in self.whole if not own or digest_of(p)[:SHORT] not in own)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __iter__(self) -> Iterator[Picture]:
+        return iter(self.pictures)
+
+
+def named(images: PictureSet, keys: Iterable[str]) -> list[Picture]:
+    """The pictures of these names; raises NotFound, with the first that the set lacks."""
+    held = {picture.key: picture for picture in images}
+    wanted = list(dict.fromkeys(keys))
+    lost = next((key for key in wanted if key not in held), None)
+    if lost is not None:
+        where = f"{images.name}, split {images.split or 'all'!r}"
+        raise NotFound(f"{where}, has no picture {lost!r}: its first is {next(iter(held))!r}")
+    return [held[key] for key in wanted]
 
 
 def chosen(name: str, split: str, pictures: Sequence[Picture]) -> ChosenOn:

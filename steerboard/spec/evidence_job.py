@@ -59,9 +59,13 @@ def check_chosen(recipe: Recipe, image_set: str, split: str, pictures: list[str]
 
 
 def chosen_split(recipe: Recipe, image_set: str, split: str) -> bool:
-    """Whether a whole split was declared as the one that the recipe was chosen on."""
+    """Whether a whole split was declared as the one that the recipe was chosen on.
+
+    Under no split pictures are listed one by one: of a set without splits the others are left.
+    """
     parts = recipe.provenance.chosen_on
-    return any((part.image_set, part.split) == (image_set, split) for part in parts)
+    whole = [part for part in parts if part.split or not part.pictures]
+    return any((part.image_set, part.split) == (image_set, split) for part in whole)
 
 
 def unchosen(

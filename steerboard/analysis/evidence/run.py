@@ -22,6 +22,7 @@ from steerboard.analysis.evidence.steps import (
 )
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.evidence import Evidence
+from steerboard.spec.evidence_job import chosen_split
 from steerboard.spec.recipe import SHORT, Recipe
 from steerboard.spec.runner import Runner
 
@@ -91,10 +92,7 @@ def told(
 def check_split(recipe: Recipe, images: PictureSet, options: Options) -> int:
     """How many pictures the recipe was chosen on; any are refused unless asked for."""
     chosen = recipe.chosen_pictures
-    named = any(
-        (part.image_set, part.split) == (images.name, images.split)
-        for part in recipe.provenance.chosen_on
-    )
+    named = chosen_split(recipe, images.name, images.split)
     met = sum(digest_of(p)[:SHORT] in chosen for p in images) if chosen else 0
     if (met or named) and not options.chosen_too:
         raise InvalidRequest(
