@@ -17,7 +17,7 @@ import numpy as np
 from services.attribution.library import Library, held_catalogue
 from steerboard.analysis.responses import strongest
 from steerboard.catalogue.file import Catalogue
-from steerboard.catalogue.find import Clues, find, row
+from steerboard.catalogue.find import Clues, Found, find, row
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import Vocabulary, vocabulary
 from steerboard.catalogue.layout import layout
@@ -85,11 +85,14 @@ class Catalogues:
         index = self.index(query.dictionary)
         found = find(index, query, clues)
         rows = [row(index, int(place), found, clues) for place in found.order[start:stop]]
-        if pictures:
-            count = min(pictures, MOST_PICTURES)
-            shown = index.catalogue.pictures((r.feature for r in rows), count)
-            rows = [r.model_copy(update={"pictures": p}) for r, p in zip(rows, shown, strict=True)]
-        return rows, len(found.order)
+        return pictured(index, rows, pictures), len(found.order)
+
+    def rows(self, index: Index, features: Array, clues: Clues, pictures: int) -> list[FeatureRow]:
+        """Features of a catalogue by their numbers, as they are listed."""
+        places, _ = index.place(features)
+        known = Found(places, None, index.statistics["precision"], None)
+        rows = [row(index, int(place), known, clues) for place in places]
+        return pictured(index, rows, pictures)
 
     def meaning(self, query: FeatureQuery) -> Array | None:
         """``[n]`` how near each feature's pictures are to words; None without words.
@@ -207,6 +210,14 @@ class Catalogues:
             return self.index(name)
         except SteerboardError:
             return None
+
+
+def pictured(index: Index, rows: list[FeatureRow], count: int) -> list[FeatureRow]:
+    """Rows with their strongest pictures, at most ``count`` each."""
+    if not count:
+        return rows
+    shown = index.catalogue.pictures((r.feature for r in rows), min(count, MOST_PICTURES))
+    return [r.model_copy(update={"pictures": p}) for r, p in zip(rows, shown, strict=True)]
 
 
 def read_index(place: Path, _written: int) -> Index:

@@ -3,11 +3,13 @@
 from typing import Any
 
 from services.attribution.catalogues import Catalogues
+from services.attribution.comparing import Comparisons
 from services.attribution.desk import page
 from services.attribution.door import Aside
 from services.attribution.library import Library
 from services.attribution.remarks import Remarks
 from steerboard.api import convert_catalogue as messages
+from steerboard.api.convert_comparison import comparison_to_message, side_from_message
 from steerboard.api.convert_library import (
     feature_card_to_message,
     image_card_to_message,
@@ -20,6 +22,7 @@ from steerboard.catalogue.find import Clues
 from steerboard.spec.catalogue import (
     MAX_ROWS,
     MAX_SCANNED,
+    ComparedFeatures,
     FeatureQuery,
     FeatureRow,
     Firing,
@@ -48,6 +51,7 @@ class ReadingRoom(LibraryServiceServicer):
     ) -> None:
         self._library, self._catalogues = library, catalogues
         self._remarks, self._aside = remarks, aside
+        self._comparisons = Comparisons(catalogues)
 
     async def ListImageSets(
         self, request: pb.ListImageSetsRequest, context: Any
@@ -112,6 +116,12 @@ class ReadingRoom(LibraryServiceServicer):
         """All features as points."""
         return messages.map_to_message(await self._aside(self._catalogues.map, request.dictionary))
 
+    async def CompareFeatures(
+        self, request: pb.CompareFeaturesRequest, context: Any
+    ) -> pb.CompareFeaturesResponse:
+        """A page of pairs."""
+        return comparison_to_message(await self._aside(self._compared, request, caller()))
+
     async def GetThumbnails(
         self, request: pb.GetThumbnailsRequest, context: Any
     ) -> pb.GetThumbnailsResponse:
@@ -168,6 +178,19 @@ class ReadingRoom(LibraryServiceServicer):
             caller(),
         )
         return pb.SayOfFeatureResponse(labels=messages.labels_to_message(*said))
+
+    def _compared(self, request: pb.CompareFeaturesRequest, who: Identity) -> ComparedFeatures:
+        """A page of two catalogues side by side."""
+        start, stop = bounded(request.page_token, request.page_size, 24, MAX_ROWS)
+        first, second = request.dictionary, request.other
+        return self._comparisons.page(
+            (first, second),
+            side_from_message(request),
+            request.floor,
+            slice(start, stop),
+            request.pictures,
+            (self._remarks.spoken(first, who), self._remarks.spoken(second, who)),
+        )
 
     def _found(
         self, query: FeatureQuery, start: int, stop: int, pictures: int, who: Identity

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 from steerboard.api import convert_catalogue as catalogue
+from steerboard.api import convert_comparison as comparison
 from steerboard.api.channel import MAX_MESSAGE_BYTES, Caller
 from steerboard.api.client import missing_digests
 from steerboard.api.convert_jobs import (
@@ -23,6 +24,7 @@ from steerboard.api.convert_library import (
 )
 from steerboard.spec.catalogue import (
     CatalogueInfo,
+    ComparedFeatures,
     FeatureCard,
     FeatureMap,
     FeatureQuery,
@@ -31,6 +33,7 @@ from steerboard.spec.catalogue import (
     ImageCard,
     Kind,
     Labels,
+    PairSide,
     Said,
 )
 from steerboard.spec.digest import image_digest
@@ -233,6 +236,24 @@ class LibraryClient:
         """All features of a catalogue as points."""
         message = library_pb2.GetFeatureMapRequest(dictionary=dictionary)
         return catalogue.map_from_message(self._caller.call(self._stub.GetFeatureMap, message))
+
+    def compare(
+        self,
+        first: str,
+        second: str,
+        *,
+        side: PairSide = "matched",
+        floor: float = 0.5,
+        page_token: str = "",
+        page_size: int = 0,
+        pictures: int = 0,
+    ) -> ComparedFeatures:
+        """One page of two catalogues side by side; raises Unavailable while they are compared."""
+        message = comparison.question_to_message(
+            first, second, side, floor, page_token, page_size, pictures
+        )
+        response = self._caller.call(self._stub.CompareFeatures, message)
+        return comparison.comparison_from_message(response)
 
     def thumbnails(self, dictionary: str, digests: Sequence[str]) -> dict[str, bytes]:
         """Small JPEGs by digest; those that the catalogue lacks are left out."""

@@ -82,6 +82,11 @@ class Catalogue:
         self._thumbnails: Thumbnails | None = None
 
     @property
+    def place(self) -> str:
+        """Where its file lies (fsspec)."""
+        return self._place
+
+    @property
     def dictionary(self) -> str:
         """Id of the dictionary."""
         return str(self.about["dictionary"])

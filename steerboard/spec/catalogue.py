@@ -26,6 +26,8 @@ Statistic = Literal[
 ]
 Naming = Literal["all", "labelled", "unlabelled", "by_people"]
 Kind = Literal["name", "note", "tag", "untag", "vote"]
+PairSide = Literal["matched", "first_alone", "second_alone"]
+MatchedBy = Literal["responses", "meanings"]
 MAX_ROWS, MAX_THUMBNAILS, MAX_SCANNED = 200, 2000, 64
 
 
@@ -130,6 +132,37 @@ class FeatureRow(Spec):
     relevance: float | None = None
     activation: float | None = Field(default=None, description="on the picture asked about")
     pictures: tuple[str, ...] = Field(default=(), description="its strongest, by digest")
+
+
+class FeaturePair(Spec):
+    """A feature and the one of another catalogue that is most like it."""
+
+    first: FeatureRow | None = None
+    second: FeatureRow | None = None
+    alike: float | None = Field(default=None, description="at most 1; None: unknown")
+    cosine: float | None = Field(default=None, description="of mean embeddings; None: other models")
+    mutual: bool = False
+
+
+class ComparedSide(Spec):
+    """What one side of a comparison comes to."""
+
+    features: int
+    matched: int = Field(description="with a partner")
+    mutual: int = Field(description="with a partner whose partner they are")
+    shares: tuple[float, ...] = Field(description="matched at least i / (n - 1) well, of n numbers")
+
+
+class ComparedFeatures(Spec):
+    """A page of pairs, and what the comparison comes to."""
+
+    pairs: tuple[FeaturePair, ...]
+    next: str = ""
+    total: int = 0
+    by: MatchedBy
+    shared: int = Field(description="pictures that both hold; 0: not matched by responses")
+    first: ComparedSide
+    second: ComparedSide
 
 
 class StatisticRange(Spec):

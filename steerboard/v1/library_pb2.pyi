@@ -31,6 +31,18 @@ class Naming(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NAMING_LABELLED: _ClassVar[Naming]
     NAMING_UNLABELLED: _ClassVar[Naming]
     NAMING_BY_PEOPLE: _ClassVar[Naming]
+
+class PairSide(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PAIR_SIDE_UNSPECIFIED: _ClassVar[PairSide]
+    PAIR_SIDE_FIRST_ALONE: _ClassVar[PairSide]
+    PAIR_SIDE_SECOND_ALONE: _ClassVar[PairSide]
+
+class MatchedBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MATCHED_BY_UNSPECIFIED: _ClassVar[MatchedBy]
+    MATCHED_BY_RESPONSES: _ClassVar[MatchedBy]
+    MATCHED_BY_MEANINGS: _ClassVar[MatchedBy]
 STATISTIC_UNSPECIFIED: Statistic
 STATISTIC_FEATURE: Statistic
 STATISTIC_FIRING_RATE: Statistic
@@ -47,6 +59,12 @@ NAMING_UNSPECIFIED: Naming
 NAMING_LABELLED: Naming
 NAMING_UNLABELLED: Naming
 NAMING_BY_PEOPLE: Naming
+PAIR_SIDE_UNSPECIFIED: PairSide
+PAIR_SIDE_FIRST_ALONE: PairSide
+PAIR_SIDE_SECOND_ALONE: PairSide
+MATCHED_BY_UNSPECIFIED: MatchedBy
+MATCHED_BY_RESPONSES: MatchedBy
+MATCHED_BY_MEANINGS: MatchedBy
 
 class ListImageSetsRequest(_message.Message):
     __slots__ = ()
@@ -386,6 +404,68 @@ class GetFeatureMapResponse(_message.Message):
     labels: _types_pb2.Tensor
     words: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., places: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., firing_rates: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., clarities: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., labels: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., words: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CompareFeaturesRequest(_message.Message):
+    __slots__ = ("dictionary", "other", "side", "floor", "page_token", "page_size", "pictures")
+    DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    dictionary: str
+    other: str
+    side: PairSide
+    floor: float
+    page_token: str
+    page_size: int
+    pictures: int
+    def __init__(self, dictionary: _Optional[str] = ..., other: _Optional[str] = ..., side: _Optional[_Union[PairSide, str]] = ..., floor: _Optional[float] = ..., page_token: _Optional[str] = ..., page_size: _Optional[int] = ..., pictures: _Optional[int] = ...) -> None: ...
+
+class FeaturePair(_message.Message):
+    __slots__ = ("first", "second", "alike", "cosine", "mutual")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    ALIKE_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    MUTUAL_FIELD_NUMBER: _ClassVar[int]
+    first: FeatureRow
+    second: FeatureRow
+    alike: float
+    cosine: float
+    mutual: bool
+    def __init__(self, first: _Optional[_Union[FeatureRow, _Mapping]] = ..., second: _Optional[_Union[FeatureRow, _Mapping]] = ..., alike: _Optional[float] = ..., cosine: _Optional[float] = ..., mutual: bool = ...) -> None: ...
+
+class ComparedSide(_message.Message):
+    __slots__ = ("features", "matched", "mutual", "shares")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    MUTUAL_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    features: int
+    matched: int
+    mutual: int
+    shares: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, features: _Optional[int] = ..., matched: _Optional[int] = ..., mutual: _Optional[int] = ..., shares: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class CompareFeaturesResponse(_message.Message):
+    __slots__ = ("pairs", "next_page_token", "total", "by", "shared", "first", "second")
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    pairs: _containers.RepeatedCompositeFieldContainer[FeaturePair]
+    next_page_token: str
+    total: int
+    by: MatchedBy
+    shared: int
+    first: ComparedSide
+    second: ComparedSide
+    def __init__(self, pairs: _Optional[_Iterable[_Union[FeaturePair, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., by: _Optional[_Union[MatchedBy, str]] = ..., shared: _Optional[int] = ..., first: _Optional[_Union[ComparedSide, _Mapping]] = ..., second: _Optional[_Union[ComparedSide, _Mapping]] = ...) -> None: ...
 
 class GetThumbnailsRequest(_message.Message):
     __slots__ = ("dictionary", "digests")

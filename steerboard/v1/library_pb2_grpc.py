@@ -70,6 +70,11 @@ class LibraryServiceStub(object):
                 request_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.SerializeToString,
                 response_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.FromString,
                 _registered_method=True)
+        self.CompareFeatures = channel.unary_unary(
+                '/steerboard.v1.LibraryService/CompareFeatures',
+                request_serializer=steerboard_dot_v1_dot_library__pb2.CompareFeaturesRequest.SerializeToString,
+                response_deserializer=steerboard_dot_v1_dot_library__pb2.CompareFeaturesResponse.FromString,
+                _registered_method=True)
         self.GetThumbnails = channel.unary_unary(
                 '/steerboard.v1.LibraryService/GetThumbnails',
                 request_serializer=steerboard_dot_v1_dot_library__pb2.GetThumbnailsRequest.SerializeToString,
@@ -145,6 +150,14 @@ class LibraryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareFeatures(self, request, context):
+        """The features of two catalogues matched with each other, page by page. UNAVAILABLE while the two
+        are being compared.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetThumbnails(self, request, context):
         """Small pictures of a catalogue; those that it lacks are left out.
         """
@@ -210,6 +223,11 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetFeatureMap,
                     request_deserializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.FromString,
                     response_serializer=steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.SerializeToString,
+            ),
+            'CompareFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareFeatures,
+                    request_deserializer=steerboard_dot_v1_dot_library__pb2.CompareFeaturesRequest.FromString,
+                    response_serializer=steerboard_dot_v1_dot_library__pb2.CompareFeaturesResponse.SerializeToString,
             ),
             'GetThumbnails': grpc.unary_unary_rpc_method_handler(
                     servicer.GetThumbnails,
@@ -422,6 +440,33 @@ class LibraryService(object):
             '/steerboard.v1.LibraryService/GetFeatureMap',
             steerboard_dot_v1_dot_library__pb2.GetFeatureMapRequest.SerializeToString,
             steerboard_dot_v1_dot_library__pb2.GetFeatureMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steerboard.v1.LibraryService/CompareFeatures',
+            steerboard_dot_v1_dot_library__pb2.CompareFeaturesRequest.SerializeToString,
+            steerboard_dot_v1_dot_library__pb2.CompareFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,10 +11,12 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from services.ui.session import KEY, named
-from steerboard.spec.catalogue import Bound, FeatureQuery, Naming, Statistic
+from steerboard.spec.catalogue import Bound, FeatureQuery, Naming, PairSide, Statistic
 from steerboard.spec.requests import Digest
 
-LOOKS = ("cards", "table", "map")
+PARAMETERS = ("feature", "image", "named", "sort", "up", "page", "look", "side", "floor", "view")
+LOOKS = ("cards", "table", "map", "compare")
+VIEWS = ("fires", "close", "whole")  # of a reference picture
 PAGE = 24
 HEX = frozenset("0123456789abcdef")
 
@@ -36,6 +38,10 @@ class Address:
         ascending: Smallest first.
         page: From 0.
         look: One of ``LOOKS``.
+        other: The dictionary that it is compared with; empty: the next one.
+        side: Which features of a comparison are listed.
+        floor: Alikeness from which two features are partners, in hundredths; None: as usual.
+        view: How a feature's pictures are shown, one of ``VIEWS``; empty: as suits the feature.
     """
 
     dictionary: str = ""
@@ -50,6 +56,10 @@ class Address:
     ascending: bool = False
     page: int = 0
     look: str = "cards"
+    other: str = ""
+    side: str = "matched"
+    floor: int | None = None
+    view: str = ""
 
     def query(self, dictionary: str) -> FeatureQuery:
         """What is asked of the library."""
@@ -68,14 +78,18 @@ class Address:
     @property
     def narrowed(self) -> bool:
         """Whether anything but all features is asked for."""
-        return replace(self, dictionary="", feature=None, sort="", page=0, look="cards",
-                       ascending=False) != Address()  # fmt: skip
+        kept = ("words", "class_name", "image", "naming", "tag", "bounds")
+        return any(getattr(self, name) != getattr(NOWHERE, name) for name in kept)
+
+
+NOWHERE = Address()
 
 
 def read(given: dict[str, str]) -> Address:
     """The view of an address's parameters."""
     look, sort, naming = given.get("look", ""), given.get("sort", ""), given.get("named", "")
-    image = given.get("image", "")
+    image, side, view = given.get("image", ""), given.get("side", ""), given.get("view", "")
+    floor = whole(given.get("floor", ""))
     return Address(
         dictionary=given.get("dictionary", "")[:200],
         feature=whole(given.get("feature", "")),
@@ -89,12 +103,34 @@ def read(given: dict[str, str]) -> Address:
         ascending=given.get("up") == "1",
         page=whole(given.get("page", "")) or 0,
         look=look if look in LOOKS else "cards",
+        other=given.get("with", "")[:200],
+        side=side if side in get_args(PairSide) else "matched",
+        floor=floor if floor is None or floor <= 100 else None,
+        view=view if view in VIEWS else "",
     )
 
 
 def whole(text: str) -> int | None:
     """A number from 0, or None."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def passed_over(given: dict[str, str]) -> list[str]:
+    """What an address says of a view that no view has, such as ``look=nothing``."""
+    known = write(read(given))
+    own = (*PARAMETERS, *(f"by.{s}" for s in get_args(Statistic)))
+    usual = {
+        "look": "cards",
+        "named": "all",
+        "side": "matched",
+        "page": "0",
+        "up": "0",
+    }
+    return [
+        f"{name}={given[name][:40]}"
+        for name in own
+        if given.get(name) and name not in known and given[name] != usual.get(name)
+    ]
 
 
 def bound(statistic: Statistic, text: str) -> Bound | None:
@@ -122,6 +158,10 @@ def write(at: Address) -> dict[str, str]:
         "up": "1" if at.ascending else "",
         "page": str(at.page) if at.page else "",
         "look": "" if at.look == "cards" else at.look,
+        "with": at.other,
+        "side": "" if at.side == "matched" else at.side,
+        "floor": "" if at.floor is None else str(at.floor),
+        "view": at.view,
     }
     for one in at.bounds:
         shown[f"by.{one.statistic}"] = f"{end(one.low)}..{end(one.high)}"

@@ -21,6 +21,11 @@ def show(at: Address, info: CatalogueInfo) -> None:
     """The controls, and what they find."""
     controls.show(at, info)
     try:
+        if at.look == "compare":
+            from services.ui.explorer import versus  # which lists with the functions of this one
+
+            versus.show(at, info)
+            return
         if at.look == "map":
             from services.ui.explorer import atlas  # what draws it takes a while to load
 

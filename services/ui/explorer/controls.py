@@ -13,6 +13,7 @@ from services.ui import markup, predict, recovery
 from services.ui.backend import backend, picture
 from services.ui.explorer import pieces, reading
 from services.ui.explorer.address import LOOKS, Address, change, go, here
+from services.ui.explorer.spread import EVERYWHERE
 from services.ui.pictures import thumbnail
 from services.ui.session import session, state
 from steerboard.spec.catalogue import Bound, CatalogueInfo, Statistic
@@ -34,8 +35,13 @@ FILTERS: tuple[Statistic, ...] = (
     "label_score",
     "maximum",
 )
-RATES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-ICONS = {"cards": ":material/grid_view:", "table": ":material/table_rows:", "map": ":material/map:"}
+RATES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, EVERYWHERE, 1.0)
+ICONS = {
+    "cards": ":material/grid_view:",
+    "table": ":material/table_rows:",
+    "map": ":material/map:",
+    "compare": ":material/compare_arrows:",
+}
 
 
 def show(at: Address, info: CatalogueInfo) -> None:
@@ -43,23 +49,51 @@ def show(at: Address, info: CatalogueInfo) -> None:
     known = reading.catalogues()
     fill(at, info)
     with st.container(key="explorer-controls"):
-        words, of_class, by, more = st.columns([2.2, 1.4, 1.2, 1.5], vertical_alignment="bottom")
-        with words:
-            search()
-        with of_class:
-            classes(info)
-        with by:
-            order(info)
-        with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-            drawer("Filters", ":material/filter_list:", lambda: filters(at, info))
-            drawer("By a picture", ":material/image_search:", by_picture)
-        left, right = st.columns([1, 1], vertical_alignment="center")
+        if at.look != "compare":
+            narrowing(at, info)
+        left, right = st.columns([1.3, 1], vertical_alignment="center")
         with left:
             looks()
         if len(known) > 1:
             with right:
                 dictionaries(known)
-        chips(at)
+        if at.look != "compare":
+            chips(at)
+
+
+def narrowing(at: Address, info: CatalogueInfo) -> None:
+    """What narrows the list, and how it is ordered."""
+    words, of_class, by, more = st.columns([2.2, 1.4, 1.2, 1.5], vertical_alignment="bottom")
+    with words:
+        search()
+    with of_class:
+        classes(info)
+    with by:
+        order(info)
+    with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        drawer("Filters", ":material/filter_list:", lambda: filters(at, info))
+        drawer("By a picture", ":material/image_search:", by_picture)
+    sparse(at, info)
+
+
+def sparse(at: Address, info: CatalogueInfo) -> None:
+    """A switch that leaves out what fires in most pictures: that is seldom a thing in them."""
+    found = info.range("firing_rate")
+    if found is None or found.high <= EVERYWHERE:
+        return
+    rate = next((b for b in at.bounds if b.statistic == "firing_rate"), None)
+    high = rate.high if rate is not None and rate.high is not None else 1.0
+    st.session_state["ex-sparse"] = high <= EVERYWHERE
+    low = rate.low if rate is not None and rate.low is not None else 0.0
+    st.toggle(
+        "Leave out what fires everywhere",
+        key="ex-sparse",
+        help="Features that fire in more than half of the pictures: they seldom stand for a thing"
+        " that is in some of them.",
+        on_change=lambda: bind(
+            info, "firing_rate", (low, EVERYWHERE if st.session_state["ex-sparse"] else 1.0)
+        ),
+    )
 
 
 def drawer(title: str, icon: str, fill: Callable[[], None]) -> None:
@@ -123,7 +157,7 @@ def order(info: CatalogueInfo) -> None:
 
 
 def looks() -> None:
-    """Cards, table or map."""
+    """Cards, table, map, or beside another catalogue."""
     st.segmented_control(
         "Shown as",
         LOOKS,

@@ -10,15 +10,17 @@ import streamlit as st
 from services.ui import markup
 from services.ui.backend import backend
 from services.ui.explorer import links, people, pieces, reading, scan
-from services.ui.explorer.address import Address, go, href
-from services.ui.explorer.drawing import close, figure, on_little, on_patches
+from services.ui.explorer.address import VIEWS, Address, go, here, href
+from services.ui.explorer.drawing import figure, on_patches, usual
 from services.ui.explorer.sentences import facts, told
+from services.ui.pictures import Eye
 from services.ui.session import KEY, ORIGIN, PICTURE, UNIT, named
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, Labels, Neighbour
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.jobs import Reference
 
-SIDE = 168  # pixels
+SIDE = 224  # pixels
+SHOWN = {"fires": "Where it fires", "close": "Close", "whole": "Whole"}
 EDGES = tuple((1 + (k % 2) / 2) * 2.0 ** (k // 2 - 16) for k in range(65))
 
 
@@ -88,32 +90,39 @@ def opened(dictionary: str, feature: int, picture: str) -> str:
 def references(card: FeatureCard, info: CatalogueInfo) -> None:
     """The strongest pictures, and some from all over its range."""
     patches = any(on_patches(r) for r in (*card.references, *card.sample))
-    title, toggle = st.columns([2, 1], vertical_alignment="center")
+    title, ways = st.columns([1, 1.3], vertical_alignment="center")
     title.html(pieces.section("Its strongest pictures"))
-    lit = patches and toggle.toggle("Pale where it does not fire", True, key="ex-lit")
+    view = usual(card)
+    if patches:
+        with ways.container(horizontal_alignment="right"):
+            view = looked_at(here().view or view)
     data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
-    st.html(pieces.pictures(figures(card, info, card.references, data, lit)))
+    eye = reading.eye(info)
+    st.html(pieces.pictures(figures(card, info, card.references, data, view, eye)))
     if not all(on_patches(r) for r in card.references):
-        where = "Pictures in full colours: there" if patches else "Here"
-        st.caption(f"{where} it fires on the class token, which stands for the whole picture.")
-    closer(card, info, data)
+        at = "Pictures in full colours: there" if patches else "Here"
+        st.caption(f"{at} it fires on the class token, which stands for the whole picture.")
+    elif view == "close":
+        st.caption("Around the place where it fires most; the line goes around what it fires on.")
     if card.sample:
         st.html(pieces.section("From all over its range"))
-        st.html(pieces.pictures(figures(card, info, card.sample, data, lit)))
+        st.html(pieces.pictures(figures(card, info, card.sample, data, view, eye)))
         st.caption("Drawn by lot from the pictures on which it fires, strongest first.")
 
 
-def closer(card: FeatureCard, info: CatalogueInfo, data: dict[str, bytes]) -> None:
-    """The patches themselves, of a feature that fires on little of its pictures."""
-    if not on_little(card):
-        return
-    shown = [
-        (src, opened(info.dictionary, card.feature, one.image), f"{one.activation:.2f}")
-        for one in card.references
-        if one.image in data and on_patches(one) and (src := close(data[one.image], one, SIDE))
-    ]
-    st.html(pieces.section("Seen close, where it fires most"))
-    st.html(pieces.pictures(shown))
+def looked_at(view: str) -> str:
+    """How pictures are looked at: the address says it, and is told what a person chooses."""
+    st.session_state["ex-view"] = view
+    st.segmented_control(
+        "Pictures shown",
+        VIEWS,
+        key="ex-view",
+        required=True,
+        format_func=SHOWN.__getitem__,
+        label_visibility="collapsed",
+        on_change=lambda: go(replace(here(), view=st.session_state["ex-view"])),
+    )
+    return view
 
 
 def figures(
@@ -121,13 +130,14 @@ def figures(
     info: CatalogueInfo,
     shown: Sequence[Reference],
     data: dict[str, bytes],
-    lit: bool,
+    view: str,
+    eye: Eye,
 ) -> list[tuple[str, str, str]]:
     """Address, link and caption of each picture that is at hand."""
     return [
         (src, opened(info.dictionary, card.feature, one.image), f"{one.activation:.2f}")
         for one in shown
-        if one.image in data and (src := figure(data[one.image], one, SIDE, lit))
+        if one.image in data and (src := figure(data[one.image], one, SIDE, view, eye))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Links within the page's HTML that do not load the page anew.
+"""Links within the page's HTML that do not load the page anew, and a history that Back can walk.
 
 Every link has a real address, so that it can be opened in another tab, sent to somebody, and works
 without JavaScript. Where there is some, a plain click goes to the script instead.
@@ -10,7 +10,23 @@ import streamlit as st
 
 HOME = "./"
 KEY, CLICKED = "soft-links", "soft-clicked"
+# Streamlit adds an entry to the browser's history for each parameter that the script sets on the
+# way to another page, and Back would stop at all of them: a person's act adds one at most.
 JS = """
+const oneEntryAnAct = () => {
+  if (window.oneEntryAnAct) return;
+  window.oneEntryAnAct = true;
+  const push = window.history.pushState.bind(window.history);
+  let acted = false;
+  for (const act of ["pointerdown", "keydown", "click"])
+    document.addEventListener(act, () => { acted = true; }, true);
+  window.addEventListener("popstate", () => { acted = false; }, true);
+  window.history.pushState = (...entry) => {
+    if (acted) push(...entry); else window.history.replaceState(...entry);
+    acted = false;
+  };
+};
+
 export default function ({ setTriggerValue }) {
   const follow = (event) => {
     const link = event.target.closest && event.target.closest("a[data-soft]");
@@ -22,6 +38,7 @@ export default function ({ setTriggerValue }) {
     const main = document.querySelector('[data-testid="stMain"]');
     if (main && link.dataset.soft === "top") main.scrollTo(0, 0);
   };
+  oneEntryAnAct();
   document.addEventListener("click", follow, true);
   return () => document.removeEventListener("click", follow, true);
 }

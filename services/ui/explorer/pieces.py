@@ -71,6 +71,19 @@ def card(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
     )
 
 
+def strip(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
+    """A feature in a line: its strongest pictures beside each other, what it is called."""
+    images = "".join(
+        f'<img src="{pictures[d]}" alt="" loading="lazy">' for d in row.pictures if d in pictures
+    )
+    notes = f"#{row.feature} · {' · '.join(facts(row))}"
+    return link(
+        href,
+        f'<span class="sb-strip">{images}</span><b>{title(row)}</b><small>{notes}</small>',
+        kind="sb-side",
+    )
+
+
 def blank() -> str:
     """In place of pictures that are not at hand."""
     return '<span class="sb-mosaic sb-blank">no pictures at hand</span>'

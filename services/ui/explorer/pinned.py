@@ -34,10 +34,20 @@ def take() -> None:
     name, _, number = wanted.rpartition(":")
     feature, book = whole(number), model().dictionary(name)
     if feature is None or book is None or feature >= book.size:
+        st.warning(unknown(wanted))
         return
     if state().dictionary != name:
         act(DictionaryChosen, dictionary=name)
     st.session_state["pinned"] = Pin(name, feature, label(name, feature))
+
+
+def unknown(wanted: str) -> str:
+    """Why a unit that an address names is not taken up."""
+    books = ", ".join(f"{b.id} (0 to {b.size - 1})" for b in model().dictionaries)
+    return (
+        f"The address asks for the feature {markup.plain(wanted[:80])}, which is not known here."
+        f" Write it as dictionary:number; {model().id} has {markup.plain(books) or 'none'}."
+    )
 
 
 def label(dictionary: str, feature: int) -> str:

@@ -8,9 +8,18 @@ from collections.abc import Iterable
 import streamlit as st
 
 from services.ui.backend import backend
+from services.ui.pictures import Eye
+from services.ui.pictures import eye as eye_of
 from steerboard.api.jobs_client import FoundFeatures
-from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, FeatureMap, FeatureQuery
-from steerboard.spec.errors import NotFound
+from steerboard.spec.catalogue import (
+    CatalogueInfo,
+    ComparedFeatures,
+    FeatureCard,
+    FeatureMap,
+    FeatureQuery,
+    PairSide,
+)
+from steerboard.spec.errors import NotFound, SteerboardError
 
 KEPT_S, HELD = 60, 6000
 
@@ -57,10 +66,35 @@ def card(dictionary: str, feature: int) -> FeatureCard:
     return known[0]
 
 
+def eye(info: CatalogueInfo) -> Eye:
+    """What a catalogue's model sees of a picture; the middle of it while nobody can be asked."""
+    try:
+        return _eye(info.model)
+    except SteerboardError:
+        rows, columns = (16 * max(side, 1) for side in info.grid)
+        return Eye((rows, columns), "shortest")
+
+
+@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
+def _eye(name: str) -> Eye:
+    return eye_of(backend().runner.model(name))
+
+
 @st.cache_data(ttl=600, max_entries=4, show_spinner=False)
 def feature_map(dictionary: str, fingerprint: str) -> FeatureMap:
     """All features as points."""
     return backend().library.feature_map(dictionary)
+
+
+@st.cache_data(ttl=KEPT_S, max_entries=100, show_spinner=False)
+def compared(
+    first: str, second: str, side: PairSide, floor: float, page: int, size: int, pictures: int
+) -> ComparedFeatures:
+    """One page of two catalogues side by side; raises a SteerboardError."""
+    return backend().library.compare(
+        first, second, side=side, floor=floor, page_token=str(page * size), page_size=size,
+        pictures=pictures,
+    )  # fmt: skip
 
 
 class Thumbnails:

@@ -7,8 +7,10 @@ import streamlit as st
 from services.ui import recovery
 from services.ui.backend import backend, image_sets
 from services.ui.explorer import feature as page
-from services.ui.explorer import pieces
-from services.ui.explorer.drawing import figure
+from services.ui.explorer import pieces, reading
+from services.ui.explorer.address import here
+from services.ui.explorer.drawing import figure, usual
+from services.ui.pictures import Eye
 from steerboard.api.convert_library import ImageSet
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
 from steerboard.spec.errors import SteerboardError
@@ -68,18 +70,19 @@ def show(info: CatalogueInfo, card: FeatureCard) -> None:
         st.caption("There is no image set: name one in steerboard.yaml.")
         return
     which = chosen(info, card, sets)
+    view, eye = here().view or usual(card), reading.eye(info)
     held: Search | None = st.session_state.get("ex-scan")
     if held is None or held.which != which:
         st.button("Look for them", key="ex-look-for", icon=":material/search:",
                   on_click=lambda: st.session_state.update({"ex-scan": Search(which)}))  # fmt: skip
         return
     if held.token is None or held.trouble is not None:
-        draw(held)
+        draw(held, view, eye)
         return
 
     def look() -> None:
         held.further()
-        draw(held)
+        draw(held, view, eye)
         if held.token is None or held.trouble is not None:
             st.rerun()
 
@@ -103,7 +106,7 @@ def chosen(info: CatalogueInfo, card: FeatureCard, sets: list[ImageSet]) -> Whic
     return info.dictionary, card.feature, name, split, group
 
 
-def draw(search: Search) -> None:
+def draw(search: Search, view: str, eye: Eye) -> None:
     """How far it is, and the strongest pictures."""
     if search.trouble is not None:
         st.caption(f"Stopped: {recovery.clause(search.trouble.message)}")
@@ -119,7 +122,7 @@ def draw(search: Search) -> None:
     figures = [
         (src, page.opened(*search.which[:2], one.image), f"{one.activation:.2f}")
         for one in shown
-        if one.image in data and (src := figure(data[one.image], one, SIDE, True))
+        if one.image in data and (src := figure(data[one.image], one, SIDE, view, eye))
     ]
     st.html(pieces.pictures(figures))
     if len(search.found) > SHOWN:

@@ -4,6 +4,7 @@ from html import escape
 
 from services.ui.explorer.drawing import on_little
 from services.ui.explorer.pieces import ABOUT, SURE, TITLES, share, spoken
+from services.ui.explorer.spread import everywhere
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard
 
 ALIKE, UNLIKE = 0.5, 0.15  # clarity above and below which it is said
@@ -14,7 +15,8 @@ def told(card: FeatureCard, info: CatalogueInfo) -> str:
     """A few sentences as HTML: how often, what, and what to be wary of."""
     fired = round(card.firing_rate * info.pictures)
     many = "1 picture" if fired == 1 else f"{fired:,} pictures"
-    out = [f"Fires on <b>{many}</b> of {info.pictures:,} ({share(card.firing_rate)})."]
+    dense = everywhere(card)
+    out = [dense or f"Fires on <b>{many}</b> of {info.pictures:,} ({share(card.firing_rate)})."]
     if card.classes and card.classes[0].ap >= SURE:
         best = card.classes[0]
         out.append(
@@ -29,7 +31,7 @@ def told(card: FeatureCard, info: CatalogueInfo) -> str:
         out.append("They fall into two unlike groups: it may mean two things.")
     if card.redundancy is not None and card.redundancy >= SAME:
         out.append("Another feature points almost the same way: see below.")
-    if on_little(card):
+    if on_little(card) and not dense:
         rest = ": its label goes by the whole pictures" if card.label else ""
         out.append(f"It fires on a <b>small part</b> of each picture; look close{rest}.")
     if not card.label:

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from services.ui import recovery
+from services.ui import markup, recovery
 from services.ui.backend import backend
 from services.ui.explorer import browse, feature, links, pieces, reading
-from services.ui.explorer.address import here
+from services.ui.explorer.address import here, passed_over
 from steerboard.spec.errors import SteerboardError
 
 
@@ -29,6 +29,8 @@ def listed() -> None:
 def shown() -> None:
     """What the address names."""
     at = here()
+    if wrong := passed_over(st.query_params.to_dict()):
+        st.caption(f"Passed over in the address: {markup.plain(', '.join(wrong))}.")
     try:
         info = reading.catalogue(at.dictionary)
         if at.feature is None:
