@@ -16,10 +16,6 @@ from steerboard.api.convert_models import model_to_message
 from steerboard.spec.answers import Answer, Attribution, Prediction, ResolvedTarget, Steered
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, SiteInfo
 from steerboard.v1 import steering_pb2
-from steerboard.v1.steering_pb2_grpc import (
-    SteeringServiceServicer,
-    add_SteeringServiceServicer_to_server,
-)
 
 MODEL, DICTIONARY = "stub", "nothing"
 UNITS = 24
@@ -36,9 +32,20 @@ def attribution(maps: bool) -> Attribution:
     )
 
 
-def attributions(count: int, maps: bool) -> steering_pb2.AttributeResponse:
+@lru_cache  # what waits must not compute
+def attributions(count: int, maps: bool) -> bytes:
     """The answer about so many pictures."""
-    return attributions_to_message(Answer(((attribution(maps),),) * count))
+    answer = Answer(((attribution(maps),),) * count)
+    return attributions_to_message(answer).SerializeToString()
+
+
+@lru_cache
+def steered(count: int, sets: int) -> bytes:
+    """The answer about so many pictures under so many steer sets."""
+    said = Prediction(np.zeros(2, np.float32), np.full(2, 0.5, np.float32))
+    change = np.zeros((sets, 1), np.float32)
+    one = Steered(said, (said,) * sets, (ResolvedTarget(0, 1),), change, change)
+    return steered_to_message(Answer((one,) * count)).SerializeToString()
 
 
 def described() -> ModelInfo:
@@ -65,30 +72,43 @@ def described() -> ModelInfo:
     )  # fmt: skip
 
 
-class Waiting(SteeringServiceServicer):
-    """Answers any call after ``seconds``, and counts calls and pictures."""
+class Waiting:
+    """Answers any call after ``seconds``, and counts them."""
 
     def __init__(self, info: ModelInfo, seconds: float) -> None:
         self._info, self._seconds = info, seconds
-        self._made = lru_cache(attributions)  # what waits must not compute
         self.calls: dict[str, int] = {"Attribute": 0, "Steer": 0}
 
-    async def GetModel(self, request: Any, context: Any) -> steering_pb2.GetModelResponse:
-        return steering_pb2.GetModelResponse(model=model_to_message(self._info))
+    async def model(self, request: Any, context: Any) -> bytes:
+        """GetModel, at once."""
+        message = steering_pb2.GetModelResponse(model=model_to_message(self._info))
+        return message.SerializeToString()
 
-    async def Attribute(self, request: Any, context: Any) -> steering_pb2.AttributeResponse:
+    async def attribute(self, request: Any, context: Any) -> bytes:
+        """Attribute."""
         self.calls["Attribute"] += 1
         await asyncio.sleep(self._seconds)
-        return self._made(len(request.images), request.maps)
+        return attributions(len(request.images), request.maps)
 
-    async def Steer(self, request: Any, context: Any) -> steering_pb2.SteerResponse:
+    async def steer(self, request: Any, context: Any) -> bytes:
+        """Steer."""
         self.calls["Steer"] += 1
         await asyncio.sleep(self._seconds)
-        said = Prediction(np.zeros(2, np.float32), np.full(2, 0.5, np.float32))
-        sets = len(request.steer_sets)
-        change = np.zeros((sets, 1), np.float32)
-        steered = Steered(said, (said,) * sets, (ResolvedTarget(0, 1),), change, change)
-        return steered_to_message(Answer(tuple(steered for _ in request.images)))
+        return steered(len(request.images), len(request.steer_sets))
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """For a server; answers are bytes that were made once."""
+        methods = {
+            "GetModel": (self.model, steering_pb2.GetModelRequest),
+            "Attribute": (self.attribute, steering_pb2.AttributeRequest),
+            "Steer": (self.steer, steering_pb2.SteerRequest),
+        }
+        service = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"].full_name
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(answer, kind.FromString)
+            for name, (answer, kind) in methods.items()
+        }
+        return grpc.method_handlers_generic_handler(service, handlers)
 
 
 @contextmanager
@@ -101,7 +121,7 @@ def waiting(seconds: float) -> Iterator[tuple[str, Waiting]]:
 
     async def begin() -> tuple[Any, int]:
         server = grpc.aio.server(options=SHARED_OPTIONS)
-        add_SteeringServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        server.add_generic_rpc_handlers((servicer.handler(),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port

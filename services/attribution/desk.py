@@ -80,10 +80,10 @@ class Desk:
         there = bool(opened) and self._kept(job, chunks, who).has(chunks - 1)
         gone = "" if there else opened
         found = self.records.open(job, spec, size(spec), lane, who, gone, priority, there)
-        if found == "new" and size(spec).chunks > 1:
-            self._files(job, who).describe(self._about(spec))
         if found != "done":
             self._dispatcher.hand_out()
+        if found == "new" and size(spec).chunks > 1:  # a long question: others work meanwhile
+            self._files(job, who).describe(self._about(spec))
         update = {"cached": found == "done", "joined": found in ("queued", "running")}
         return self.status(job, who).model_copy(update=update)
 
@@ -193,7 +193,7 @@ class Desk:
         prints = {d.id: d.fingerprint for d in info.dictionaries}
         return {
             "schema": NUMERICS,
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec,
             "provenance": {
                 "model": info.id,
                 "model_fingerprint": info.fingerprint,

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from steerboard.spec.errors import (
 from steerboard.spec.jobs import JobSpec, Lane
 from steerboard.spec.runner import Runner
 
-BUDGET_S = 1.5  # after which no further step of a chunk is begun
+BUDGET_S = 1.5  # after which no further step of a chunk is begun, or earlier where that is told
 STEP_S, FIRST_BATCH = 1.0, 8  # what a step should take, and its size while nothing is known
 INSIST_S = 1.5
 MAX_LOSSES = 3
@@ -122,16 +123,16 @@ class Hands:
         if begun is not None and self.done(job, chunk, begun):
             insist(lambda: self.records.finish(job, chunk))
 
-    def done(self, job: str, chunk: int, begun: Begun) -> bool:
+    def done(self, job: str, chunk: int, begun: Begun, until: float = math.inf) -> bool:
         """Compute a chunk as far as its time goes: whether its result is stored, to be counted.
 
-        Else it is put back, or its job has ended.
+        Else it is put back, or its job has ended. ``until`` is on the monotonic clock.
         """
         if begun.losses >= MAX_LOSSES:
             self.end(job, Internal(f"{begun.losses} workers died over this job: it is given up"))
             return False
         found = self.job(job, begun.opened)
-        return found is not None and self._tried(Progress(self, found, chunk, begun))
+        return found is not None and self._tried(Progress(self, found, chunk, begun, until))
 
     def _tried(self, progress: "Progress") -> bool:
         """What a try comes to, and what is done about what stops it."""
@@ -185,9 +186,11 @@ class Progress:
         moved: Whether it got further than the tries before it.
     """
 
-    def __init__(self, hands: Hands, job: Job, chunk: int, begun: Begun) -> None:
+    def __init__(
+        self, hands: Hands, job: Job, chunk: int, begun: Begun, until: float = math.inf
+    ) -> None:
         self.job, self.chunk, self.moved = job, chunk, False
-        self._hands, self._begun = hands, begun
+        self._hands, self._begun, self._until = hands, begun, until
 
     def run(self) -> bool:
         """To the end (True), or to the end of its time; raises what stopped it."""
@@ -211,7 +214,7 @@ class Progress:
     def _advance(self, spec: JobSpec, state: State) -> State:
         """Step after step; what was reached is kept, whatever stops it."""
         tools = self._hands.tools(self.job)
-        until = time.monotonic() + BUDGET_S
+        until = min(self._until, time.monotonic() + BUDGET_S)
         try:
             while not complete(spec, self.chunk, state) and time.monotonic() < until:
                 if self.moved and not self._hands.records.wanted(self.job.id):

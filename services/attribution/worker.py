@@ -31,7 +31,8 @@ from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 
 CALL_S = 4.0  # of one call to the inference service; with the steps before it under the soft limit
-AT_IT_S = 0.5  # after which a message takes up no further chunk
+AT_IT_S = 1.5  # after which a message takes up no further chunk
+LAST_STEP_S = 2.0  # after which it begins no further step of the chunk at hand
 STOP_S = 10.0
 TOKEN_S = 3600
 _LOG = logging.getLogger(__name__)
@@ -96,14 +97,14 @@ def work(
 
     Where the message was delivered before and its worker died, it may have been at another chunk.
     """
-    until = time.monotonic() + AT_IT_S
+    began = time.monotonic()
     lost = hands.records.at(message)
     if lost is not None and lost != member:
         hands.chunk(*lost, message)
     begun = insist(lambda: hands.records.start(*member, message))
     while True:
-        done = begun is not None and hands.done(*member, begun)
-        if time.monotonic() >= until:
+        done = begun is not None and hands.done(*member, begun, began + LAST_STEP_S)
+        if time.monotonic() >= began + AT_IT_S:
             break
         finished = member if done else None
         found = insist(partial(dispatcher.further, lane, message, finished))
