@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from steerboard.dictionary.sae import COMPETING, THRESHOLDED, Architecture, Normalize, Sae
+from steerboard.dictionary.whole import whole
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import TokenSet
 from steerboard.spec.errors import DictionaryMisfit, NotFound
@@ -112,7 +113,8 @@ def read(path: Path) -> DictionaryFile:
     check_shapes(path.name, header, tensors)
     words: dict[str, Any] = {word: getattr(header, word) for word in WORDS}
     sae = Sae(**tensors, **words)
-    return DictionaryFile(header, sae, hashlib.sha256(path.read_bytes()).hexdigest())
+    with path.open("rb") as bytes_:
+        return DictionaryFile(header, sae, hashlib.file_digest(bytes_, "sha256").hexdigest())
 
 
 def parse_header(text: str) -> Header:
@@ -206,8 +208,9 @@ def write(
 
 
 def save(path: Path, header: Header, sae: Sae) -> None:
-    """Save ``sae`` under a header that is already written."""
+    """Save ``sae`` under a header that is already written; raises what ``whole`` does."""
     record = header.model_dump(mode="json") | {"schema_": 2}
     record["schema"] = record.pop("schema_")
     tensors = {name: tensor.contiguous() for name, tensor in sae.tensors().items()}
-    save_file(tensors, path, {KEY: json.dumps(record)})
+    with whole(path) as draft:
+        save_file(tensors, draft, {KEY: json.dumps(record)})

@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import os
 import pickle
+import re
 import struct
 import zipfile
 
@@ -119,6 +121,20 @@ def test_a_compressed_bomb_stops_at_its_bound(tmp_path, monkeypatch):
     assert "compressed inside" in refusal(tmp_path / "sae.pt")
 
 
+def test_a_file_of_torch_that_is_larger_than_any_dictionary(tmp_path):
+    """60 GiB that take no room on the disk: told from its length, before any of it is read."""
+    for name, told in (("sae.pt", "has 60.0 GiB.*safetensors"), ("a.safetensors", "damaged")):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 60 * 2**30)
+        assert re.search(told, refusal(tmp_path / name))
+
+
+def test_a_zip_file_of_another_program(tmp_path):
+    with zipfile.ZipFile(tmp_path / "sae.pt", "w") as archive:
+        archive.writestr("word/document.xml", "a letter")
+    assert "none of torch.save (it holds word/document.xml)" in refusal(tmp_path / "sae.pt")
+
+
 def test_a_memo_place_that_would_take_all_memory(tmp_path):
     (tmp_path / "d.pkl").write_bytes(b"\x80\x02K\x01r\xff\xff\xff\x7f.")
     assert "memo place 2147483647" in refusal(tmp_path / "d.pkl")
@@ -176,6 +192,21 @@ def test_files_that_are_something_else(tmp_path):
     assert "holds a list" in refusal(tmp_path / "list.pt")
     torch.save({"weight": torch.ones(2)}, tmp_path / "model.pt")
     assert "no format that is known" in refusal(tmp_path / "model.pt")
+
+
+def test_safetensors_are_known_by_content_and_links_by_their_own_place(tmp_path):
+    """As caches of downloads keep them: a file named by its digest, a folder of links to such."""
+    built, blobs = made.sparsify_topk(tmp_path), tmp_path / "blobs"
+    blobs.mkdir()
+    for i, file in enumerate(sorted(built.path.iterdir())):
+        file.rename(blobs / f"{i}abc")
+        file.symlink_to(blobs / f"{i}abc")
+    hints = Hints(tokens="all")
+    assert read(built.path, hints).header.site == "resid_post.1"
+    named_by_digest = tmp_path / "dictionary"
+    w = Weights()
+    save_file(made.dl_linear(w, "bias"), named_by_digest)
+    assert read(named_by_digest, PLACE).header.source == "dictionary_learning"
 
 
 def test_a_folder_of_several_dictionaries_asks_which(tmp_path):

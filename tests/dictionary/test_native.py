@@ -1,5 +1,6 @@
 """Our own file: what it keeps, and the schema before it."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from steerboard.dictionary.native import KEY, read, save, write
 from steerboard.dictionary.sae import Sae
+from steerboard.spec.errors import InvalidRequest
 
 DEMO = sorted((Path(__file__).parents[2] / "demo").rglob("*.safetensors"))
 
@@ -62,3 +64,19 @@ def test_moved_to_another_precision_it_is_the_same_dictionary() -> None:
     wide = sae.to(torch.float64)
     assert all(tensor.dtype == torch.float64 for tensor in wide.tensors().values())
     torch.testing.assert_close(wide.encode(x.double()).float(), sae.encode(x))
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads it while another is written in its place has the one or the other."""
+    sae, path = Sae(**Weights(3).tensors()), tmp_path / "d.safetensors"
+    write(path, sae, "resid_post.3")
+    before = path.read_bytes()
+
+    def halfway(_tensors: object, draft: Path, _metadata: object) -> None:
+        draft.write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("steerboard.dictionary.native.save_file", halfway)
+    with pytest.raises(InvalidRequest, match=r"d\.safetensors cannot be written: .*No space left"):
+        write(path, sae, "resid_post.3")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

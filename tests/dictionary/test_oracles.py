@@ -23,32 +23,40 @@ pytestmark = [pytest.mark.installs, pytest.mark.timeout(600)]
 HERE = Path(__file__).parent / "oracles"
 ROOT = Path(__file__).parents[2]
 # Each project, and how many dictionaries it is known to save.
-PROJECTS = {"saelens": 28, "overcomplete": 17, "others": 14}
+PROJECTS = {"saelens": 28, "saelens_3": 9, "saelens_5": 9, "overcomplete": 17, "others": 14}
+# Of one project, releases that wrote other settings; installed apart, before the newest.
+OLDER = {"saelens_3": "sae-lens==3.23.4", "saelens_5": "sae-lens==5.11.0"}
 
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """The projects' packages, without their dependencies."""
     wanted = HERE / "requirements.txt"
-    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(wanted.read_bytes() + str(OLDER).encode()).hexdigest()[:12]
     target = ROOT / "build" / "oracles" / digest
     if not (target / ".complete").exists():
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
-        done = subprocess.run(
-            [*pip, "--upgrade", "--target", target, "-r", wanted], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        install(target, "-r", wanted)
+        for name, version in OLDER.items():
+            install(target / name, version)
         (target / ".complete").touch()
     return target
+
+
+def install(target: Path, *what: str | Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--upgrade"]
+    done = subprocess.run([*pip, "--target", target, *what], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session", params=PROJECTS)
 def saved(request, packages, tmp_path_factory) -> tuple[str, Path]:
     """A folder with a subfolder for each dictionary that one project saved."""
     out = tmp_path_factory.mktemp(request.param)
-    path = os.pathsep.join([str(HERE), str(packages)])
+    older = request.param in OLDER
+    path = os.pathsep.join(map(str, [HERE, *[packages / request.param] * older, packages]))
+    script = "make_saelens_older.py" if older else f"make_{request.param}.py"
     done = subprocess.run(
-        [sys.executable, HERE / f"make_{request.param}.py", out],
+        [sys.executable, HERE / script, out],
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

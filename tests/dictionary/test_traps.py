@@ -139,9 +139,28 @@ def test_a_scaling_factor_of_ones_is_nothing_and_another_must_be_announced(tmp_p
     more = {"scaling_factor": torch.ones(F)}
     folder = made.saelens_folder(tmp_path / "ones", v5(), w.tensors() | more)
     np.testing.assert_allclose(codes(folder), w.forward(relu)(X)[0], atol=1e-5)
-    more = {"scaling_factor": torch.full((F,), 2.0)}
-    folder = made.saelens_folder(tmp_path / "twos", v5(), w.tensors() | more)
-    assert "finetuning_scaling_factor" in refusal(folder)
+    factor = torch.linspace(0.5, 2.0, F)
+    for name in ("scaling_factor", "finetuning_scaling_factor"):  # before version 3, and since
+        folder = made.saelens_folder(tmp_path / name, v5(), w.tensors() | {name: factor})
+        assert "(finetuning_scaling_factor)" in refusal(folder)
+        sae = read(settings(folder, finetuning_scaling_factor=True)).sae
+        np.testing.assert_allclose(sae.W_dec, w.W_dec * factor[:, None].numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "activation"),
+    [("gated", "tanh-relu"), ("jumprelu", "topk"), ("topk", "relu"), ("standard", "gelu")],
+)
+def test_an_activation_that_the_architecture_does_not_have_is_refused(
+    tmp_path, architecture, activation
+):
+    """SAELens runs what the two say together; the architecture alone would be another code."""
+    config = v5(
+        architecture=architecture, activation_fn_str=activation, activation_fn_kwargs={"k": 4}
+    )
+    w = Weights(0, **made.GATED) if architecture == "gated" else Weights()
+    folder = made.saelens_folder(tmp_path / "sae", config, w.tensors())
+    assert repr(activation) in refusal(folder)
 
 
 def test_overcomplete_needs_what_its_state_dict_does_not_hold(tmp_path):

@@ -78,7 +78,7 @@ def convert(source: Path, target: Path, hints: Hints = NO_HINTS) -> DictionaryFi
     """Write any dictionary as our own safetensors, and read it back.
 
     Raises:
-        InvalidRequest: ``target`` is there already, or is no ``.safetensors``.
+        InvalidRequest: ``target`` is there already, is no ``.safetensors``, or cannot be written.
         DictionaryMisfit: As ``read``.
     """
     if target.suffix != ".safetensors":
@@ -86,7 +86,6 @@ def convert(source: Path, target: Path, hints: Hints = NO_HINTS) -> DictionaryFi
     if target.exists():
         raise InvalidRequest(f"{target} is there already: name another file", field="target")
     file = read(source, hints)
-    target.parent.mkdir(parents=True, exist_ok=True)
     save(target, file.header, file.sae)
     return read_native(target)
 

@@ -4,12 +4,12 @@
 their opcodes are known to be harmless. 4. By the names of the tensors and settings.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from steerboard.dictionary.formats import (
@@ -41,6 +41,7 @@ ALONE = ("sae.pt", "last.ckpt", "sparse_autoencoder_final.pt", "*.ckpt", "*.pt",
 SIDECARS = ("{name}.json", "{stem}.json", "{stem}.yaml", "{stem}.yml", "config.json", "cfg.json")
 SETTINGS = ("cfg", "config")
 MAX_HEADER = 2**20
+LENGTH = 8  # bytes before a safetensors file's header, which is JSON
 
 
 def recognise(path: Path, hints: Hints) -> Found:
@@ -88,7 +89,8 @@ def _opened(weights: Path, settings: Path | None, hints: Hints) -> Opened:
         tensors=tensors,
         config=header or config or beside or _pickled_elsewhere(sidecar),
         sidecar=sidecar,
-        folder=weights.resolve().parent.name,
+        # Not resolved: in a cache of downloads weights are links to files of other names.
+        folder=Path(os.path.abspath(weights)).parent.name,
     )
 
 
@@ -109,16 +111,35 @@ def _sidecar(weights: Path, hints: Hints) -> dict[str, Any]:
 
 def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], Mapping[str, Any]]:
     """A saev header, the tensors, and the settings that a file holds."""
+    if path.suffix == ".safetensors" or _begins_like_safetensors(path):
+        return {}, _safetensors(path), {}
+    if path.stat().st_size > unpickle.MAX_BYTES:
+        raise DictionaryMisfit(
+            f"{path.name} has {path.stat().st_size / 2**30:.1f} GiB, and torch's files are read up"
+            f" to {unpickle.MAX_BYTES >> 30}: save the dictionary's tensors alone, as safetensors"
+        )
     data = path.read_bytes()
-    if path.suffix == ".safetensors":
-        try:
-            return {}, load_safetensors(data), {}
-        except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-            raise DictionaryMisfit(f"{path.name} is damaged, or no safetensors: {error}") from error
     header: dict[str, Any] = {}
     if data[:1] == b"{":
         header, data = _split_header(path.name, data)
     return header, *_unpacked(path.name, unpickle.loads(path.name, data))
+
+
+def _begins_like_safetensors(path: Path) -> bool:
+    """Whatever its name: the length of a header that fits into it, and then the header."""
+    with path.open("rb") as file:
+        start = file.read(LENGTH + 1)
+    length = int.from_bytes(start[:LENGTH], "little")
+    return start[LENGTH:] == b"{" and length <= path.stat().st_size - LENGTH
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors; nothing is read before the header is known to fit the file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DictionaryMisfit(f"{path.name} is damaged, or no safetensors: {error}") from error
 
 
 def _split_header(name: str, data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -29,6 +29,7 @@ RENAMED = {
     "activation_fn_str": "activation_fn",
     "activation_fn_kwargs": "activation_kwargs",
 }
+FACTORS = "scaling_factor", "finetuning_scaling_factor"  # before version 3, and since
 NOT_ONE_SITE = ("transcoder", "crosscoder", "clt", "temporal")
 NORMALIZE: dict[str, Normalize] = {name: name for name in get_args(Normalize)}
 Config = Mapping[str, Any]
@@ -65,11 +66,18 @@ def modern(config: Config) -> dict[str, Any]:
 def _architecture(opened: Opened, config: Config) -> str:
     """The key of ``BUILDERS``; version 3 to 5 name top-k and tanh only as an activation."""
     architecture = str(config.get("architecture") or "standard")
-    activation = str(config.get("activation_fn") or "relu")
+    named = config.get("activation_fn")
+    activation = str(named or "relu")
     if any(word in architecture for word in NOT_ONE_SITE):
         raise opened.misfit(f"a {architecture} is no dictionary of one site, so it cannot be used")
     if architecture == "standard" and activation != "relu":
         architecture = activation
+    plain = named is None or (activation == "relu" and architecture != "topk")
+    if activation != architecture and not plain:
+        raise opened.misfit(
+            f"its settings say architecture {architecture!r} with activation {activation!r}:"
+            " no forward pass that is known here has both"
+        )
     if architecture not in BUILDERS:
         raise opened.misfit(
             f"SAELens architecture {architecture!r} is not supported; those are {sorted(BUILDERS)}"
@@ -179,15 +187,16 @@ BUILDERS: dict[str, Callable[[Opened, Config], Sae]] = {
 
 
 def _finetuned(opened: Opened, config: Config, sae: Sae) -> Sae:
-    """The old tensor ``scaling_factor``: all ones, or allowed by the settings, or refused."""
-    if not opened.has("scaling_factor"):
+    """The factor of codes before decoding: all ones, or allowed by the settings, or refused."""
+    key = next((key for key in FACTORS if opened.has(key)), "")
+    if not key:
         return sae
-    factor: Tensor = opened.take("scaling_factor", "f")
+    factor: Tensor = opened.take(key, "f")
     if torch.equal(factor, torch.ones_like(factor)):
         return sae
     if not config.get("finetuning_scaling_factor"):
         raise opened.misfit(
-            "it holds a scaling_factor that is not 1, and its settings say that there is none"
+            f"it holds a {key} that is not 1, and its settings say that there is none"
             " (finetuning_scaling_factor): which of the two is right cannot be known"
         )
     return scaled_codes(sae, factor)

@@ -128,7 +128,10 @@ def _from_zip(name: str, archive: zipfile.ZipFile) -> Any:
     for member in members:
         if member.endswith(".pkl"):
             check(name, io.BytesIO(archive.read(member)))
-    (main,) = [m for m in members if m.endswith("/data.pkl") or m == "data.pkl"]
+    main, *others = [m for m in members if m.endswith("/data.pkl") or m == "data.pkl"] or [""]
+    if not main or others:
+        found = ", ".join(members[:3])
+        raise DictionaryMisfit(f"{name} is a zip file, but none of torch.save (it holds {found})")
     root = main.removesuffix("data.pkl")
     held: dict[str, bytes] = {}
 
