@@ -9,16 +9,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # Folders whose fixtures start servers for all of their files.
-TOGETHER = ("browser", "recipes_page", "replicas", "store", "ui")
+TOGETHER = ("browser", "chaos", "recipes_page", "replicas", "store", "ui")
 FIRST = (
     "browser",
-    "chaos/test_chaos.py",
+    "chaos",
     "deploy/test_images.py",
     "attribution_service/test_service.py",
     "ui",
     "recipes_page",
     "replicas",
-    "chaos/test_jobs_chaos.py",
     "demo/test_build.py",
     "catalogue/test_by_workers.py",
     "catalogue/test_on_emojiland.py",

@@ -66,7 +66,7 @@ class House:
                             f"{child.name} is not healthy after {child.patience_s:.0f} s\n"
                             f"{self.tail(child)}"
                         )
-                    time.sleep(0.1)
+                    time.sleep(0.3)  # a look opens a connection: time that who starts needs too
             self.console.print(
                 f"[green]●[/green] {child.name} [dim]{time.monotonic() - began:.1f} s[/dim]"
             )

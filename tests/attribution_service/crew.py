@@ -23,14 +23,17 @@ from steerboard.spec.jobs import JobStatus
 from steerboard.spec.runner import Runner
 
 SECRET = secrets.token_urlsafe(32)
+SLOW = ("inference", "door", "worker")  # in starting
 PATIENCE_S = 240.0  # for what must happen on a machine that is busy with other things
 
 
-def wait_for(what: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+def wait_for(
+    what: Callable[[], bool], told: Callable[[], object] = lambda: "", pause_s: float = 0.05
+) -> None:
     limit = time.monotonic() + PATIENCE_S
     while not what():
         assert time.monotonic() < limit, told()
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 class Crew:
@@ -87,7 +90,16 @@ class Crew:
                     process_group=0,
                 )
         for name in wanted if wait else ():
-            wait_for(self._commands[name][2], lambda name=name: self.log(name))  # type: ignore[misc]
+            # Each look opens a connection; only Redis is up in less than a second.
+            pause_s = 0.3 if name in SLOW else 0.05
+            wait_for(self._commands[name][2], lambda name=name: self.log(name), pause_s)  # type: ignore[misc]
+
+    def start_missing(self) -> None:
+        """Start the parts that do not run."""
+        there = {name for name, process in self._running.items() if process.poll() is None}
+        missing = [name for name in self._commands if name not in there]
+        if missing:
+            self.start(*missing)
 
     def consumes(self) -> bool:
         """Whether a worker that was started last took a pulse from the queue."""

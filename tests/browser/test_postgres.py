@@ -10,7 +10,7 @@ from sqlalchemy import NullPool, create_engine, text
 from tests.browser import hands
 from tests.postgres import postgres
 from tests.ui.bad_pictures import pattern, saved
-from tests.ui.stage import Stage, stage
+from tests.ui.stage import Stage
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,14 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def house(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("house"), store=url) as running:
-        yield running
+def house(parts: Stage, url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A page of its own, before the services of the other tests."""
+    page = parts.another_page(tmp_path_factory.mktemp("house"), url)
+    try:
+        page.start()
+        yield page
+    finally:
+        page.stop()
 
 
 @pytest.mark.timeout(900)

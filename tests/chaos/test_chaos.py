@@ -8,9 +8,7 @@ of ``crew``, and stops by itself.
 import os
 import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import redis
@@ -28,19 +26,10 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture
-def crew(tiny_house: Path, tmp_path: Path) -> Iterator[Crew]:
-    found = Crew(tmp_path, tiny_house, STEERBOARD_JOB_PATIENCE="120")
-    try:
-        found.start()
-        yield found
-    finally:
-        found.end()
-
-
-@pytest.fixture
-def images(tiny_images: list[bytes]) -> list[bytes]:
-    """No two with the same bytes, so that no cache makes them free."""
-    return [tiny_images[i % 16] + b" " * (1 + i // 16) for i in range(PICTURES)]
+def images(tiny_images: list[bytes], request: pytest.FixtureRequest) -> list[bytes]:
+    """No two with the same bytes, nor those of another test, so that no cache makes them free."""
+    test = request.node.name.encode()
+    return [tiny_images[i % 16] + test + b" " * (i // 16) for i in range(PICTURES)]
 
 
 def a_set(images: list[bytes], top_k: int = 5) -> AttributeSetJob:

@@ -3,8 +3,6 @@
 ``make chaos`` does the same with 10,000 pictures of Emojiland.
 """
 
-from pathlib import Path
-
 import pytest
 
 from bench.jobs_chaos import Told, compared, distinct, question, run
@@ -15,17 +13,10 @@ PROMPTS = Prompts(prompts=("cat", "dog", "horse", "boat"))
 
 
 @pytest.mark.timeout(1800)
-def test_every_picture_once_as_in_an_undisturbed_run(
-    tiny_house: Path, tiny_images: list[bytes], tmp_path: Path
-) -> None:
+def test_every_picture_once_as_in_an_undisturbed_run(crew: Crew, tiny_images: list[bytes]) -> None:
     images = distinct(tiny_images, 800)
     spec = question("tiny", "middle", PROMPTS, images)
-    crew = Crew(tmp_path, tiny_house, STEERBOARD_JOB_PATIENCE="300")
-    try:
-        crew.start()
-        told = run(crew, spec, images, seed=7, pause_s=(0.2, 1.0), limit_s=900)
-    finally:
-        crew.end()
+    told = run(crew, spec, images, seed=7, pause_s=(0.2, 1.0), limit_s=900)
     assert told.holds, told
     assert sum(told.kills.values()) >= 3, told
 

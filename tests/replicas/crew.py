@@ -20,12 +20,12 @@ def free_port():
         return held.getsockname()[1]
 
 
-def until(said, patience_s=PATIENCE_S):
+def until(said, patience_s=PATIENCE_S, pause_s=0.05):
     """Wait until ``said()`` is true."""
     end = time.monotonic() + patience_s
     while not said():
         assert time.monotonic() < end, "this never came"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 class Server:
@@ -66,7 +66,7 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             self.start()
         self.signal(signal.SIGCONT)
-        until(self.serves)
+        until(self.serves, pause_s=0.3)  # each look opens a connection, and a start takes seconds
         return self
 
     def end(self):

@@ -6,10 +6,11 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
-from steerboard.cli.demo import plan
+from steerboard.cli.demo import page_is_up, plan, ui_command
 from steerboard.cli.processes import Child, free_port, send
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,15 @@ class Stage:
         self.environment: Mapping[str, str] = {**at.environment(config, folder), **given}
         self.address = f"http://127.0.0.1:{port}"
 
+    def another_page(self, folder: Path, store: str) -> "Stage":
+        """A page over the same services, not started, with sessions and an address of its own."""
+        port, page = free_port(), copy(self)
+        page.environment = {**self.environment, "STEERBOARD_STORE": store}
+        ui = Child("ui", ui_command(port), page.environment, lambda: page_is_up(port))
+        page._children, page._running, page._folder = {"ui": ui}, {}, folder
+        page.address = f"http://127.0.0.1:{port}"
+        return page
+
     def start(self, *names: str) -> None:
         """Start parts (by default all of them), and wait until each is healthy."""
         children = [self._children[name] for name in names or self._children]
@@ -69,6 +79,10 @@ class Stage:
         finally:
             self.start(*names)
 
+    def process(self, name: str) -> int:
+        """A running part's process id."""
+        return self._running[name].pid
+
     def log(self, name: str) -> str:
         """What a part has written."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
@@ -90,7 +104,7 @@ class Stage:
             code = self._running[child.name].poll()
             assert code is None, f"{child.name} ended with {code}:\n{self.log(child.name)[-3000:]}"
             assert time.monotonic() - began < PATIENCE_S, f"{child.name} is not healthy"
-            time.sleep(0.1)
+            time.sleep(0.3)  # each look opens a connection, and a start takes seconds
 
 
 @contextmanager
