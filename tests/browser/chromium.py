@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 WIDE, NARROW = (1440, 900), (430, 900)
 PATIENCE_MS = 180_000
@@ -22,8 +22,8 @@ FLAGS = [
 
 
 @contextmanager
-def browse(size: tuple[int, int] = WIDE) -> Iterator[Page]:
-    """An empty page of a fresh browser, (width, height) pixels large; skips where there is none."""
+def running() -> Iterator[Browser]:
+    """A browser without a page; skips where there is none."""
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("STEERBOARD_REQUIRE_ALL"):
@@ -32,8 +32,22 @@ def browse(size: tuple[int, int] = WIDE) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            page.set_default_timeout(PATIENCE_MS)
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, size: tuple[int, int] = WIDE) -> Iterator[Page]:
+    """An empty page, (width, height) pixels large, that knows nothing of the browser's others."""
+    with browser.new_context(viewport={"width": size[0], "height": size[1]}) as own:
+        page = own.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+
+
+@contextmanager
+def browse(size: tuple[int, int] = WIDE) -> Iterator[Page]:
+    """An empty page of a fresh browser, (width, height) pixels large; skips where there is none."""
+    with running() as browser, opened(browser, size) as page:
+        yield page

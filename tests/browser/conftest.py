@@ -1,23 +1,30 @@
-"""Everything, page included, as real processes; a fresh browser for each test."""
+"""Everything, page included, as real processes; a visitor of its own for each test."""
 
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import browse
+from tests.browser.chromium import opened, running
 from tests.ui.stage import Stage, stage
 
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """All parts of the demo."""
-    with stage(tmp_path_factory.mktemp("parts")) as running:
-        yield running
+    with stage(tmp_path_factory.mktemp("parts")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For the tests of a file; while it is there no other event loop can run beside its own."""
+    with running() as started:
+        yield started
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """The browser."""
-    with browse() as opened:
-        yield opened
+def page(browser: Browser) -> Iterator[Page]:
+    """Somebody who has never been here."""
+    with opened(browser) as empty:
+        yield empty
