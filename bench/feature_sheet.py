@@ -2,8 +2,8 @@
 
 ``python -m bench.feature_sheet CATALOGUE.parquet PICTURES --out sheet.png``: twelve features by
 lot among those that fire on 1 to 30 % of the set, not chosen by hand, or those named with
-``--features``; the strongest patch of each picture is framed. Photographs stay out of the
-repository: write the sheet elsewhere.
+``--features``; of each picture what lies around its strongest patch, patches that fire framed.
+Photographs stay out of the repository: write the sheet elsewhere.
 """
 
 import argparse
@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from steerboard.catalogue.file import Catalogue
 from steerboard.spec.catalogue import FeatureCard
 
-SIDE, LINE, SHOWN = 120, 18, 8
+SIDE, LINE, SHOWN = 130, 18, 9
+AROUND = 5  # patches a side that are shown
+WEAK, STRONG = 0.3, 0.7  # of the strongest patch's activation
 SELDOM, OFTEN = 0.01, 0.3
 
 
@@ -31,18 +33,31 @@ def by_lot(catalogue: Catalogue, count: int, seed: int) -> list[int]:
 
 
 def framed(path: Path, cells: Sequence[Sequence[float]]) -> Image.Image:
-    """The square that the model sees, with a frame around the strongest patch."""
-    picture = Image.open(path).convert("RGB")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    seen = picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE))
-    heat = np.asarray(cells, np.float64)
-    if heat.size and heat.max() > 0:
-        row, column = np.unravel_index(heat.argmax(), heat.shape)
-        step = SIDE / heat.shape[0]
-        box = [column * step, row * step, (column + 1) * step, (row + 1) * step]
-        ImageDraw.Draw(seen).rectangle(box, outline=(255, 40, 40), width=2)
-    return seen
+    """What lies around the strongest patch, with frames around those that fire nearly as much.
+
+    Of a feature that fires on no patch, the square that the model sees.
+    """
+    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    seen = ImageOps.fit(picture, (min(picture.size),) * 2)
+    heat = np.abs(np.asarray(cells, np.float64))
+    if not heat.size or not heat.max():
+        return seen.resize((SIDE, SIDE))
+    peak = np.unravel_index(heat.argmax(), heat.shape)
+    top, left = np.clip(np.array(peak) - AROUND // 2, 0, np.array(heat.shape) - AROUND)
+    step = seen.width / heat.shape[0]
+    box = (left * step, top * step, (left + AROUND) * step, (top + AROUND) * step)
+    shown = seen.resize((SIDE, SIDE), box=box)
+    frame(shown, heat[top : top + AROUND, left : left + AROUND] / heat.max())
+    return shown
+
+
+def frame(picture: Image.Image, shares: np.ndarray) -> None:
+    """Draw a frame around each patch that has such a share of the largest activation."""
+    draw, step = ImageDraw.Draw(picture), SIDE / AROUND
+    for row, column in np.argwhere(shares >= WEAK).tolist():
+        x, y = column * step, row * step
+        colour = (255, 40, 40) if shares[row, column] >= STRONG else (255, 180, 60)
+        draw.rectangle((x + 1, y + 1, x + step - 2, y + step - 2), outline=colour, width=2)
 
 
 def told(card: FeatureCard) -> str:
