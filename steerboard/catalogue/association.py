@@ -74,15 +74,18 @@ class Judges:
 
 def associations(judges: Judges, features: Array) -> Iterator[list[Association]]:
     """For each feature the classes it detects best, by average precision above chance."""
-    names, dense = judges.names, judges.dense
+    pictures, sizes = judges.dense.shape[0], judges.dense.sum(0)
     for part in blocks(len(features)):
         own = judges.columns[:, features[part]]
         tried = correlated(own, judges.members)
         for i in range(own.shape[1]):
-            rows = own.indices[own.indptr[i] : own.indptr[i + 1]]
-            values = own.data[own.indptr[i] : own.indptr[i + 1]]
-            found = [measured(names[c], rows, values, dense[:, c]) for c in tried[i]]
-            yield sorted(found, key=lambda a: (-above(a, len(dense)), a.name))[:KEPT]
+            at = slice(own.indptr[i], own.indptr[i + 1])
+            order = np.argsort(-own.data[at], kind="stable")
+            hits = judges.dense[own.indices[at][order]][:, tried[i]]
+            found = measured(own.data[at][order], hits, pictures, sizes[tried[i]])
+            names = (judges.names[c] for c in tried[i])
+            made = [Association(name, *one) for name, one in zip(names, found, strict=True)]
+            yield sorted(made, key=lambda a: (-above(a, pictures), a.name))[:KEPT]
 
 
 def above(found: Association, pictures: int) -> float:
@@ -103,19 +106,27 @@ def correlated(responses: sparse.csc_array, members: sparse.csc_array) -> Array:
     return np.argsort(-values, axis=1, kind="stable")[:, :TRIED]
 
 
-def measured(name: str, rows: Array, values: Array, member: Array) -> Association:
-    """A feature that fires on ``rows`` with ``values > 0``, detecting ``member [picture]``."""
-    total, positives = len(member), int(member.sum())
-    order = np.argsort(-values, kind="stable")
-    hits = member[rows][order]
-    ends = np.flatnonzero(np.diff(values[order], append=np.nan) != 0)  # the last of each tie
-    true = np.append(np.cumsum(hits)[ends], positives).astype(np.float64)
-    seen = np.append(ends + 1, total).astype(np.float64)
-    gained = np.diff(true, prepend=0.0)
-    ap = float((gained * true / seen).sum() / positives)
-    false = np.diff(seen - true, prepend=0.0)
+def measured(
+    values: Array, hits: Array, pictures: int, positives: Array
+) -> list[tuple[float, float, float, int]]:
+    """Average precision, AUROC, lift and size of ``k`` classes for one feature.
+
+    Args:
+        values: ``[n]`` its responses, all above 0, falling; perhaps none.
+        hits: ``[n, k]`` whether those pictures belong to each class.
+        pictures: How many there are in all.
+        positives: ``[k]`` pictures of each class.
+    """
+    last = np.append(values[1:] != values[:-1], True)[: len(values)]  # of each tie
+    ends = np.flatnonzero(last)
+    true = np.concatenate([np.cumsum(hits, 0)[ends], positives[None]]).astype(np.float64)
+    seen = np.append(ends + 1, pictures).astype(np.float64)[:, None]
+    before = np.concatenate([np.zeros((1, true.shape[1])), true[:-1]])
+    gained, wrong = true - before, seen - true
+    false = wrong - np.concatenate([np.zeros((1, true.shape[1])), wrong[:-1]])
+    ap = (gained * true / seen).sum(0) / positives
     # A negative of a tie loses to the positives above it, and draws with those of its tie.
-    won = (false * (true - gained)).sum() + 0.5 * (gained * false).sum()
-    auroc = float(won / (positives * (total - positives)))
-    lift = float(hits.mean() / (positives / total)) if len(rows) else 0.0
-    return Association(name, ap, auroc, lift, positives)
+    won = (false * (before + 0.5 * gained)).sum(0)
+    auroc = won / (positives * (pictures - positives))
+    lift = hits.sum(0) / max(len(hits), 1) / (positives / pictures)
+    return list(zip(*(x.tolist() for x in (ap, auroc, lift, positives)), strict=True))

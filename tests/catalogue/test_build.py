@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
+from steerboard.catalogue.association import Judges, associations
 from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.records import record, totals
@@ -154,6 +156,13 @@ def test_classes_are_measured_as_by_hand(built: Catalogue, dense: Any) -> None:
             checked += 1
         assert len(card.classes) == 4
     assert checked > 100
+
+
+def test_a_feature_that_is_silent_on_all_compared_pictures_detects_by_chance() -> None:
+    member = np.array([[True], [True], [False], [False], [False]])
+    judges = Judges(sparse.csc_array((5, 1)), ["label=a"], sparse.csc_array(member * 1.0), member)
+    ((found,),) = associations(judges, np.array([0]))
+    assert (found.ap, found.auroc, found.lift, found.positives) == (0.4, 0.5, 0.0, 2)
 
 
 def test_features_that_fire_together(built: Catalogue, dense: Any) -> None:
