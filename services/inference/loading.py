@@ -11,6 +11,7 @@ from services.inference.engine.batching import BatchingKernel
 from services.inference.engine.memory import TELLING, Memory
 from services.inference.engine.ticket import current
 from steerboard.inprocess.config import read_config
+from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.kept import KEPT, Kept
 from steerboard.inprocess.kernel import CACHE_BYTES, DirectKernel
 from steerboard.inprocess.pictures import Pictures
@@ -68,7 +69,7 @@ def behind_engine(
     kept: Kept | None = None,
 ) -> tuple[LocalRunner, BatchingKernel]:
     """A Runner whose rows wait in the engine's queue, and whose pictures are each tenant's own."""
-    inner = DirectKernel(cache_bytes, kept=kept)
+    inner = DirectKernel(cache_bytes, crew=Crew(shares=True), kept=kept)
     if kept is not None:
         served = {name: told(model) for name, model in served.items()}
     devices = [model.placement.device for model in served.values()]

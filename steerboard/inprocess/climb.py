@@ -1,6 +1,7 @@
 """The forward pass of rows under their own steer sets, from wherever each of them begins."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -9,10 +10,14 @@ from torch.nn import functional
 
 from steerboard.inprocess.between import Step, onward
 from steerboard.inprocess.codes import Codes
+from steerboard.inprocess.crew import Worker
 from steerboard.inprocess.rows import Row
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.placement import full
 from steerboard.model.tower import Visit
+
+# Tokens that are worth another core's while: with fewer a layer's weights cost more than its rows.
+TAKEN = 150
 
 
 class Climb:
@@ -38,14 +43,13 @@ class Climb:
             begin: The clean input ``[t, d]`` of that block, or pixels ``[3, h, w]`` at block 0.
             step: Done before each block.
         """
-        tower = served.loaded.tower
         members: list[Row] = []
         x: Tensor | None = None
         entering = {
             start: [i for i, _ in group]
             for start, group in groupby(enumerate(starts), key=lambda one: one[1])
         }
-        for index in range(starts[0], len(tower.blocks) + 1):
+        for index in range(starts[0], starts[-1] + 1):
             step()
             if own := entering.get(index):
                 fresh = self._enter(served, [rows[i] for i in own], index, [begin[i] for i in own])
@@ -54,10 +58,30 @@ class Climb:
                 x = fresh if x is None else torch.cat([x[:, :read], fresh[:, :read]])
                 members = [*members, *(rows[i] for i in own)]
             assert x is not None
-            if index < len(tower.blocks):
+            if index < starts[-1]:
                 x = self._block(served, members, x, index)
         assert x is not None
-        return functional.normalize(full(tower.finish(x, self._visit(served, members))), dim=-1)
+        return self._onward(served, members, x, starts[-1], step)
+
+    @torch.inference_mode()
+    def _onward(
+        self, served: ServedModel, rows: Sequence[Row], x: Tensor, first: int, step: Step
+    ) -> Tensor:
+        """From the input of block ``first``, where all have entered and a step was done."""
+        blocks = len(served.loaded.tower.blocks)
+        for index in range(first, blocks):
+            if index > first:
+                step()
+            half = (len(rows) + 1) // 2
+            if isinstance(step, Worker) and _worth(x[half:], blocks - index):
+                theirs = partial(self._onward, served, rows[half:], x[half:], index)
+                if step.give(theirs):
+                    rows, x = rows[:half], x[:half]
+            x = self._block(served, rows, x, index)
+        if first < blocks:
+            step()
+        out = served.loaded.tower.finish(x, self._visit(served, rows))
+        return functional.normalize(full(out), dim=-1)
 
     def _enter(
         self, served: ServedModel, rows: Sequence[Row], index: int, begin: Sequence[Tensor]
@@ -100,3 +124,8 @@ class Climb:
         sets = [row.steer for row in rows]
         x = full(x)
         return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))
+
+
+def _worth(x: Tensor, blocks: int) -> bool:
+    """Whether another core gains by computing ``x [n, t, d]`` through so many blocks."""
+    return blocks > 1 and x.shape[0] * x.shape[1] >= TAKEN

@@ -8,9 +8,9 @@ cache. On two cores a batch of sixteen pictures of a ViT-B/16 takes a fifth less
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -35,10 +35,13 @@ class Crew:
     Args:
         piece: Tokens that a core takes at once.
         worth: A batch's ``rows * tokens * width**2`` from which it is cut.
+        shares: Whether cores take from one another. How rows are batched then depends on time, and
+            with it the last bits of an answer, as in a service they do anyhow.
     """
 
     piece: int = PIECE
     worth: int = WORTH
+    shares: bool = False
 
     def cut(self, costs: Sequence[float], served: ServedModel) -> list[int]:
         """How many of the rows, in order, make up each piece; ``costs`` are theirs in any unit."""
@@ -66,10 +69,12 @@ class Crew:
         """``call`` of each piece, each on one core; of one alone, here and on all of them.
 
         A call takes the step that it does before each block. Where others go first, in this thread,
-        all pieces rest.
+        all pieces rest. Where nobody may, and cores share, the step is a ``Worker``.
         """
         if len(pieces) == 1:
             return [call(pieces[0], step_of(between))]
+        if self.shares and between is None:
+            return Gang(_as_watched(_own)).map([partial(call, piece) for piece in pieces])
         work, rest = _as_watched(call), None if between is None else Rest(between, len(pieces))
         pool = hands(torch.get_num_threads(), rest is not None)
         run = work if rest is None else rest.within(work)
@@ -80,6 +85,96 @@ class Crew:
         finally:
             wait(futures)
         return [future.result() for future in futures]
+
+
+Own = Callable[[Step], Tensor]
+
+
+def _own(call: Own, step: Step) -> Tensor:
+    return call(step)
+
+
+@dataclass(eq=False)
+class Part:
+    """Rows that one core computes; of those it gave away the last come first."""
+
+    future: "Future[Tensor]" = field(default_factory=Future)
+    given: list["Part"] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Wait until all of it is done, wherever."""
+        wait([self.future])
+        for part in self.given:
+            part.end()
+
+    def joined(self) -> Tensor:
+        """Its rows in their order."""
+        own = self.future.result()
+        return torch.cat([own, *(part.joined() for part in reversed(self.given))])
+
+
+class Gang:
+    """The cores at work on the pieces of one batch, each of which may take from the others.
+
+    Args:
+        run: Computes a piece in another thread.
+    """
+
+    def __init__(self, run: Callable[[Own, Step], Tensor]) -> None:
+        self._run = run
+        self._cores = torch.get_num_threads()
+        self._pool = hands(self._cores)
+        self._left = 0
+        self._lock = threading.Lock()
+
+    def map(self, pieces: Sequence[Own]) -> list[Tensor]:
+        """What each piece gives, with what of it others computed; raises what one raised."""
+        self._left = len(pieces)
+        parts = [self._begin(piece) for piece in pieces]
+        for part in parts:
+            part.end()
+        return [part.joined() for part in parts]
+
+    @property
+    def idle(self) -> bool:
+        """Whether a core has nothing left to do."""
+        return self._left < self._cores
+
+    def give(self, giver: Part, own: Own) -> bool:
+        """Let an idle core compute the last rows of a part; False where there is none."""
+        with self._lock:
+            if not self.idle:
+                return False
+            self._left += 1
+        giver.given.append(self._begin(own))
+        return True
+
+    def _begin(self, own: Own) -> Part:
+        part = Part()
+        part.future = self._pool.submit(self._work, own, part)
+        return part
+
+    def _work(self, own: Own, part: Part) -> Tensor:
+        try:
+            return self._run(own, Worker(self, part))
+        finally:
+            with self._lock:
+                self._left -= 1
+
+
+@dataclass(frozen=True, eq=False)
+class Worker:
+    """The step of a core that may be relieved of rows; resting is not its business."""
+
+    gang: Gang
+    part: Part
+
+    def __call__(self) -> None:
+        """Go on."""
+
+    def give(self, own: Own) -> bool:
+        """Whether an idle core has taken ``own``: the last rows that are in hand here."""
+        return self.gang.idle and self.gang.give(self.part, own)
 
 
 class Rest:

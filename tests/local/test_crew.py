@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import steerboard
+from steerboard.inprocess import climb
 from steerboard.inprocess.between import Step
-from steerboard.inprocess.crew import Crew
+from steerboard.inprocess.crew import Crew, Gang, Worker
 from steerboard.inprocess.kernel import DirectKernel, Row
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel
@@ -123,3 +124,96 @@ def test_a_piece_that_fails_is_heard_after_the_others_ended() -> None:
     with pytest.raises(MemoryError, match="no room"):
         ALWAYS.map(call, [0, 1, 2, 3, 4])
     assert sorted(ended) == [1, 2, 3, 4]
+
+
+class Uneven(Crew):
+    """Two pieces for three cores: one has nothing to do from the beginning."""
+
+    def cut(self, costs, served):
+        return [1, len(costs) - 1] if len(costs) > 1 else [1]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each try to give rows away found an idle core; one row is worth it."""
+    found: list[bool] = []
+    give = Worker.give
+
+    def seen(worker: Worker, own) -> bool:
+        found.append(give(worker, own))
+        return found[-1]
+
+    monkeypatch.setattr(Worker, "give", seen)
+    monkeypatch.setattr(climb, "TAKEN", 1)
+    return found
+
+
+def test_rows_that_an_idle_core_takes_are_answered_as_if_it_had_not(
+    tiny: ServedModel, given: list[bool]
+) -> None:
+    # Rows are given away when all of the piece have entered: these do before block 2.
+    asked = [r for r in rows(tiny, 50) if all(e.site in SITES[:3] for e in r.steer.edits)]
+    whole = DirectKernel(0, crew=NEVER).embed(tiny, asked)
+    for _ in range(5):
+        shared = DirectKernel(0, crew=Uneven(shares=True)).embed(tiny, asked)
+        assert torch.allclose(shared, whole, atol=1e-6)
+    assert sum(given) >= 5
+    given.clear()
+    DirectKernel(0, crew=Uneven()).embed(tiny, asked)
+    assert not given, "unless cores share, an answer is the same to its last bit"
+
+
+def test_what_was_given_away_comes_back_in_order_however_often() -> None:
+    """A piece halves what it has as often as it finds a core idle; one is from the beginning."""
+
+    def piece(numbers: torch.Tensor):
+        def own(step: Step) -> torch.Tensor:
+            mine = numbers
+            for _ in range(10):
+                half = (len(mine) + 1) // 2
+                if isinstance(step, Worker) and len(mine) > 1 and step.give(piece(mine[half:])):
+                    mine = mine[:half]
+            return mine
+
+        return own
+
+    for _ in range(20):
+        one, rest = Gang(lambda own, step: own(step)).map(
+            [piece(torch.zeros(1)), piece(torch.arange(24))]
+        )
+        assert one.tolist() == [0] and rest.tolist() == list(range(24))
+
+
+def test_rows_given_away_that_fail_are_heard_when_all_have_ended() -> None:
+    ended = threading.Event()
+
+    def failing(step: Step) -> torch.Tensor:
+        raise MemoryError("no room")
+
+    def giving(step: Step) -> torch.Tensor:
+        assert isinstance(step, Worker) and step.give(failing)
+        ended.set()
+        return torch.zeros(1)
+
+    with pytest.raises(MemoryError, match="no room"):
+        Gang(lambda own, step: own(step)).map([giving])
+    assert ended.is_set()
+
+
+def test_what_is_given_away_is_watched_like_the_rest() -> None:
+    from services.inference.engine.memory import Tally
+
+    held = []
+
+    def taken(step: Step) -> torch.Tensor:
+        held.append(torch.ones(1000))
+        return torch.zeros(1)
+
+    def giving(number: int, step: Step) -> torch.Tensor:
+        if number and isinstance(step, Worker):
+            assert step.give(taken)
+        return torch.zeros(1)
+
+    with Tally() as tally:
+        Crew(shares=True).map(giving, [0, 1])
+    assert tally.top >= 4000
