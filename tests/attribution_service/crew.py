@@ -90,16 +90,20 @@ class Crew:
                     process_group=0,
                 )
         for name in wanted if wait else ():
-            # Each look opens a connection; only Redis is up in less than a second.
-            pause_s = 0.3 if name in SLOW else 0.05
-            wait_for(self._commands[name][2], lambda name=name: self.log(name), pause_s)  # type: ignore[misc]
+            self._await(name)
 
-    def start_missing(self) -> None:
-        """Start the parts that do not run."""
+    def _await(self, name: str) -> None:
+        # Each look opens a connection; only Redis is up in less than a second.
+        pause_s = 0.3 if name in SLOW else 0.05
+        wait_for(self._commands[name][2], lambda: self.log(name), pause_s)
+
+    def complete(self) -> None:
+        """Start the parts that do not run, and wait until all are up."""
         there = {name for name, process in self._running.items() if process.poll() is None}
-        missing = [name for name in self._commands if name not in there]
-        if missing:
-            self.start(*missing)
+        if missing := [name for name in self._commands if name not in there]:
+            self.start(*missing, wait=False)
+        for name in self._commands:
+            self._await(name)
 
     def consumes(self) -> bool:
         """Whether a worker that was started last took a pulse from the queue."""

@@ -20,5 +20,5 @@ def processes(tiny_house: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def crew(processes: Crew) -> Crew:
     """All parts, up."""
-    processes.start_missing()
+    processes.complete()
     return processes
