@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from bench.explorer import started
 from bench.feature_sheet import by_lot
 from steerboard.catalogue.file import Catalogue
-from tests.browser.chromium import NARROW, WIDE, browse
+from tests.browser.chromium import NARROW, PATIENCE_MS, WIDE, browse
 from tests.browser.hands import idle
 
 VIEWS = {"cards": ".sb-feature", "table": ".sb-table", "map": "canvas[data-map]"}
@@ -38,7 +38,7 @@ def features(page: Page, place: str, numbers: list[int], out: Path, name: str) -
     """The page of each feature."""
     for number in numbers:
         page.goto(f"{place}&feature={number}")
-        expect(page.locator(".sb-title")).to_contain_text(f"#{number} ")
+        expect(page.locator(".sb-title")).to_contain_text(f"#{number} ", timeout=PATIENCE_MS)
         kept(page, out / f"{name}-feature-{number}.png")
 
 

@@ -1,0 +1,223 @@
+"""A catalogue's build beside the raw model: pictures a second, and CPU seconds a picture by part.
+
+    python -m bench.catalogue_build --model emojiland --pictures 960 --rounds 3
+    python -m bench.catalogue_build --model ViT-B-32 --pictures 192 --rounds 3
+    python -m bench.catalogue_build --model emojiland --pictures 960 --rounds 3 --workers
+
+Raw is the bare tower in batches over pixels that are ready, and the dictionary's encoder over the
+site's activations: nothing is decoded, gathered, kept or sent. The build does all that a catalogue
+takes: decodes, runs the tower through to the embedding, encodes, makes records and thumbnails,
+merges, and writes the file. In this process; with ``--workers`` by real services and workers over
+Redis and gRPC, whose CPU seconds stand by part. Raw and build go in turn, on the same cores. Larger
+sets in the same round show whether a picture costs more where there are more of them.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.clock import figure, machine
+from bench.house import DEMO, EMOJILAND, Plan, build
+from steerboard.catalogue.build import Plan as Wanted
+from steerboard.catalogue.build import build as build_catalogue
+from steerboard.catalogue.by_job import build_by_job
+from steerboard.images.image_set import ImageSet, open_images
+from steerboard.inprocess.runner import LocalRunner, open_local
+from steerboard.inprocess.served import ServedModel
+from tests.attribution_service.crew import Crew, family
+
+BATCH, FEATURES = 32, 6144
+Parts = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Pictures a second, and CPU seconds a thousand pictures by part."""
+
+    speed: float
+    cpu: Parts
+
+
+def own_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def images(count: int) -> ImageSet:
+    """The first pictures of the demo's validation split."""
+    source = open_images(str(DEMO / "images" / "manifest.jsonl"))
+    held = list(ImageSet(source, split="validation", decode=False))[:count]
+    return ImageSet(Held(held), decode=False)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Pictures that are in memory."""
+
+    held: list
+
+    def entries(self) -> Iterator:
+        from steerboard.images.picture import Entry
+
+        for p in self.held:
+            yield Entry(p.key, lambda p=p: p.data, p.label, p.split, p.attributes)
+
+
+def served(name: str) -> tuple[LocalRunner, ServedModel, str]:
+    """A runner, its model, and the dictionary to build of."""
+    if name == EMOJILAND:
+        runner = open_local(DEMO, "")
+        return runner, runner._served[EMOJILAND], "middle"
+    model = build(Plan(name, features=FEATURES, bias=-3.5))
+    return LocalRunner({name: model}), model, "book"
+
+
+def raw(model: ServedModel, book: str, count: int, threads: int) -> Rate:
+    """The tower and the encoder, over pixels that are ready."""
+    torch.set_num_threads(threads)
+    sae = model.books[book]
+    site = model.info.dictionary(book).site
+    block = int(site.rpartition(".")[2])
+    size = model.info.image_size
+    pixels = torch.from_numpy(
+        np.random.default_rng(0).standard_normal((BATCH, 3, *size), dtype=np.float32)
+    )
+    kept: list[torch.Tensor] = []
+    visual = model.loaded.clip.visual
+    handle = visual.transformer.resblocks[block].register_forward_hook(
+        lambda module, inputs, out: kept.append(out)
+    )
+    try:
+        with torch.inference_mode():
+            began, cpu = time.perf_counter(), own_cpu()
+            for _ in range(count // BATCH):
+                visual(pixels)
+                x = kept.pop()
+                sae.encode(x.flatten(0, 1))
+            seconds, used = time.perf_counter() - began, own_cpu() - cpu
+    finally:
+        handle.remove()
+    done = count // BATCH * BATCH
+    return Rate(done / seconds, {"raw": 1000 * used / done})
+
+
+def here(runner: LocalRunner, name: str, book: str, some: ImageSet, count: int) -> Rate:
+    """The build in this process."""
+    runner._kernel.cache.clear() if hasattr(runner._kernel.cache, "clear") else None
+    with tempfile.TemporaryDirectory() as folder:
+        began, cpu = time.perf_counter(), own_cpu()
+        build_catalogue(runner, some, Wanted(name, book), f"{folder}/c.parquet", f"{folder}/work")
+        seconds, used = time.perf_counter() - began, own_cpu() - cpu
+    return Rate(count / seconds, {"build": 1000 * used / count})
+
+
+@contextmanager
+def staged() -> Iterator[Crew]:
+    """Real services over the demo."""
+    import os
+
+    os.environ.setdefault("STEERBOARD_MEASURED", "")
+    with tempfile.TemporaryDirectory() as folder:
+        crew = Crew(Path(folder), DEMO)
+        try:
+            crew.start()
+            yield crew
+        finally:
+            crew.end()
+
+
+def spent(crew: Crew) -> Parts:
+    """CPU seconds of each part so far."""
+    out = {}
+    for name in ("inference", "worker", "door", "queue", "cache"):
+        times = [p.cpu_times() for p in family(crew.process(name).pid)]
+        out[name] = sum(t.user + t.system for t in times)
+    return out
+
+
+def by_workers(crew: Crew, some: ImageSet, count: int, turn: int) -> Rate:
+    """The build by the worker pool; another number of references makes it another question."""
+    client = crew.client()
+    plan = Wanted(EMOJILAND, "middle", top=12, words=(f"nothing {turn}",))
+    with tempfile.TemporaryDirectory() as folder:
+        before, began, cpu = spent(crew), time.perf_counter(), own_cpu()
+        build_by_job(client, some, plan, f"{folder}/c.parquet", lambda pictures: None)
+        seconds = time.perf_counter() - began
+        after = spent(crew)
+    client.close()
+    parts = {name: 1000 * (after[name] - before[name]) / count for name in after}
+    return Rate(count / seconds, {**parts, "client": 1000 * (own_cpu() - cpu) / count})
+
+
+def told(rates: list[Rate]) -> dict[str, object]:
+    parts = {n: round(figure([r.cpu[n] for r in rates]).median, 2) for n in rates[0].cpu}
+    speed = figure([r.speed for r in rates])
+    return {"pictures_a_second": speed.told(), "cpu_ms_a_picture": parts}
+
+
+def compared(
+    raws: Callable[[], Rate], builds: dict[str, Callable[[int], Rate]], rounds: int
+) -> dict[str, object]:
+    """Raw and the builds in turn, and how they compare within each round."""
+    first: list[Rate] = []
+    rest: dict[str, list[Rate]] = {name: [] for name in builds}
+    for turn in range(rounds):
+        first.append(raws())
+        for name, one in builds.items():
+            rest[name].append(one(turn))
+    out: dict[str, object] = {"raw": told(first)}
+    for name, rates in rest.items():
+        pairs = list(zip(rates, first, strict=True))
+        by_cpu = [r.cpu["raw"] / sum(b.cpu.values()) for b, r in pairs]
+        out[name] = {
+            **told(rates),
+            "of_raw": figure([b.speed / r.speed for b, r in pairs]).told(),
+            "of_raw_by_cpu": figure(by_cpu).told(),
+        }
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=EMOJILAND)
+    parser.add_argument("--pictures", type=int, default=960)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", action="store_true", help="of emojiland, by real services")
+    asked = parser.parse_args()
+    runner, model, book = served(asked.model)
+    torch.set_num_threads(asked.threads)
+    sizes = {f"build of {n}": n for n in (asked.pictures // 4, asked.pictures)}
+    sets = {n: images(n) for n in sizes.values()}
+
+    def raws() -> Rate:
+        return raw(model, book, asked.pictures, asked.threads)
+
+    if asked.workers:
+        with staged() as crew:
+            builds = {
+                name: (lambda turn, n=n: by_workers(crew, sets[n], n, turn))
+                for name, n in sizes.items()
+            }
+            found = compared(raws, builds, asked.rounds)
+    else:
+        builds = {
+            name: (lambda turn, n=n: here(runner, asked.model, book, sets[n], n))
+            for name, n in sizes.items()
+        }
+        found = compared(raws, builds, asked.rounds)
+    runner.close()
+    print(json.dumps({"model": asked.model, "machine": machine(), **found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
