@@ -1,6 +1,5 @@
 """How one chunk is computed: step by step, within its time, and what becomes of what goes wrong."""
 
-import gc
 import logging
 import math
 import time
@@ -10,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
-from pydantic import TypeAdapter
 
+from services.attribution.asking import parsed
 from services.attribution.compute import BATCH, complete, rows, step, told, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
@@ -38,7 +37,6 @@ MAX_LOSSES = 3
 KNOWN = 8  # questions at hand
 OVERLOADED_PATIENCE = 10  # times as long as for a service that is away
 T = TypeVar("T")
-_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 _LOG = logging.getLogger(__name__)
 
 
@@ -243,20 +241,6 @@ class Progress:
         after = step(spec, self.chunk, state, tools, pace.batch(what, small))
         pace.took(what, units(after) - units(state), time.monotonic() - began)
         return after
-
-
-def parsed(spec: str) -> JobSpec:
-    """A question. It may name 100,000 pictures: no cycles come of them, but time spent on looking.
-
-    So the collector waits: with it the parsing takes from two to four times as long.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return _SPEC.validate_json(spec)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def given_up(error: Exception, seconds: float) -> SteerboardError:
