@@ -22,9 +22,11 @@ collect_ignore = (
 @pytest.fixture(scope="session")
 def processes(tiny_house):
     servers = [Server(tiny_house).start() for _ in range(3)]
-    yield [server.up() for server in servers]
-    for server in servers:
-        server.end()
+    try:
+        yield [server.up() for server in servers]
+    finally:
+        for server in servers:
+            server.end()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-PATIENCE_S = 120
+PATIENCE_S = 240
 
 
 def free_port():
