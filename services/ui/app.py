@@ -1,6 +1,5 @@
 """The pages: workbench, features, concepts, recipes. Run by ``streamlit run``."""
 
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from services.ui.session import KEY, begin, named, told
 from steerboard.api.speaking import speak_for
 from steerboard.spec.errors import SteerboardError
 
-_LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class View:
@@ -35,18 +32,10 @@ class View:
     def draw(self) -> None:
         """The whole page, from the top; nobody ever reads a traceback here."""
         recovery.forget()
-        try:
+        with recovery.caught("page"):
             if self._opened():
                 speak_for(named())
                 import_module(self.module).show()
-        except SteerboardError as error:
-            recovery.explain("This cannot be shown now.", error, backend().runner.models, "page")
-        except Exception:
-            _LOG.exception("session %s", named())
-            st.error(
-                "Something went wrong here that should not have: the log of the page says what."
-                " What you did is kept; reload the page, or begin a new session above."
-            )
 
     def _opened(self) -> bool:
         """The session, with the head of the page above whatever is to be said of it."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 
 import streamlit as st
 
@@ -30,6 +31,7 @@ from steerboard.store.store import Store
 
 RUNNER_S, DOOR_S = 5.0, 3.0
 ASKED_EVERY_S, RETRIED_AFTER_S = 10.0, 2.0
+_TURN = threading.Lock()
 AWAY = (Unavailable, DeadlineExceeded, Overloaded)  # what waiting can mend
 
 
@@ -123,9 +125,17 @@ def read(library: LibraryClient, digests: list[str], tries: int = 8) -> dict[str
     return {}
 
 
-@st.cache_resource(show_spinner=False)
 def backend() -> Backend:
-    """Opened once a process; channels reconnect by themselves."""
+    """Opened once a process; channels reconnect by themselves.
+
+    Not one of Streamlit's resources: a page asks for it some two hundred times.
+    """
+    with _TURN:
+        return _opened()
+
+
+@cache
+def _opened() -> Backend:
     settings = read_settings()
     runner = connect(settings.inference, settings.token, RUNNER_S)
     library = LibraryClient(settings.jobs, settings.token, DOOR_S)
@@ -140,6 +150,13 @@ def backend() -> Backend:
         CarryingPool(8, "asking"),
         CarryingPool(8, "probing"),
     )
+
+
+def forget() -> None:
+    """As after a restart of the page, for tests: what was opened, and what is remembered."""
+    _opened.cache_clear()
+    st.cache_resource.clear()
+    st.cache_data.clear()
 
 
 def first(runner: Runner) -> ModelInfo:

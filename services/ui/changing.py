@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from services.ui import locating, markup, units
+from services.ui import alone, locating, markup, units
 from services.ui.session import redraw
 from steerboard.spec.edits import (
     MAX_ALPHA,
@@ -43,6 +43,7 @@ def show_button(index: int) -> None:
 def toggle(index: int) -> None:
     """One row at a time."""
     st.session_state[OPEN] = None if st.session_state.get(OPEN) == index else index
+    alone.whole()
 
 
 def show(row: RankedFeature, how: How) -> None:

@@ -10,13 +10,14 @@ from steerboard.api.jobs_client import LibraryClient
 PICTURES = 240
 PAGE = 500
 KEPT_S = 300.0
+TOLD_OF = "test"  # the split that results are told of, and nothing is chosen on
 
 
 def chosen(found: ImageSet) -> str:
     """The split that is drawn from: validation, else any that results are not told of."""
     if "validation" in found.splits:
         return "validation"
-    return next((s for s in found.splits if s != "test"), next(iter(found.splits), ""))
+    return next((s for s in found.splits if s != TOLD_OF), next(iter(found.splits), ""))
 
 
 @dataclass

@@ -1,11 +1,15 @@
 """Choosing a picture: from an image set, or one's own file."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from services.ui import markup, predict, recovery
 from services.ui.backend import AWAY, backend, cards, image_sets, model
+from services.ui.deck import TOLD_OF, chosen
 from services.ui.pictures import thumbnail
 from services.ui.session import record, session, state
+from steerboard.api.convert_library import ImageSet
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import SteerboardError
@@ -48,26 +52,45 @@ def choose(opened: bool = True) -> None:
 
 
 def show_sets() -> None:
-    """Every set's groups, and one page of the chosen one."""
+    """Every set's splits and groups, and one page of the chosen one."""
     for found in image_sets():
-        split = "test" if "test" in found.splits else next(iter(found.splits), "")
-        group = found.groups[0] if found.groups else ""
-        if len(found.groups) > 1:
-            group = st.segmented_control(
-                "Group of pictures",
-                found.groups,
-                default=found.groups[0],
-                required=True,
-                format_func=str.capitalize,
-                key=f"group-{found.id}",
-                label_visibility="collapsed",
+        split, group = found.splits[0] if found.splits else "", ""
+        with st.container(horizontal=True, vertical_alignment="center", key=f"part-{found.id}"):
+            if found.groups:
+                group = one_of("Group of pictures", found.groups, f"group-{found.id}")
+            if len(found.splits) > 1:
+                split = one_of("Split", by_use(found), f"split-{found.id}")
+        if split == TOLD_OF and len(found.splits) > 1:
+            st.caption(
+                "What is chosen by looking at these pictures cannot be told of them: evidence for a"
+                " recipe leaves out those that you open. Choose on another split."
             )
         show_page(found.id, split, group)
 
 
+def by_use(found: ImageSet) -> list[str]:
+    """The splits of a set: first that to choose on, last that which results are told of."""
+    return sorted(found.splits, key=lambda s: (s == TOLD_OF, s != chosen(found)))
+
+
+def one_of(label: str, options: Sequence[str], key: str) -> str:
+    """A choice in a line; nothing to choose, nothing drawn."""
+    if len(options) < 2:
+        return options[0]
+    return st.segmented_control(
+        label,
+        options,
+        default=options[0],
+        required=True,
+        format_func=str.capitalize,
+        key=key,
+        label_visibility="collapsed",
+    )
+
+
 def show_page(image_set: str, split: str, group: str) -> None:
     """One page of thumbnails, each with its button."""
-    key = f"page-{image_set}-{group}"
+    key = f"page-{image_set}-{split}-{group}"
     page, size = st.session_state.get(key, 0), COLUMNS * ROWS
     found, total = cards(image_set, split, group, page, size)
     held = backend().album.get(c.sha256 for c in found)

@@ -5,10 +5,10 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 
 import numpy as np
-import streamlit as st
 from PIL import Image, ImageOps
 
 from steerboard.spec.capabilities import ModelInfo, ResizeMode
@@ -98,7 +98,7 @@ def scaled(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={bytes: hash})
+@lru_cache(maxsize=100)
 def veiled(data: bytes, eye: Eye, side: int) -> tuple[bytes, bool]:
     """The picture, pale where the model does not see it, and whether that is worth a word; PNG."""
     image = enlarged(data, side)
@@ -139,14 +139,15 @@ def inline(image: Image.Image) -> str:
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-# By Python's own hash of the bytes, which these keep: a page draws a hundred of them at each move.
-@st.cache_data(max_entries=4000, show_spinner=False, hash_funcs={bytes: hash})
+# By Python's own hash of the bytes, which these keep, and not by Streamlit's cache: a page draws a
+# hundred of them.
+@lru_cache(maxsize=4000)
 def thumbnail(data: bytes, side: int) -> str:
     """A small picture as a ``data:`` address."""
     return inline(enlarged(data, side))
 
 
-@st.cache_data(max_entries=500, show_spinner=False, hash_funcs={bytes: hash})
+@lru_cache(maxsize=500)
 def heat_map(data: bytes, heat: tuple[tuple[float, ...], ...], eye: Eye, side: int) -> str:
     """What a model sees of a picture, under its heat map, as a ``data:`` address."""
     return inline(overlaid(data, heat, eye, side) if heat else viewed(data, eye, side))

@@ -1,14 +1,17 @@
 """What a person reads when a part is away, and how the page comes back by itself."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
-from services.ui.backend import AWAY
+from services.ui.backend import AWAY, backend
 from services.ui.markup import plain
 from steerboard.spec.errors import DeadlineExceeded, SteerboardError
 
+_LOG = logging.getLogger(__name__)
 EVERY_S = 3.0
 SLOWLY_S = 15.0  # a question that was too long is not asked again and again
 
@@ -28,6 +31,25 @@ def clause(message: str) -> str:
 def forget() -> None:
     """A new run of the page: nothing was said yet."""
     st.session_state["said"] = False
+
+
+@contextmanager
+def caught(key: str) -> Iterator[None]:
+    """Inside, whatever goes wrong becomes a sentence: nobody ever reads a traceback here.
+
+    Args:
+        key: Distinguishes the parts of a page that are drawn so.
+    """
+    try:
+        yield
+    except SteerboardError as error:
+        explain("This cannot be shown now.", error, backend().runner.models, key)
+    except Exception:
+        _LOG.exception("session %s", st.query_params.get("s", ""))
+        st.error(
+            "Something went wrong here that should not have: the log of the page says what."
+            " What you did is kept; reload the page, or begin a new session above."
+        )
 
 
 def explain(what: str, error: SteerboardError, check: Callable[[], object], key: str) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from services.ui import changing, locating, markup, trusting, units
+from services.ui import alone, changing, locating, markup, trusting, units
+from services.ui.alone import ANSWER
 from services.ui.backend import backend, model
 from services.ui.pictures import eye, heat_map, thumbnail
 from services.ui.session import generation, page_address, record, redraw
@@ -141,7 +142,7 @@ def show_row(
         heat = heat_map(data, row.heat, eye(model()), HEAT)
         seen.html(markup.feature(numbers, heat, places(row), references, none(how)))
         with move_it:
-            show_slider(row, how)
+            alone.part(named(row.feature), lambda: show_slider(row, how))
         changing.show(row, how)
 
 
@@ -185,11 +186,16 @@ def reference(found: Reference, data: bytes) -> tuple[str, str]:
     return thumbnail(data, REFERENCE), f"activation {found.activation:.1f}"
 
 
+def named(index: int) -> str:
+    """The part of the page that a unit's slider is."""
+    return f"moving-{index}"
+
+
 def show_slider(row: RankedFeature, how: How) -> None:
     """Strength m in [-1, 1], with Off and Double, and the way to other changes."""
     site, unit = locating.place(how).name, units.unit(how, row.feature)
     now = units.change_of(site, unit)
-    value, drawn = units.strength(now), generation()
+    value, drawn = units.strength(now), generation(named(row.feature))
     key = f"m-{how.units}-{site}-{row.feature}-{drawn}"
     if value is None and now is not None:
         st.caption(markup.plain(units.said(now)))
@@ -218,22 +224,38 @@ def show_slider(row: RankedFeature, how: How) -> None:
         st.html(markup.caution("beyond the largest activation known of this feature"))
 
 
-def drag(how: How, index: int, key: str, drawn: int) -> None:
+def drag(how: How, index: int, key: str, drawn: str) -> None:
     """A slider was moved; one that was replaced meanwhile says nothing new."""
-    if drawn == generation():
-        units.scale(locating.place(how).name, units.unit(how, index), st.session_state[key])
+    if drawn == generation(named(index)):
+        move(how, index, st.session_state[key])
+        show_again(index)
 
 
 def press(how: How, index: int, m: float) -> None:
     """A button sets the slider."""
-    redraw()
-    units.scale(locating.place(how).name, units.unit(how, index), m)
+    redraw(named(index))
+    move(how, index, m)
+    show_again(index)
 
 
 def turn_off(how: How, indices: tuple[int, ...]) -> None:
     """Several units off at once."""
     for index in indices:
-        press(how, index, -1.0)
+        redraw(named(index))
+        move(how, index, -1.0)
+    show_again(*indices)
+
+
+def move(how: How, index: int, m: float) -> None:
+    """Write a new strength down."""
+    units.scale(locating.place(how).name, units.unit(how, index), m)
+
+
+def show_again(*indices: int) -> None:
+    """The answer, and these sliders; all, where another row shows a feature's strength as well."""
+    if "pinned" in st.session_state:
+        alone.whole()
+    alone.only(ANSWER, *map(named, indices))
 
 
 def remainder(found: AttributeResult, largest: float, how: How) -> None:

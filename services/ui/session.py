@@ -5,6 +5,7 @@ does: the page goes on, and nothing that a person did is lost while it stays ope
 """
 
 import logging
+from collections import Counter
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -119,16 +120,31 @@ def tell(sentence: str) -> None:
     st.session_state["notice"] = sentence
 
 
+def noticed() -> bool:
+    """Whether a sentence waits there."""
+    return "notice" in st.session_state
+
+
 def told() -> str:
     """The sentence that was left, once."""
     return cast(str, st.session_state.pop("notice", ""))
 
 
-def generation() -> int:
-    """Part of the keys of widgets; raised where their values change from outside."""
-    return cast(int, st.session_state.get("generation", 0))
+def generation(of: str = "") -> str:
+    """Part of the keys of widgets; another one where their values change from outside.
+
+    Args:
+        of: Whose widget it is, where its value may change alone.
+    """
+    counts = _generations()
+    return f"{counts['']}.{counts[of]}"
 
 
-def redraw() -> None:
-    """Let all sliders take their values from the session again."""
-    st.session_state["generation"] = generation() + 1
+def redraw(of: str = "") -> None:
+    """Let all sliders take their values from the session again, or one."""
+    _generations()[of] += 1
+
+
+def _generations() -> Counter[str]:
+    """How often each widget's value has changed from outside; of all of them together by ``""``."""
+    return cast(Counter[str], st.session_state.setdefault("generations", Counter()))

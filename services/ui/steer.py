@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from services.ui import elsewhere, locating, markup, predict, recovery, units
+from services.ui import alone, elsewhere, locating, markup, predict, recovery, units
+from services.ui.alone import ANSWER
 from services.ui.backend import backend, model
 from services.ui.recipes import beside
 from services.ui.session import act, record, redraw, state
@@ -78,7 +79,12 @@ def ask(data: bytes, edits: SteerSet, target: Target) -> Steered:
 
 
 def show(data: bytes, clean: Prediction, decision: Margin, names: tuple[str, ...]) -> None:
-    """Before beside after, predicted beside measured."""
+    """Before beside after, predicted beside measured: a part that a move draws alone."""
+    alone.part(ANSWER, lambda: answered(data, clean, decision, names))
+
+
+def answered(data: bytes, clean: Prediction, decision: Margin, names: tuple[str, ...]) -> None:
+    """What the model says to the session's moves as they now are."""
     target = locating.target(decision, locating.how())
     moved = moves()
     edits = steer_set(moved)
@@ -202,12 +208,14 @@ def put_back(move: Move) -> None:
     """One unit unchanged again."""
     redraw()
     units.put_back(move.edit.site, move.edit.unit)
+    alone.whole()
 
 
 def reset() -> None:
     """Put every feature back."""
     redraw()
     record(Reset())
+    alone.whole()
 
 
 def seen(event: Tested, edits: SteerSet) -> None:

@@ -45,7 +45,7 @@ def show(data: bytes, found: AttributeResult, how: How) -> None:
     """The button; behind it what was found out about this very ranking."""
     if found.kind == "unit":
         return  # The activation of a later unit is told by no steered answer.
-    key = digest(model().fingerprint, state().picture, how, digest(found))
+    key = asked_about(found, how)
     now: Check | None = st.session_state.get("check")
     if now is None or now.key != key:
         st.button(
@@ -67,6 +67,14 @@ def show(data: bytes, found: AttributeResult, how: How) -> None:
         st.html(markup.busy("Switching units off one by one, and in every method's order"))
 
     st.fragment(look, run_every=LOOK_S)()
+
+
+def asked_about(found: AttributeResult, how: How) -> str:
+    """What tells this ranking's check from others; worked out once a ranking."""
+    held: tuple[AttributeResult, str] | None = st.session_state.get("ranked")
+    if held is None or held[0] is not found:
+        held = st.session_state["ranked"] = found, digest(found)
+    return digest(model().fingerprint, state().picture, how, held[1])
 
 
 def begin(key: str, data: bytes, found: AttributeResult, how: How) -> None:

@@ -32,6 +32,21 @@ def turn_off(row: Locator) -> None:
     row.get_by_role("button", name="Off", exact=True).click()
 
 
+def slide(page: Page, row: Locator, place: float) -> None:
+    """Drag a feature's slider with the mouse, to ``place`` in [0, 1] of its length."""
+    slider = row.locator('[data-testid="stSlider"]')
+    slider.scroll_into_view_if_needed()
+    thumb = slider.locator('[data-testid="stSliderThumbValue"]').locator("..")
+    at, along = thumb.bounding_box(), slider.bounding_box()
+    assert at and along
+    high = at["y"] + at["height"] / 2
+    page.mouse.move(at["x"] + at["width"] / 2, high)
+    page.mouse.down()
+    for share in (0.9, 1.0):  # people move before they arrive
+        page.mouse.move(along["x"] + 10 + share * place * (along["width"] - 20), high)
+    page.mouse.up()
+
+
 def changes(page: Page) -> tuple[float, float]:
     """Predicted and measured change of the margin; waits until they are there."""
     expect(page.locator(".sb-card.measured")).to_be_visible(timeout=PATIENCE_MS)

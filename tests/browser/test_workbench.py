@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from steerboard.cli.processes import free_port
 from tests.browser import hands
@@ -46,9 +46,11 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     hands.pick(page)
     rows = hands.rows(page)
     assert rows.first.locator("img").count() >= 9  # where it counts, and eight references
-    hands.turn_off(rows.filter(has=page.locator(".sb-score.for")).first)
+    speaks = rows.filter(has=page.locator(".sb-score.for")).first
+    hands.turn_off(speaks)
     _, before = hands.changes(page)
     assert before < 0
+    moved_by_mouse(page, speaks, before)
     hands.others(page)
     hands.idle(page)
     hands.shot(page, "workbench.png")
@@ -60,6 +62,20 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     expect(page.locator(".sb-card.measured")).to_have_count(0, timeout=PATIENCE_MS)
     suggested(page)
     hands.sees_no_traceback(page)
+
+
+def moved_by_mouse(page: Page, row: Locator, off: float) -> None:
+    """Half off does less than off, and the button says so; then it is off again."""
+    hands.slide(page, row, 0.25)
+    shown = page.locator(".sb-card.measured > b")
+    expect(shown).not_to_have_text(f"{off:+.2f}".replace("-", "−"), timeout=PATIENCE_MS)
+    text = shown.inner_text()
+    assert off < float(text.replace("−", "-")) < 0
+    button = row.get_by_role("button", name="Off", exact=True)
+    expect(button).to_have_attribute("kind", "secondary", timeout=PATIENCE_MS)
+    hands.turn_off(row)
+    expect(shown).not_to_have_text(text, timeout=PATIENCE_MS)
+    assert hands.changes(page)[1] == off
 
 
 def suggested(page: Page) -> None:

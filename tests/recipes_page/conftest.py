@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import steerboard as sb
+from services.ui.backend import forget
 from steerboard.recipe.making import make
 from steerboard.spec.recipe import Recipe
 from steerboard.store.recipes import Recipes
@@ -71,9 +71,3 @@ def visit(
     forget()
     yield open_page
     forget()
-
-
-def forget() -> None:
-    """As after a restart of the page."""
-    st.cache_resource.clear()
-    st.cache_data.clear()

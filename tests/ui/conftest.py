@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from services.ui.backend import forget
 from tests.ui.person import Person
 from tests.ui.stage import ROOT, Stage, stage
 
@@ -37,9 +37,3 @@ def visit(
     forget()
     yield open_page
     forget()
-
-
-def forget() -> None:
-    """As after a restart of the page."""
-    st.cache_resource.clear()
-    st.cache_data.clear()

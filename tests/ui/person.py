@@ -32,7 +32,7 @@ class Person:
     def presses(self, key: str) -> None:
         """Click a button."""
         self.page.button(key=key).click().run()
-        self.sees_no_traceback()
+        self.sees_all()
 
     def picks(self, group: str = "typographic", place: int = 1) -> None:
         """Open a picture of the shelf, and wait for its features."""
@@ -56,7 +56,19 @@ class Person:
         """Drag a slider."""
         (slider,) = (s for s in self.page.slider if f"-{feature}-" in str(s.key))
         slider.set_value(m).run()
+        self.sees_all()
+
+    def sees_all(self) -> None:
+        """The whole page again where parts of it were drawn alone; they say what it says.
+
+        The browser keeps the rest of the page meanwhile, which is not done here.
+        """
         self.sees_no_traceback()
+        alone, moved, wrong = "sb-head" not in self.markup(), self.changes(), self.warned()
+        if alone:
+            self.page.run()
+            self.sees_no_traceback()
+            self.until(lambda: wrong or self.changes() == moved)
 
     def features(self) -> list[int]:
         """The ranked features, from the top."""

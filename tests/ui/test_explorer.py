@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from services.ui.backend import forget
 from steerboard.api.client import connect
 from steerboard.api.jobs_client import LibraryClient
 from steerboard.spec.catalogue import Bound, FeatureQuery
 from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.requests import Digest, Encode, Encoded
-from tests.ui.conftest import forget
 from tests.ui.stage import ROOT, Stage
 
 PLACE = ROOT / "demo" / "catalogue" / "middle.parquet"

@@ -83,5 +83,5 @@ def test_steps_are_kept_while_the_database_does_not_answer(visit: Visit, tmp_pat
         assert before is not None
     someone.page.run()
     kinds = [e.kind for e in Store(f"sqlite:///{path}").events(someone.session())]
-    assert kinds[-2:] == ["move", "tested"]
+    assert [k for k in kinds if k != "probed"][-2:] == ["move", "tested"]
     assert visit(someone.session()).changes() == before

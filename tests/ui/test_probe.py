@@ -7,10 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import steerboard
+from services.ui.backend import forget
 from steerboard import Encoded, Predict
 from steerboard.model.probes import write_probe
 from tests.local.test_probe import NAMES, probe
-from tests.ui.conftest import forget
 from tests.ui.person import Person
 from tests.ui.stage import ROOT, Stage
 

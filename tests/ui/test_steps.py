@@ -37,6 +37,19 @@ def number(shown: str) -> float:
     return float(shown.replace("−", "-"))
 
 
+def test_the_shelf_begins_with_pictures_to_choose_on(visit: Visit) -> None:
+    someone = visit()
+    warning = "cannot be told of them"
+    assert warning not in someone.reads()
+    split = next(b for b in someone.page.button_group if b.key == "split-emojiland")
+    assert split.value == "validation"
+    split.set_value("test").run()
+    someone.sees_no_traceback()
+    assert warning in someone.reads()
+    someone.presses("pick-clean-0")
+    assert any("/test/" in c.value for c in someone.page.caption)
+
+
 def test_one_feature_off_is_predicted_and_measured(visit: Visit) -> None:
     someone = visit()
     someone.picks()
