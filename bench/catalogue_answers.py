@@ -83,7 +83,7 @@ def differences(catalogue: Catalogue, some: list[Picture], overheard: Overheard)
     worst: dict[str, float] = {}
 
     def seen(name: str, told: float, so: float, scale: float = 1.0) -> None:
-        worst[name] = max(worst.get(name, 0.0), abs(told - so) / scale)
+        worst[name] = float(max(worst.get(name, 0.0), abs(told - so) / scale))
 
     members: dict[str, np.ndarray] = {}
     for card in cards:
@@ -113,7 +113,7 @@ def differences(catalogue: Catalogue, some: list[Picture], overheard: Overheard)
             )
             seen("overlap", near.value, both.sum() / either.sum())
     return {"pictures": len(some), "features": len(cards), "missing": len(cards) - len(catalogue),
-            "largest_difference": worst, "met": max(worst.values()) <= BOUND}  # fmt: skip
+            "largest_difference": worst, "met": bool(max(worst.values()) <= BOUND)}  # fmt: skip
 
 
 def correctness(runner: LocalRunner, count: int) -> dict[str, Any]:

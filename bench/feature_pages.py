@@ -39,6 +39,7 @@ def features(page: Page, place: str, numbers: list[int], out: Path, name: str) -
     for number in numbers:
         page.goto(f"{place}&feature={number}")
         expect(page.locator(".sb-title")).to_contain_text(f"#{number} ", timeout=PATIENCE_MS)
+        expect(page.get_by_text("What it detects")).to_be_visible(timeout=PATIENCE_MS)
         kept(page, out / f"{name}-feature-{number}.png")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from services.ui.explorer.address import Address, passed_over, read, write
 from services.ui.explorer.drawing import close, figure, lit, outline, seen, usual, window
+from services.ui.explorer.looks import words
 from services.ui.explorer.paired import across, curves, up
 from services.ui.explorer.spread import everywhere, spread
 from services.ui.pictures import Eye
@@ -143,3 +145,46 @@ def test_the_figure_draws_the_shares_that_it_was_told() -> None:
     for share, x in ((1.0, 0.0), (0.5, 0.5), (0.25, 1.0), (0.75, 0.5)):
         assert f"{across(x):.1f},{up(share):.1f}" in drawn
     assert "one &amp; two" in drawn and up(1.0) < up(0.0)
+
+
+def scene(inside: tuple[int, int, int], cell: tuple[int, int], striped: bool = False) -> bytes:
+    """Grey, with some patches around a cell in another colour, or striped."""
+    pixels_ = np.full((224, 224, 3), 128, np.uint8)
+    rows, columns = (slice(16 * i, 16 * i + 32) for i in cell)
+    pixels_[rows, columns] = inside
+    if striped:
+        pixels_[rows, columns][::4] = 255 - np.array(inside)
+    out = io.BytesIO()
+    Image.fromarray(pixels_).save(out, "PNG")
+    return out.getvalue()
+
+
+def said(make: Callable[[tuple[int, int]], bytes], cells: list[tuple[int, int]]) -> str:
+    shown, data = [], {}
+    for i, (row, column) in enumerate(cells):
+        near = [(row + r, column + c) for r in (0, 1) for c in (0, 1)]
+        map_ = np.zeros((GRID, GRID), np.float32)
+        map_[tuple(np.array(near).T)] = 1
+        name = f"{i:064x}"
+        shown.append(Reference(image=name, activation=1.0, heat=tuple(map(tuple, map_.tolist()))))
+        data[name] = make((row, column))
+    return words(shown, data, EYE)
+
+
+def test_what_is_common_to_where_it_fires_is_said_in_words() -> None:
+    anywhere = [(1, 2), (10, 3), (5, 11), (11, 10), (2, 9), (6, 6)]
+    assert "blue" in said(lambda at: scene((20, 40, 230), at), anywhere)
+    assert "darker than the rest" in said(lambda at: scene((20, 20, 20), at), anywhere)
+    assert "lighter than the rest" in said(lambda at: scene((250, 250, 250), at), anywhere)
+    assert "more patterned" in said(lambda at: scene((10, 10, 10), at, striped=True), anywhere)
+    low = [(11, c) for c in (1, 4, 7, 10, 3)]
+    assert "in the lower part" in said(lambda at: scene((20, 40, 230), at), low)
+
+
+def test_nothing_is_said_where_pictures_do_not_agree() -> None:
+    anywhere = [(1, 2), (10, 3), (5, 11), (11, 10), (2, 9), (6, 6)]
+    colours = iter([(28, 128, 228), (228, 128, 28), (28, 228, 128), (228, 28, 128)] * 2)
+    # One lightness, no colour in common.
+    assert said(lambda at: scene(next(colours), at), anywhere) == ""
+    assert said(lambda at: scene((20, 40, 230), at), anywhere[:3]) == ""  # too few to tell
+    assert said(lambda at: b"no picture", anywhere) == ""

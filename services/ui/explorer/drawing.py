@@ -17,7 +17,7 @@ from steerboard.spec.jobs import Reference
 Heat = npt.NDArray[np.float32]
 Cells = tuple[tuple[float, ...], ...]
 Box = tuple[float, float, float, float]  # top, left, height, width; in patches
-PALE, SOFT = 0.62, 0.6  # white where it is silent; the power that lifts weak activations
+PALE, SOFT = 0.5, 0.6  # white where it is silent; the power that lifts weak activations
 LITTLE = 0.05  # share of the patches that is little
 HALF = 0.5  # of a response that the patches must reach for a map to say where it fires
 CONTEXT, QUARTER, AROUND = 3, 0.25, 2  # patches and share of a side that are seen close; beside it

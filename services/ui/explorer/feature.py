@@ -9,7 +9,7 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend
-from services.ui.explorer import links, people, pieces, reading, scan
+from services.ui.explorer import links, looks, people, pieces, reading, scan
 from services.ui.explorer.address import VIEWS, Address, go, here, href
 from services.ui.explorer.drawing import figure, on_patches, usual
 from services.ui.explorer.sentences import facts, told
@@ -99,6 +99,8 @@ def references(card: FeatureCard, info: CatalogueInfo) -> None:
     data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
     eye = reading.eye(info)
     st.html(pieces.pictures(figures(card, info, card.references, data, view, eye)))
+    if common := looks.words((*card.references, *card.sample), data, eye):
+        st.html(pieces.soft(f"<b>{common}</b> (Measured on the patches of these pictures.)"))
     if not all(on_patches(r) for r in card.references):
         at = "Pictures in full colours: there" if patches else "Here"
         st.caption(f"{at} it fires on the class token, which stands for the whole picture.")
