@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from steerboard.model.load import LoadedModel
     from steerboard.spec.requests import Probe
 
+LEAST = 8  # pictures, as calibration in a steerboard.yaml has it
+
 
 def inspect_dictionary(
     path: Annotated[Path, typer.Argument(help="file or folder of a dictionary, any format")],
@@ -25,7 +27,7 @@ def inspect_dictionary(
     ],
     images: Annotated[Path, typer.Option(help="folder of pictures or .jsonl manifest")],
     split: Annotated[str, typer.Option(help="of the manifest")] = "",
-    count: Annotated[int, typer.Option(min=8, help="pictures, evenly from all")] = 200,
+    count: Annotated[int, typer.Option(min=LEAST, help="pictures, evenly from all")] = 200,
     prompts: Annotated[
         Path | None, typer.Option(help="JSON with classes: how many answers stay the same")
     ] = None,
@@ -96,13 +98,24 @@ def reported(
 
 
 def preprocessed(model: "LoadedModel", pictures: list[Path]) -> "list[Tensor]":
-    """Pictures as a model reads them; those that cannot be read are left out and named."""
+    """Pictures as a model reads them; those that cannot be read are left out and named.
+
+    Raises:
+        InvalidRequest: Fewer are left than the gate can judge by.
+    """
     from steerboard.dictionary.training.pictures import Decoder
+    from steerboard.spec.errors import InvalidRequest
 
     decoder = Decoder(model)
     pixels = [p for stack in decoder.stacks(pictures, 64) for p in stack]
     for broken in decoder.broken:
         typer.secho(f"skipped {broken}", fg="yellow", err=True)
+    if len(pixels) < LEAST:
+        raise InvalidRequest(
+            f"{len(pixels)} of {len(pictures)} pictures can be read; a dictionary is judged by"
+            f" {LEAST} at least, better by 200",
+            field="images",
+        )
     return pixels
 
 

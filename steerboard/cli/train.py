@@ -1,5 +1,6 @@
 """``steerboard dictionary train``: a dictionary from a model and a folder of pictures."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ def train(
             seed=seed,
         )
         pictures = choose(images, split, test_split, held_out)
-        with screen(ranks.leads) as watcher:
+        with screen(ranks.leads) as watcher, stopped_by_hand(watcher, ranks.world):
             report = run(loaded, site, pictures, plan, out, watcher, resume, ranks)
         if report is not None:
             say(report, out)
@@ -146,12 +147,20 @@ class Screen:
         self.training: TaskID | None = None
         self.errors: list[float] = []
         self.last: Tick | None = None
+        self.stopped = False  # asked for at any time, done between two steps
+
+    def _go_on(self, stands: str) -> None:
+        from steerboard.spec.errors import Cancelled
+
+        if self.stopped:
+            raise Cancelled(f"stopped: {stands}")
 
     def harvested(self, done: int, pictures: int) -> None:
         """See ``Watcher``."""
         if self.reading is None:
             self.reading = self.progress.add_task("activations", total=pictures)
         self.progress.update(self.reading, completed=done)
+        self._go_on("the activations were not all read, the same command begins again")
 
     def stepped(self, tick: "Tick") -> None:
         """See ``Watcher``."""
@@ -162,6 +171,7 @@ class Screen:
         self.errors.append(tick.error)
         if len(self.errors) > 2 * POINTS:  # halve, so that the whole course stays in sight
             self.errors = self.errors[::2]
+        self._go_on(f"{tick.step} steps are kept, add --resume to go on with them")
 
     def __rich__(self) -> "RenderableType":
         """Bars, then the curve of the error and the latest figures."""
@@ -197,6 +207,30 @@ class Silent:
 
     def stepped(self, tick: "Tick") -> None:
         """See ``Watcher``."""
+
+
+@contextmanager
+def stopped_by_hand(watcher: "Screen | Silent", world: int) -> "Iterator[None]":
+    """Ctrl-C and SIGTERM stop a lone process between two steps, asked again at once.
+
+    Of several processes torchrun ends all.
+    """
+    if world > 1 or not isinstance(watcher, Screen):
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def first(number: int, _frame: object) -> None:
+        watcher.stopped = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, first)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """``steerboard inspect dictionary`` as a person runs it: what was tried, and what each gave."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -76,6 +77,24 @@ def test_what_cannot_be_is_one_sentence(
 ) -> None:
     error = asked(tiny_house, tiny_house / path, *more).exception
     assert isinstance(error, kind) and said in str(error)
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(
+    tiny_house: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(tiny_house / "images", images)
+    files = sorted(images.glob("*.jpg"))
+    files[0].write_bytes(b"no picture")
+    files[1].write_bytes(files[1].read_bytes()[:300])
+    path = tiny_house / "middle.safetensors"
+    told = asked(tiny_house, path, "--images", str(images))
+    assert told.exit_code == 0 and told.stderr.count("skipped") == 2
+    assert "00.jpg is not a picture" in told.stderr and "01.jpg is damaged" in told.stderr
+    for file in files[7:]:
+        file.write_bytes(b"")
+    error = asked(tiny_house, path, "--images", str(images)).exception
+    assert isinstance(error, InvalidRequest) and "5 of 16 pictures can be read" in error.message
 
 
 def test_a_site_of_no_such_model_is_refused(tiny_house: Path, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """``steerboard dictionary train`` as a person runs it, and what it says where it cannot."""
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,9 @@ def test_more_steps_go_on_from_where_it_stood(tiny_house: Path, tmp_path: Path) 
         ({"split": "train"}, NotFound, "no picture of split 'train'"),
         ({"device": "cuda"}, InvalidRequest, "no CUDA device here: use --device cpu"),
         ({"batch": 0}, InvalidRequest, "--batch: "),
+        ({"batch": 10**9}, InvalidRequest, "--batch: "),
+        ({"seed": -1}, InvalidRequest, "--seed: "),
+        ({"width": "9999999999x"}, InvalidRequest, "smaller --width or --batch"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -98,6 +104,46 @@ def test_what_cannot_be_is_one_sentence(
     error = refusal(*words(tiny_house, tmp_path / "d", **other))
     assert isinstance(error, kind) and said in error.message
     assert not (tmp_path / "d" / "dictionary.safetensors").exists()
+
+
+def test_ctrl_c_keeps_what_was_trained_and_one_folder_is_one_training(
+    tiny_house: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "d"
+    command = [sys.executable, "-m", "steerboard.cli", *words(tiny_house, out, steps=10**6)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while not (out / "shards" / "index.json").is_file():  # from then on it trains
+            assert running.poll() is None
+            time.sleep(0.05)
+        for more in ((), ("--resume",)):
+            error = refusal(*words(tiny_house, out), *more)
+            assert f"another training is at work in {out}" in error.message
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    finally:
+        running.kill()
+    kept = re.search(r"stopped: (\d+) steps are kept, add --resume", said.decode())
+    assert running.returncode == 1 and kept, said.decode()
+    steps = int(kept[1])
+    again = CliRunner().invoke(app, [*words(tiny_house, out, steps=steps + 3), "--resume"])
+    assert again.exit_code == 0, again.exception
+    assert json.loads((out / "report.json").read_text())["steps"] == steps + 3
+
+
+def test_a_place_that_cannot_be_written_is_told(tiny_house: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "file cannot be written" in refusal(*words(tiny_house, tmp_path / "file")).message
+    # A bound on the length of files is what a full disk is: a write that the system refuses.
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000,) * 2);"
+    main = " from steerboard.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", limited + main, *words(tiny_house, tmp_path / "d")],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    told = done.stderr.replace("\n", " ")
+    assert "d/checkpoint.safetensors cannot be written: " in told and "File too large" in told
 
 
 def test_a_lone_file_of_weights_wants_its_architecture(tiny_house: Path, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from steerboard.dictionary.quality import quality
-from steerboard.dictionary.training.loop import CHECKPOINT, Training, counts
+from steerboard.dictionary.training.learner import Learner
+from steerboard.dictionary.training.loop import CHECKPOINT, Tick, Training, counts
 from steerboard.dictionary.training.plan import Plan
 from steerboard.dictionary.training.shards import Store
-from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.errors import Cancelled, InvalidRequest
 from tests.dictionary_training.conftest import sparse_sums, write_store
 
 BASE = {"size": 64, "k": 3, "steps": 600, "batch": 256, "rate": 3e-3, "tokens": "patches"}
@@ -122,6 +123,30 @@ def test_a_kill_in_the_middle_changes_nothing(store: Store, tmp_path: Path) -> N
     assert [point[:3] for point in resumed.progress.curves] == [
         point[:3] for point in Training(store, own, whole, resume=True).progress.curves
     ]
+
+
+def test_stopped_between_two_steps_it_goes_on_from_there(store: Store, tmp_path: Path) -> None:
+    def stop(tick: Tick) -> None:
+        if tick.step == 7:
+            raise Cancelled("enough")
+
+    own = plan(steps=10)
+    with pytest.raises(Cancelled):
+        Training(store, own, tmp_path).run(stop)
+    resumed = Training(store, own, tmp_path, resume=True)
+    assert resumed.progress.step == 7
+    again, straight = resumed.run(), Training(store, own, tmp_path).run()
+    assert torch.equal(again.W_enc, straight.W_enc)
+
+
+def test_what_memory_cannot_hold_is_told_before_it_is_asked_for(
+    store: Store, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match=r"take \d+\.\d GiB to train.*smaller --width"):
+        Training(store, plan(size=10**10), tmp_path)
+    own = plan(size=1000, batch=100)
+    held = sum(p.nbytes for p in Learner(own, torch.zeros(2, 32)).parameters())
+    assert own.memory(32) == pytest.approx(4 * held + 3 * 100 * 1000 * 4, rel=0.05)
 
 
 def test_a_checkpoint_of_another_training_is_refused(store: Store, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Where training stands, in one file that is whole or not there at all."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch.optim import Adam
 from steerboard.dictionary.native import CHECKPOINT_KEY as KEY
 from steerboard.dictionary.training.learner import Learner
 from steerboard.dictionary.training.plan import Plan
+from steerboard.dictionary.whole import whole
 from steerboard.spec.errors import InvalidRequest
 
 SCHEMA = 1
@@ -41,18 +41,18 @@ def save(
         learner: Parameters and counters.
         adam: The optimiser, after at least one step.
         progress: How far.
+
+    Raises:
+        InvalidRequest: It cannot be written.
     """
     tensors = {f"learner.{name}": value for name, value in learner.state_dict().items()}
     for name, parameter in learner.named_parameters():
         for key, value in adam.state[parameter].items():
             tensors[f"adam.{key}.{name}"] = value
     record = {"schema": SCHEMA, "plan": plan.model_dump(), "data": data, **progress.__dict__}
-    draft = path.with_suffix(f".{os.getpid()}")
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(contiguous, draft, {KEY: json.dumps(record)})
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+    with whole(path) as draft:
+        save_file(contiguous, draft, {KEY: json.dumps(record)})
 
 
 def load(path: Path, plan: Plan, data: str, learner: Learner, adam: Adam) -> Progress:

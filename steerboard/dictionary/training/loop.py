@@ -1,5 +1,6 @@
 """The loop: draw, step, keep, tell; it goes on from its checkpoint as if never stopped."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from steerboard.dictionary.training.plan import Plan
 from steerboard.dictionary.training.ranks import Ranks
 from steerboard.dictionary.training.shards import Store, draws
 from steerboard.spec.digest import digest
-from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.errors import Cancelled, InvalidRequest
 
 CHECKPOINT = "checkpoint.safetensors"
 SAMPLE = 20_000  # rows that mean, scale and batchtopk's threshold are taken from
@@ -50,8 +51,8 @@ class Training:
         keep_every: Seconds between two checkpoints.
 
     Raises:
-        InvalidRequest: The store lacks a token type of the plan, is shorter than a batch, or the
-            checkpoint belongs to another training.
+        InvalidRequest: The store lacks a token type of the plan, the checkpoint belongs to another
+            training, or memory does not suffice.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Training:
     ) -> None:
         self.store, self.plan, self.ranks, self.keep_every = store, plan, ranks, keep_every
         self.path = folder / CHECKPOINT
+        check_memory(plan, store.width, ranks)
         self.counts = counts(store, plan, ranks.world)
         self.data = digest(store.record)
         self.sample = normalized(self._sample(), plan)
@@ -81,7 +83,20 @@ class Training:
         )
 
     def run(self, notify: Callable[[Tick], None] = lambda _tick: None) -> Sae:
-        """Train to the end of the plan; the dictionary in the units of the activations."""
+        """Train to the end of the plan; the dictionary in the units of the activations.
+
+        Args:
+            notify: Told after each step; it may raise Cancelled, and the checkpoint is then kept.
+        """
+        try:
+            self._steps(notify)
+        except Cancelled:
+            self.keep()
+            raise
+        self.keep()
+        return self.learner.export(self.plan, self.threshold())
+
+    def _steps(self, notify: Callable[[Tick], None]) -> None:
         batches = self._batches(self.progress.step)
         began, before, kept = time.monotonic(), self.progress.seconds, time.monotonic()
         while self.plan.fraction(self.progress.step, self.progress.seconds) < 1:
@@ -90,8 +105,6 @@ class Training:
             if time.monotonic() - kept > self.keep_every:
                 self.keep()
                 kept = time.monotonic()
-        self.keep()
-        return self.learner.export(self.plan, self.threshold())
 
     def keep(self) -> None:
         """Write the checkpoint."""
@@ -160,6 +173,21 @@ def normalized(x: Tensor, plan: Plan) -> Tensor:
     empty = x.new_zeros(0)
     as_read = Sae(empty, empty, empty, empty, normalize=plan.normalize)
     return (x - as_read.shift(x)) / as_read.scale(x)
+
+
+def check_memory(plan: Plan, width: int, ranks: Ranks) -> None:
+    """Before anything is allocated: raises InvalidRequest where the device is too small."""
+    if ranks.device.type == "cuda":
+        have = torch.cuda.get_device_properties(ranks.device).total_memory
+    else:
+        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (need := plan.memory(width)) > have:
+        raise InvalidRequest(
+            f"{plan.size} features of width {width}, {plan.batch} tokens a step, take"
+            f" {need / 2**30:.1f} GiB to train, and {ranks.device} has {have / 2**30:.1f}: choose a"
+            " smaller --width or --batch",
+            field="width",
+        )
 
 
 def counts(store: Store, plan: Plan, world: int) -> dict[str, int]:

@@ -31,9 +31,11 @@ class Plan(Spec):
     views: int = Field(default=1, ge=1, le=32, description="passes over each picture, see harvest")
     steps: int = Field(default=0, ge=0, description="0: until ``minutes`` are over")
     minutes: float = Field(default=0, ge=0, description="0: until ``steps`` are done")
-    batch: int = Field(default=2048, gt=0, description="tokens a step, over all processes")
+    batch: int = Field(
+        default=2048, gt=0, le=2**20, description="tokens a step, over all processes"
+    )
     rate: float = Field(default=1e-3, gt=0, description="peak learning rate of Adam")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     prefix_share: float = Field(
         default=0.1, ge=0, le=1, description="of a batch over all tokens, at least this is prefix"
     )
@@ -60,6 +62,13 @@ class Plan(Spec):
         if self.few and self.architecture not in ("topk", "batchtopk"):
             raise ValueError("the loss with few features is one of the top-k kinds")
         return self
+
+    def memory(self, width: int) -> int:
+        """Bytes that training takes at the least, for activations of ``width`` numbers.
+
+        Encoder and decoder, each with its gradient and Adam's two moments; three ``[batch, f]``.
+        """
+        return 4 * self.size * (2 * 4 * width + 3 * self.batch)
 
     def pace(self, fraction: float, step: int) -> float:
         """Share of the peak learning rate: up over 50 steps, down over the last third."""

@@ -1,6 +1,7 @@
 """From a model and a folder of pictures to a dictionary file and its report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from steerboard.dictionary.training.report import (
     write_report,
 )
 from steerboard.dictionary.training.shards import Store, open_store
+from steerboard.dictionary.whole import alone, written
 from steerboard.model.load import LoadedModel
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import InvalidRequest, NotFound
@@ -94,17 +96,29 @@ def train(
 
     Raises:
         InvalidRequest: Something named that is not there or does not fit; ``folder`` holds a
-            training and ``resume`` is not asked for; matplotlib is missing.
+            training and ``resume`` is not asked for, or another process trains there, or it
+            cannot be written; matplotlib is missing.
+        Cancelled: The watcher stopped it; the checkpoint is where it stood.
     """
     ranks = ranks or Ranks()
-    if ranks.leads:
-        check_figure()
-        _check_folder(folder, resume)
-        gathered(loaded, site, pictures.training, plan, folder / "shards", watcher)
-    ranks.wait()
-    training = Training(open_store(folder / "shards"), plan, folder, resume, ranks)
-    sae = training.run(watcher.stepped)
-    return _finish(loaded, site, pictures, training, sae, folder) if ranks.leads else None
+    with _held(folder, resume) if ranks.leads else nullcontext():
+        if ranks.leads:
+            gathered(loaded, site, pictures.training, plan, folder / "shards", watcher)
+        ranks.wait()
+        training = Training(open_store(folder / "shards"), plan, folder, resume, ranks)
+        sae = training.run(watcher.stepped)
+        return _finish(loaded, site, pictures, training, sae, folder) if ranks.leads else None
+
+
+@contextmanager
+def _held(folder: Path, resume: bool) -> Iterator[None]:
+    """The folder, once it may be written, for this training alone."""
+    check_figure()
+    _check_folder(folder, resume)
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            yield
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
@@ -114,7 +128,6 @@ def _check_folder(folder: Path, resume: bool) -> None:
             " --out",
             field="out",
         )
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def gathered(
