@@ -19,7 +19,7 @@ def config(
     path: Annotated[Path, typer.Argument(help="steerboard.yaml, or the folder that holds it")],
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Validate a whole steerboard.yaml without loading weights; exit 1 where it has faults."""
+    """Validate a whole steerboard.yaml without loading a model; exit 1 where it has faults."""
     from steerboard.inprocess.config import config_file
     from steerboard.inprocess.config_check import check
 

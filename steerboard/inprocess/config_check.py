@@ -1,4 +1,8 @@
-"""Everything in a ``steerboard.yaml`` that can be told without loading weights."""
+"""Everything in a ``steerboard.yaml`` that can be told without loading a model.
+
+Of dictionaries of our own format the header is read; those of other projects are read whole, since
+only then is known whether their settings and hints suffice.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,12 +23,13 @@ from steerboard.inprocess.config import (
     ImageSetConfig,
     ModelConfig,
     calibration_files,
+    dictionary_file,
     parse,
     read_manifest,
     read_prompts,
 )
 from steerboard.inprocess.config_places import Fault, locate
-from steerboard.model.find import is_tag
+from steerboard.model.find import check_architecture, find, is_architecture, is_tag, located
 from steerboard.model.probes import check_fits, read_probe
 from steerboard.spec.errors import SteerboardError
 
@@ -74,9 +79,14 @@ class Checker:
                 f"{model.path} is not there, and is no tag of open_clip (hf-hub:OWNER/NAME or"
                 " ARCHITECTURE/TAG)"
             )
-        elif place.is_file() and not model.architecture:
-            yield self.at(*path, "path")(
-                f"{model.path} is a file of weights: say beside it of which architecture"
+        elif place.is_file() and model.architecture and not is_architecture(model.architecture):
+            yield from self.tried(
+                self.at(*path, "architecture"), lambda: check_architecture(model.architecture)
+            )
+        else:
+            yield from self.tried(
+                self.at(*path, "path"),
+                lambda: find(located(self.base, model.path), model.architecture),
             )
         stream = stream_of(place)
         for name, dictionary in model.dictionaries.items():
@@ -94,22 +104,23 @@ class Checker:
     def dictionary(
         self, path: tuple[str, ...], dictionary: DictionaryConfig, stream: Stream | None
     ) -> Iterator[Fault]:
-        """A dictionary's file, its header if it is of our own format, its width and site."""
+        """A dictionary's file, what it says and what is said of it, its width and site."""
         said, place = self.at(*path, "path"), self.base / dictionary.path
         if not place.exists():
             yield said(f"{dictionary.path} is not there")
             return
         if dictionary.sidecar and not (self.base / dictionary.sidecar).is_file():
             yield self.at(*path, "sidecar")(f"{dictionary.sidecar} is not there")
+            return
         try:
             header = header_of(place)
+            if header is None:
+                header = dictionary_file(dictionary, self.base).header
         except SteerboardError as error:
             yield said(error.message)
             return
         except ValueError as error:
             yield said(f"{dictionary.path} has a header that cannot be read: {error}")
-            return
-        if header is None:
             return
         for field in ("site", "tokens"):
             asked, own = getattr(dictionary, field), getattr(header, field)

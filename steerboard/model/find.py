@@ -34,6 +34,11 @@ def is_tag(text: str) -> bool:
     return text.startswith(HUB) or text.rpartition("/")[0] in open_clip.list_models()
 
 
+def is_architecture(name: str) -> bool:
+    """Whether open_clip has an architecture of this name."""
+    return name in open_clip.list_models()
+
+
 def find(where: Path | str, architecture: str = "") -> Source:
     """The source that ``where`` names; see ``load.load``."""
     path = Path(where)
@@ -112,7 +117,7 @@ def unweighted(architecture: str) -> Source:
 
 def check_architecture(name: str) -> None:
     """Raises NotFound where open_clip has no such architecture."""
-    if name not in open_clip.list_models():
+    if not is_architecture(name):
         raise NotFound(
             f"open_clip has no architecture {name!r}: did you mean {', '.join(near(name))}?"
         )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import save_file
 
-from steerboard.dictionary.native import write
+from steerboard.dictionary.native import read, write
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.config_check import check
 from steerboard.spec.errors import InvalidRequest
@@ -52,6 +53,16 @@ def test_what_is_in_order_has_no_fault(house: Path, folder: str) -> None:
         ("count: 16", "count: many", "calibration", "models.tiny.calibration.count", "integer"),
         ("catalogue: catalogue", "models: {}", "models: {}", "models", "stands twice, first in"),
         ("path: model", "path: elsewhere", "elsewhere", "models.tiny.path", "is not there"),
+        ("path: model", "path: images", "path: images", "models.tiny.path", "a model folder holds"),
+        ("path: model", "path: ViT-B-32/no", "ViT-B", "models.tiny.path", "no weights 'no' for"),
+        ("path: model", "path: classes.json", "classes", "models.tiny.path", "no file of weights"),
+        (
+            "path: model",
+            "path: classes.json\n    architecture: ViT-33",
+            "ViT-33",
+            "models.tiny.architecture",
+            "no architecture 'ViT-33': did you mean",
+        ),
         ("classes.json", "klasses.json", "klasses", "models.tiny.prompts", "is missing"),
         ("path: last.", "path: lost.", "lost", "models.tiny.dictionaries.last.path", "not there"),
         ("images: images", "images: img", "img", "models.tiny.calibration.images", "no folder"),
@@ -98,6 +109,27 @@ def test_a_folder_of_two_dictionaries_is_told_before_anything_is_loaded(house: P
         write(house / "two" / f"{name}.safetensors", tiny_dictionary(24, 0, "all"), "resid_post.1")
     ((_, field, message),) = faults(house, "middle.safetensors", "two")
     assert field.endswith("middle.path") and "a.safetensors, b.safetensors): name one" in message
+
+
+def test_another_projects_dictionary_is_read_and_what_it_leaves_unsaid_is_asked_for(
+    house: Path,
+) -> None:
+    (house / "sae").mkdir()
+    sae = read(house / "middle.safetensors").sae
+    save_file(sae.tensors(), house / "sae" / "sae_weights.safetensors")
+
+    def told(**other: object) -> str:
+        config = {"architecture": "topk", "k": 24, "d_in": 24, "d_sae": 48, **other}
+        (house / "sae" / "cfg.json").write_text(json.dumps(config))
+        found = faults(house, "middle.safetensors", "sae")
+        assert all(field == "models.tiny.dictionaries.middle.path" for _, field, _ in found)
+        return "; ".join(message for *_, message in found)
+
+    assert told(metadata={"hook_name": "blocks.1.hook_resid_post"}) == ""
+    assert "Name it, such as site: resid_post.9" in told()
+    assert "3 blocks" in told(metadata={"hook_name": "blocks.7.hook_resid_post"})
+    assert "k is None" in told(k=None)
+    assert "transcoder" in told(architecture="transcoder")
 
 
 def test_missing_pictures_and_damaged_manifests_are_named(house: Path) -> None:
