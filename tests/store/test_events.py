@@ -1,6 +1,6 @@
 """The state is a fold of the log: replaying it gives what was on the page."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steerboard.spec.edits import Edit, Feature, Neuron, Scale, Set
@@ -40,7 +40,6 @@ units = st.one_of(
 sites = st.sampled_from(["resid_post.0", "mlp_post.1"])
 ops = st.one_of(st.builds(Scale, m=st.floats(-2, 2)), st.builds(Set, value=st.floats(0, 9)))
 edits = st.builds(Edit, site=sites, unit=units, op=ops)
-under_load = settings(deadline=None)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(PictureChosen, sha256=sha256, origin=text),
     st.builds(PictureUploaded, sha256=sha256, name=text),
@@ -71,7 +70,6 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 )
 
 
-@under_load
 @given(st.lists(EVENTS))
 def test_a_replay_from_json_equals_the_state_that_was_shown(events: list[Event]) -> None:
     shown = WorkbenchState()
@@ -81,7 +79,6 @@ def test_a_replay_from_json_equals_the_state_that_was_shown(events: list[Event])
     assert fold(EVENT.validate_json(w) for w in written) == shown
 
 
-@under_load
 @given(st.lists(EVENTS), st.lists(EVENTS))
 def test_a_session_may_be_left_and_taken_up_anywhere(first: list[Event], then: list[Event]) -> None:
     resumed = fold(first)
@@ -90,14 +87,12 @@ def test_a_session_may_be_left_and_taken_up_anywhere(first: list[Event], then: l
     assert resumed == fold([*first, *then])
 
 
-@under_load
 @given(st.lists(EVENTS))
 def test_a_reset_puts_every_feature_back_and_nothing_else(events: list[Event]) -> None:
     before, reset = fold(events), fold([*events, Reset()])
     assert reset == before.model_copy(update={"moves": {}, "edits": (), "recipe": None})
 
 
-@under_load
 @given(
     st.lists(EVENTS),
     st.builds(SeenTest, before=text, after=text, predicted=effect, measured=effect),
@@ -123,7 +118,6 @@ def test_another_picture_keeps_the_sliders_but_not_the_named_target() -> None:
     assert state.moves == {"a": {1: -1.0}}
 
 
-@under_load
 @given(st.lists(EVENTS))
 def test_no_unit_is_moved_and_edited_at_once(events: list[Event]) -> None:
     found = fold(events)
