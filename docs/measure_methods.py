@@ -1,6 +1,6 @@
 """Measures every method on Emojiland, where the truth is drawn: the tables of ``methods.md``.
 
-    python docs/measure_methods.py [--pictures N] [--out docs/methods]
+    python docs/measure_methods.py [--pictures N] [--suggested N] [--out docs/methods]
 
 Writes ``methods.json`` (all figures) and two pictures beside it. What a shortcut's own features
 are is settled without any attribution: the best detectors of the drawn shortcut on the validation
@@ -317,6 +317,7 @@ def main() -> None:
     """All tables, as JSON and figures; what is in the file already is not measured again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=8, help="of a cell of the table")
+    parser.add_argument("--suggested", type=int, default=20, help="pictures a shortcut")
     parser.add_argument("--out", type=Path, default=Path("docs/methods"))
     given = parser.parse_args()
     world, path = World(Path("demo")), given.out.with_suffix(".json")
@@ -340,7 +341,7 @@ def main() -> None:
     keep("experts", "best of both", lambda: best_of(found["experts"]))
     keep("maps", "last", lambda: map_of_objects(world, given.out))
     for s in SHORTCUTS:
-        keep("suggestions", s, lambda s=s: suggested(world, world.cases(s)[:some]))
+        keep("suggestions", s, lambda s=s: suggested(world, world.cases(s)[: given.suggested]))
     figure(found["methods"], given.out)
 
 
