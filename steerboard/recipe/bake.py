@@ -120,14 +120,19 @@ class Tokens:
     parts: dict[tuple[str, bool], Moments] = field(default_factory=dict)
     counted: int = 0
 
-    def add(self, hidden: Tensor, change: Tensor, prefix: int, unseen: bool) -> None:
-        """One picture's ``[t, h]`` and ``[t, d]``; each kind of token weighs 1 a picture."""
-        self.counted += len(hidden)
+    def add(self, hidden: Tensor, change: Tensor, prefix: int, unseen: Tensor) -> None:
+        """Pictures' ``[b, t, h]`` and ``[b, t, d]``; each kind of token weighs 1 a picture.
+
+        ``unseen [b]`` are held out.
+        """
+        self.counted += hidden.shape[0] * hidden.shape[1]
         for kind, part in (("prefix", slice(0, prefix)), ("patches", slice(prefix, None))):
-            h, c = hidden[part], change[part]
-            if len(h):
-                empty = Moments.empty(h.shape[1], c.shape[1])
-                self.parts.setdefault((kind, unseen), empty).add(h, c, 1 / len(h))
+            for apart in (False, True):
+                h, c = hidden[unseen == apart, part], change[unseen == apart, part]
+                if h.shape[0] and h.shape[1]:
+                    empty = Moments.empty(h.shape[2], c.shape[2])
+                    own = self.parts.setdefault((kind, apart), empty)
+                    own.add(h.flatten(0, 1), c.flatten(0, 1), 1 / h.shape[1])
 
     def of(self, unseen: bool, kinds: Sequence[str] = ("prefix", "patches")) -> Moments:
         """The sum of some."""
@@ -178,9 +183,9 @@ def bake(
     for site in sites:
         tokens = Tokens()
         for part in chunks(pictures, CHUNK):
-            both = harvest(loaded, recipe, files, part, site, added)
-            for picture, hidden, change in zip(part, *both, strict=True):
-                tokens.add(hidden, change, loaded.tower.prefix, held_out(picture))
+            hidden, change = harvest(loaded, recipe, files, part, site, added)
+            unseen = torch.tensor([held_out(picture) for picture in part])
+            tokens.add(hidden, change, loaded.tower.prefix, unseen)
         step, fit = solve(site, recipe, tokens, len(pictures))
         # A block behind that mends nothing on pictures it has not seen is left as it is.
         if fit.edits or (fit.r2 or 0.0) > 0:
@@ -227,6 +232,25 @@ def projection(loaded: LoadedModel, site: str) -> tuple[Any, Tensor | None]:
     return output, gamma
 
 
+class Adding:
+    """A visitor of the pass: what is baked so far, added to blocks' outputs.
+
+    Attributes:
+        added: ``[h + 1, d]`` by site.
+        hidden: The neurons ``[b, t, h]`` of the block that was last met.
+    """
+
+    def __init__(self, added: Mapping[str, Tensor]) -> None:
+        self.added, self.hidden = added, Tensor()
+
+    def __call__(self, name: str, x: Tensor) -> Tensor:
+        """``x [b, t, d]`` as it goes on."""
+        if name.startswith("mlp_post."):
+            self.hidden = x
+        step = self.added.get(name)
+        return x if step is None else x + self.hidden @ step[:-1].to(x) + step[-1].to(x)
+
+
 @torch.inference_mode()
 def harvest(
     loaded: LoadedModel,
@@ -241,17 +265,10 @@ def harvest(
     ``added`` is what is baked so far. Where nothing but a prefix is read, patches are left out.
     """
     edit, tower = editor(loaded.tower, recipe, files), loaded.tower
-    hidden = Tensor()
+    baked = Adding(added)
 
     def live(name: str, x: Tensor) -> Tensor:
         return edit.at(name, x, [recipe.steer] * len(x))
-
-    def baked(name: str, x: Tensor) -> Tensor:
-        nonlocal hidden
-        if name.startswith("mlp_post."):
-            hidden = x
-        step = added.get(name)
-        return x if step is None else x + hidden @ step[:-1].to(x) + step[-1].to(x)
 
     last = block_of(site, len(tower.blocks))
     start = tower.start(torch.stack([loaded.pixels(p.data, p.key) for p in pictures]))
@@ -259,7 +276,7 @@ def harvest(
     for index in range(last + 1):
         one, two = tower.block(one, index, live), tower.block(two, index, baked)
     read = None if tower.patches_read(site) else tower.prefix
-    return hidden[:, :read], (one - two)[:, :read]
+    return baked.hidden[:, :read], (one - two)[:, :read]
 
 
 def solve(site: str, recipe: Recipe, tokens: Tokens, pictures: int) -> tuple[Tensor, Fit]:

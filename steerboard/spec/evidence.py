@@ -11,8 +11,8 @@ from pydantic import Field
 from steerboard.spec.base import Spec
 from steerboard.spec.digest import digest
 
-# Raised at every change of what stands in a saved file.
-EVIDENCE_SCHEMA = 1
+# Raised at every change of what stands in a saved file; 2 added how often a control was drawn.
+EVIDENCE_SCHEMA = 2
 ControlName = Literal["random features", "random direction", "top by energy"]
 Verdict = Literal["helpful", "costly", "harmful", "no better than controls", "inconclusive"]
 
@@ -177,7 +177,7 @@ class Evidence(Spec):
     Where a picture names a clean twin, it counts as failing only if the twin is right.
     """
 
-    schema_number: Literal[1] = 1
+    schema_number: Literal[1, 2] = EVIDENCE_SCHEMA
     recipe: str = Field(description="name and version")
     recipe_digest: str
     model: str
@@ -208,5 +208,6 @@ class Evidence(Spec):
 
     @property
     def digest(self) -> str:
-        """Content address."""
-        return digest(EVIDENCE_SCHEMA, self)
+        """Content address; that of an older file is of what stood in it."""
+        older = self.schema_number < EVIDENCE_SCHEMA
+        return digest(self.schema_number, self.model_dump(exclude_unset=True) if older else self)
