@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.installs, pytest.mark.timeout(900)]
 IMAGES = ("inference", "attribution", "ui")
 PARTS = ("inference", "door", "worker", "ui")
 PATIENCE_S = 180
+NO_COMPILE = {"PIP_NO_COMPILE": "0"}  # pip's way to write --no-compile: with 1 it does compile
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,15 @@ class Image:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As in the image, and nothing of ours; pip's own settings are this machine's."""
-        held = {k: v for k, v in os.environ.items() if not k.startswith(("STEERBOARD", "STREAM"))}
+        """As in the image, and nothing of ours; pip's own settings are this machine's.
+
+        What is imported is compiled then, and kept: most of what is installed never is.
+        """
+        ours = ("STEERBOARD", "STREAM", "PYTHONDONTWRITEBYTECODE")
+        held = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         own = {k: v for k, v in self.file.environment.items() if not k.startswith("PIP_")}
         path = f"{self.folder / 'venv' / 'bin'}{os.pathsep}{held['PATH']}"
-        return held | own | {"PATH": path, "PYTHONPATH": str(self.app), "PIP_NO_COMPILE": "1"}
+        return held | own | {"PATH": path, "PYTHONPATH": str(self.app)} | NO_COMPILE
 
     def run(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -68,7 +73,7 @@ def build(name: str, folder: Path) -> Image:
     """Follow a Dockerfile: copy what it copies, install what it installs, in its order."""
     image = Image(dockerfile(name), folder)
     image.app.mkdir(parents=True)
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    bare(folder / "venv")
     for step, rest in image.file.steps:
         if step == "COPY":
             *sources, target = rest.split()
@@ -77,6 +82,14 @@ def build(name: str, folder: Path) -> Image:
             done = image.run("sh", "-c", rest)
             assert done.returncode == 0, done.stderr
     return image
+
+
+def bare(folder: Path) -> None:
+    """An empty environment whose ``pip`` is this one's, which need not be unpacked again."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    pip = folder / "bin" / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip --python {folder} "$@"\n')
+    pip.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +179,7 @@ class Town:
             log = (self.folder / f"{name}.log").read_text()
             assert self.running[name].poll() is None, log
             assert time.monotonic() < end, answer.stderr + log
-            time.sleep(0.5)
+            time.sleep(1)  # each look is a process of its own
 
     def stop(self) -> None:
         for process in reversed(self.running.values()):

@@ -124,9 +124,12 @@ def loss_and_delay_are_only_slow(wires, runner, alone, tiny_images):
     """One packet in ten is lost, each takes 20 ms: every answer comes, and is right."""
     for wire in wires.values():
         wire.loss, wire.delay_s, wire.lost = 0.1, 0.02, 0
-    for data in tiny_images[:8]:
+    lost, asked = 0, 0
+    while asked < 8 or lost <= 3:  # how many packets there are is up to the kernels
+        assert asked < 200, f"of all packets only {lost} were lost"
+        data = tiny_images[asked % 16]
         assert same(runner.steer(steer(data)), alone.steer(steer(data)))
-    assert sum(wire.lost for wire in wires.values()) > 3
+        lost, asked = sum(wire.lost for wire in wires.values()), asked + 1
 
 
 def stream_goes_on(wires, runner, alone, tiny_images):
