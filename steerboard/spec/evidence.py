@@ -4,7 +4,7 @@ Every rate has its Clopper-Pearson interval, the paired change its exact test an
 nothing here is a share of a score.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from steerboard.spec.base import Spec
 from steerboard.spec.digest import digest
 
 # Raised at every change of what stands in a saved file; 2 added how often a control was drawn.
-EVIDENCE_SCHEMA = 2
+EVIDENCE_SCHEMA: Final = 2
 ControlName = Literal["random features", "random direction", "top by energy"]
 Verdict = Literal["helpful", "costly", "harmful", "no better than controls", "inconclusive"]
 
