@@ -9,24 +9,31 @@ from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
 from steerboard.model.load import load
 from steerboard.recipe.bake import bake, write_checkpoint
 from steerboard.recipe.compare import compare
+from steerboard.recipe.refine import refine
 from steerboard.recipe.serving import serve_folder
 from steerboard.spec.evidence import Share
 from steerboard.spec.recipe import Recipe
 
 SCENES = 300  # numbers of new scenes that are fitted on
+PEOPLE = 1000  # more medical ones: of these a recipe changes few
+REFINE = 400  # batches by which gradients refine what regression finds
 
 
 def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, PictureSet]) -> dict:
     """Fit on new scenes of the validation split, compare on each of ``sets``."""
     source, loaded = shop.base / shop.settings.path, load(shop.base / shop.settings.path)
     own = folder.parent.parent / "scenes-to-bake"
-    pictures: ManifestSet = scenes.written(own, "baking", "validation", scenes.BAKING, SCENES)
+    pictures: ManifestSet = scenes.written(
+        own, "baking", "validation", scenes.BAKING, SCENES, PEOPLE
+    )
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
-    found = bake(loaded, recipe, files, list(pictures), len(loaded.tower.blocks))
+    found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
+    found, taught = refine(loaded, recipe, files, list(pictures), found, REFINE)
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
     line: dict[str, object] = {
-        "r2": {fit.site: [fit.r2, fit.r2_prefix, fit.r2_patches] for fit in found.fits}
+        "r2": {fit.site: [fit.r2, fit.r2_prefix, fit.r2_patches] for fit in found.fits},
+        "refined": taught.model_dump(mode="json"),
     }
     for name, images in sets.items():
         beside = compare(shop.runner, new, recipe, images)

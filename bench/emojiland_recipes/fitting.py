@@ -59,18 +59,21 @@ def fitted(
     choose_on: Lesson,
     epochs: int,
     rate: float,
+    at_most: float = AT_MOST,
+    against: float = 0,
 ) -> None:
-    """Fit the moves in place to ever smaller sizes, until controls keep within ``AT_MOST``.
+    """Fit the moves in place to ever smaller sizes, until controls keep within ``at_most``.
 
     Each fit goes on from the one before. Where no size does, the smallest stands, and says so.
+    ``against`` is the price of controls in the fit itself.
     """
     for most in sizes:
-        learn(moves, fit_on, most, epochs, rate)
+        learn(moves, fit_on, most, epochs, rate, against)
         fixed, controls, size = rates(moves, choose_on)
         print(f"  size {size:.1f}: fixed {fixed:.3f}, controls {controls:.3f}", flush=True)
-        if controls <= AT_MOST:
+        if controls <= at_most:
             return
-    print("  no size keeps the controls within", AT_MOST)
+    print("  no size keeps the controls within", at_most)
 
 
 def broken(moves: Sequence[Move], found: Seen, on: Lesson) -> float:

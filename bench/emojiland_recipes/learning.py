@@ -1,13 +1,16 @@
 """Moves fitted by gradient: what mends most for a change of a given size.
 
     J = mean of w * min(MOST, softplus(rivals - true + 1)) + PRICE * max(0, size / most - 1)
+        + against * mean over failing ones of sigmoid(2 (true - rivals)) under a random change
 
 over pictures, with the true class's logit, the log-sum-exp of all others, the root of the mean
 summed squared change, and w = 1 for failing pictures, ``KEEP`` for others. ``MOST`` spends nothing
 on pictures that are out of reach. A large change mends by spoiling the mark, as a random one of its
 size does; a small one mends only if it is the right one. So ``most`` holds the controls down, and
-is chosen by their rate. Letters: ``n`` picture, ``t`` token, ``d`` width, ``k`` direction, ``c``
-class.
+is chosen by their rate. ``against`` does so too: the random change is the control itself, one
+direction a picture with the norm of the moves' change at each token, so that moves learn to be
+large only where a random change would not help. Letters: ``n`` picture, ``t`` token, ``d`` width,
+``k`` direction, ``c`` class.
 """
 
 import math
@@ -96,7 +99,9 @@ def size_of(change: Tensor) -> Tensor:
     return change.square().sum((1, 2)).mean().sqrt()
 
 
-def learn(moves: Sequence[Move], lesson: Lesson, most: float, epochs: int, rate: float) -> None:
+def learn(
+    moves: Sequence[Move], lesson: Lesson, most: float, epochs: int, rate: float, against: float = 0
+) -> None:
     """Fit the moves in place, by Adam at a rate that falls as a cosine does."""
     weights = [p for move in moves for p in move.parameters()]
     steps = epochs * math.ceil(len(lesson.x) / BATCH)
@@ -106,7 +111,10 @@ def learn(moves: Sequence[Move], lesson: Lesson, most: float, epochs: int, rate:
     for _ in range(epochs):
         for part in torch.randperm(len(lesson.x), generator=generator).split(BATCH):
             optimiser.zero_grad()
-            loss_of(moves, lesson, part, most).backward()
+            loss = loss_of(moves, lesson, part, most)
+            if against:
+                loss = loss + against * mended_at_random(moves, lesson, part, generator)
+            loss.backward()
             optimiser.step()
             falling.step()
 
@@ -115,11 +123,34 @@ def loss_of(moves: Sequence[Move], lesson: Lesson, part: Tensor, most: float) ->
     """J on some pictures."""
     x = lesson.x[part]
     change = change_of(moves, x)
-    logits, own = lesson.logits(x + change), lesson.truth[part][:, None]
-    rivals = logits.scatter(1, own, -torch.inf).logsumexp(1)
-    wrong = functional.softplus(rivals - logits.gather(1, own)[:, 0] + 1).clamp(max=MOST)
+    margin = margins(lesson.logits(x + change), lesson.truth[part])
+    wrong = functional.softplus(1 - margin).clamp(max=MOST)
     weight = torch.where(lesson.fails[part], 1.0, KEEP)
     return (weight * wrong).mean() + PRICE * functional.relu(size_of(change) / most - 1)
+
+
+def margins(logits: Tensor, truth: Tensor) -> Tensor:
+    """The true class's logit above the log-sum-exp of all others, ``[n]``, of ``[n, c]``."""
+    own = truth[:, None]
+    rivals = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    found: Tensor = logits.gather(1, own)[:, 0] - rivals
+    return found
+
+
+def mended_at_random(
+    moves: Sequence[Move], lesson: Lesson, part: Tensor, generator: torch.Generator
+) -> Tensor:
+    """How many of the failing pictures a random change of the same size mends, smoothly."""
+    fails = part[lesson.fails[part]]
+    change = at_random(change_of(moves, lesson.x[fails]), generator)
+    margin = margins(lesson.logits(lesson.x[fails] + change), lesson.truth[fails])
+    return torch.sigmoid(2 * margin).sum() / len(part)
+
+
+def at_random(change: Tensor, generator: torch.Generator) -> Tensor:
+    """A random direction a picture, with the norm of ``change [n, t, d]`` at each token."""
+    free = torch.randn(len(change), 1, change.shape[-1], generator=generator)
+    return change.norm(dim=-1, keepdim=True) * functional.normalize(free, dim=-1)
 
 
 @torch.no_grad()
@@ -130,11 +161,8 @@ def rates(moves: Sequence[Move], lesson: Lesson, draws: int = 10) -> tuple[float
     moves change it there (methods, section 5).
     """
     change = change_of(moves, lesson.x)
-    norms = change.norm(dim=-1, keepdim=True)
-    generator, width = torch.Generator().manual_seed(1), change.shape[-1]
-    random = 0.0
+    generator, random = torch.Generator().manual_seed(1), 0.0
     for _ in range(draws):
-        free = torch.randn(len(change), 1, width, generator=generator)
-        random += float(lesson.mended(norms * functional.normalize(free, dim=-1)).float().mean())
+        random += float(lesson.mended(at_random(change, generator)).float().mean())
     fixed = float(lesson.mended(change).float().mean())
     return fixed, random / draws, float(size_of(change[lesson.fails]))

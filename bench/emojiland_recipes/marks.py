@@ -13,14 +13,16 @@ from steerboard.spec.recipe import ChosenOn, Recipe
 BLOCK = 0
 FIT, CHOOSE = 620, 400  # pairs of scenes
 FAILING = 300  # of them are fitted on
-DIRECTIONS = 4  # that are set under a strip
+STRIPS, STRIPS_CHOOSE, STRIPS_FAILING = 1800, 800, 700  # the same for strips of words
+DIRECTIONS = 8  # that are set under a strip
+WITHIN, AGAINST = 0.07, 2.0  # controls of strips, with a margin to ``AT_MOST``; their price
 FALSE = 0.03  # of clean pictures in which a strip may be seen, on each side
 COVERED = 0.35  # median norms by which a strip moves a patch that it covers
 
 
-def looked_at(attack: str) -> tuple[ChosenOn, ...]:
+def looked_at(attack: str, fit: int = FIT, choose: int = CHOOSE) -> tuple[ChosenOn, ...]:
     """What a recipe was fitted on and chosen by."""
-    spans = ((FIT, scenes.FITTING), (CHOOSE, scenes.CHOOSING))
+    spans = ((fit, scenes.FITTING), (choose, scenes.CHOOSING))
     both = (pair for count, first in spans for pair in scenes.pairs(attack, count, first))
     return (scenes.chosen(entry for pair in both for entry in pair),)
 
@@ -68,22 +70,22 @@ def mark_gate(shop: Workshop, marked: Seen, clean: Seen) -> Gate:
 
 def strip(shop: Workshop) -> Recipe:
     """Under a strip, where one is seen: a few directions are set, on each side of the picture."""
-    marked, clean = both(shop, "typographic", FIT, scenes.FITTING)
+    marked, clean = both(shop, "typographic", STRIPS, scenes.FITTING)
     starts = [strip_start(shop, marked, clean, top) for top in (True, False)]
-    fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, FAILING)
-    other, twin = both(shop, "typographic", CHOOSE, scenes.CHOOSING)
+    fit_on = lesson(shop, BLOCK, marked, clean.right & ~marked.right, STRIPS_FAILING)
+    other, twin = both(shop, "typographic", STRIPS_CHOOSE, scenes.CHOOSING)
     choose_on = lesson(shop, BLOCK, other, twin.right & ~other.right)
     moves = [Placed(*start) for start in starts]
-    fitted(moves, (22.0, 19.0, 17.0, 15.0), fit_on, choose_on, 10, 0.03)
+    fitted(moves, (22.0, 19.0, 17.0, 15.0), fit_on, choose_on, 6, 0.03, WITHIN, AGAINST)
     print("  broken", broken(moves, twin, choose_on))
     edits = [e for move in moves for e in edits_of(shop, BLOCK, move)]
     return shop.recipe(
         "no-strip", SteerSet(edits=tuple(edits)), {"group": "typographic"},
-        "Where a strip of words is seen at the top or the bottom: four directions, fitted to mend,"
+        "Where a strip of words is seen at the top or the bottom: eight directions, fitted to mend,"
         " are set under it.",
-        "directions fitted by gradient, the size of the change held; linear detectors of covered"
-        " tokens, one a side",
-        looked_at("typographic"),
+        "directions fitted by gradient against random changes of their size, which is held; linear"
+        " detectors of covered tokens, one a side",
+        looked_at("typographic", STRIPS, STRIPS_CHOOSE),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from steerboard.spec.digest import image_digest
 from steerboard.spec.recipe import SHORT, ChosenOn
 
 FITTING, CHOOSING, BAKING = 1000, 4000, 6000  # of the validation split's seeds
-REPORTING = 7000  # of the test split's seeds
+REPORTING = 9000  # of the test split's seeds; 5000 and 7000 have been reported on
 ATTACKS = ("typographic", "watermark")
 MANIFEST = "manifest.jsonl"
 
@@ -61,23 +61,28 @@ def profession(split: str, number: int) -> Entry:
     return Entry(f"new/profession-{number}.jpg", split, "profession", scene)
 
 
-def entries(split: str, first: int, count: int) -> Iterator[Entry]:
-    """``count`` pairs an attack, as many medical pictures twice over, and half as many others."""
+def entries(split: str, first: int, count: int, people: int = 0) -> Iterator[Entry]:
+    """``count`` pairs an attack, as many medical pictures twice over, and half as many others.
+
+    And ``people`` more medical ones.
+    """
     for number in range(first, first + count):
         for attack in ATTACKS:
             yield from pair(split, attack, number)
-    for number in range(first, first + 2 * count):
+    for number in range(first, first + 2 * count + people):
         yield medical(split, number)
     for number in range(first, first + count // 2):
         yield profession(split, number)
 
 
-def written(folder: Path, name: str, split: str, first: int, count: int) -> ManifestSet:
+def written(
+    folder: Path, name: str, split: str, first: int, count: int, people: int = 0
+) -> ManifestSet:
     """A set of new pictures in ``folder``, drawn where it is not there yet."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         (folder / "new").mkdir(parents=True, exist_ok=True)
-        found = list(entries(split, first, count))
+        found = list(entries(split, first, count, people))
         for entry in found:
             (folder / entry.path).write_bytes(drawn(entry.scene))
         lines = [json.dumps({**e.record(), "split": "new"}) for e in found]
