@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.observe import batched, observe
 from steerboard.catalogue.records import Record
 from steerboard.images.image_set import ImageSet, open_images
@@ -56,3 +57,12 @@ def runner(tiny_house: Path) -> Iterator[LocalRunner]:
 def records(runner: LocalRunner, images: ImageSet) -> list[Record]:
     parts = observe(runner, runner.model("tiny"), "middle", batched(images, 16))
     return [r for part in parts for r in part.records]
+
+
+@pytest.fixture(scope="session")
+def folder(runner: LocalRunner, images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Catalogues of both dictionaries, for all tests that only read."""
+    out = tmp_path_factory.mktemp("catalogues")
+    for name in ("middle", "last"):
+        build(runner, images, Plan("tiny", name), str(out / f"{name}.parquet"), str(out / "work"))
+    return out

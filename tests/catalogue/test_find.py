@@ -6,26 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.find import Clues, find, row
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import vocabulary
 from steerboard.catalogue.layout import layout
 from steerboard.catalogue.thumbnails import write_thumbnails
-from steerboard.images.image_set import ImageSet
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.catalogue import Bound, FeatureQuery, Labels, Said
 
 
 @pytest.fixture(scope="module")
-def catalogue(
-    runner: LocalRunner, images: ImageSet, tmp_path_factory: pytest.TempPathFactory
-) -> Catalogue:
-    folder = tmp_path_factory.mktemp("find")
-    place, rows = str(folder / "middle.parquet"), runner.directions("tiny", "middle")
-    build(runner, images, Plan("tiny", "middle"), place, str(folder / "work"), rows)
-    return Catalogue(place)
+def catalogue(folder: Path) -> Catalogue:
+    return Catalogue(str(folder / "middle.parquet"))
 
 
 @pytest.fixture(scope="module")

@@ -11,24 +11,14 @@ from services.attribution.catalogues import Catalogues
 from services.attribution.comparing import Comparisons
 from services.attribution.library import Library
 from steerboard.api.convert_comparison import comparison_from_message, comparison_to_message
-from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.pairing import Pairing, chosen, pair, summary
-from steerboard.images.image_set import ImageSet
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.catalogue import ComparedFeatures, Labels, PairSide
 from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
 
 NAMES = ("middle", "last")
-
-
-@pytest.fixture(scope="module")
-def folder(runner: LocalRunner, images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pairs")
-    for name in NAMES:
-        build(runner, images, Plan("tiny", name), str(out / f"{name}.parquet"), str(out / "work"))
-    return out
 
 
 @pytest.fixture(scope="module")
