@@ -72,7 +72,8 @@ def moved_by_mouse(page: Page, row: Locator, off: float) -> None:
     text = shown.inner_text()
     assert off < float(text.replace("−", "-")) < 0
     button = row.get_by_role("button", name="Off", exact=True)
-    expect(button).to_have_attribute("kind", "secondary", timeout=PATIENCE_MS)
+    kind = "stBaseButton-secondary"
+    expect(button).to_have_attribute("data-testid", kind, timeout=PATIENCE_MS)
     hands.turn_off(row)
     expect(shown).not_to_have_text(text, timeout=PATIENCE_MS)
     assert hands.changes(page)[1] == off
