@@ -16,6 +16,7 @@ from steerboard.inprocess.config import read_config
 from steerboard.model.load import load
 
 SHIPPED = Path(__file__).parents[2] / "demo"
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
