@@ -85,7 +85,7 @@ def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> S
             return catalogue_set.observed(spec, chunk, state, tools, batch)
         case EvidenceJob():
             if chunk == evidence_set.chunks(spec):
-                return evidence_set.gathered(spec, state, tools)
+                return evidence_set.gathered(spec, state, tools, batch)
             return evidence_set.looked(spec, chunk, state, tools, batch)
     assert_never(spec)
 

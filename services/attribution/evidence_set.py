@@ -27,7 +27,8 @@ from steerboard.analysis.evidence.steps import (
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.evidence_job import EvidenceJob, EvidencePicture
 
-CHALLENGED, REREAD = 4, 8  # pictures of a step: each is asked many times
+CHALLENGED, REREAD = 16, 16  # pictures of a step, at most: each is asked many times
+FIRST = 4  # pictures of the first step of the closing chunk, whose time is not known yet
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,21 @@ def seen_in(rows: Iterable[State]) -> Gathered:
     return Gathered.model_validate(parts)
 
 
-def gathered(spec: EvidenceJob, state: State, tools: Tools) -> State:
-    """The closing chunk, a step further."""
-    base = base_of(spec, tools)
-    found = Gathered.model_validate(state.get("found", {}))
+def gathered(spec: EvidenceJob, state: State, tools: Tools, batch: int = FIRST) -> State:
+    """The closing chunk, a step of at most ``batch`` pictures further.
+
+    What a step finds is laid beside what is there, and read once, at the end.
+    """
+    base, found = base_of(spec, tools), state.get("found", [])
     for stage, most in (("challenged", CHALLENGED), ("reread", REREAD)):
         keys, start = getattr(base.sample, stage), state.get(stage, 0)
-        wanted = keys[start : start + most]
+        wanted = keys[start : start + min(most, batch if state else FIRST)]
         if wanted:
-            part = base.asked(stage, wanted, tools)
-            both = joined([found, part]).model_dump(mode="json")
+            part = base.asked(stage, wanted, tools).model_dump(mode="json")
             sizes = [len(base.sample.challenged), len(base.sample.reread)]
-            return {**state, "found": both, "of": sizes, stage: start + len(wanted)}
-    evidence, _ = evidence_of(base.ground, JobSet(spec), joined([base.seen, found]))
+            return {**state, "found": [*found, part], "of": sizes, stage: start + len(wanted)}
+    parts = joined([base.seen, *map(Gathered.model_validate, found)])
+    evidence, _ = evidence_of(base.ground, JobSet(spec), parts)
     heads = {"evidence": evidence, "note": note(evidence)}
     return {**state, **{name: one.model_dump(mode="json") for name, one in heads.items()}}
 

@@ -1,6 +1,7 @@
 """A whole run over real pictures: its numbers had a second time by plain questions."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +245,45 @@ def test_directions_are_controlled_by_a_direction_of_exactly_their_size(
     mine = make(runner, "free", "tiny", steer, recipe.classifier, failures={"label": "dog"})
     evidence, _ = run_evidence(runner, mine, pictures, Options(right=2, failing=2, encoded=1))
     assert [c.name for c in evidence.controls] == ["random direction"]
+    assert any("features are no control" in line for line in evidence.left_out)
+
+
+class Counting:
+    """A Runner that counts the steer sets of every question."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self.sets = runner, []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._runner, name)
+
+    def stream(self, questions: Iterable[Steer]) -> object:
+        def counted() -> Iterator[Steer]:
+            for question in questions:
+                self.sets.append(len(question.steer_sets))
+                yield question
+
+        return self._runner.stream(counted())
+
+
+def test_what_is_asked_twice_is_asked_once(
+    runner: Runner, recipe: Recipe, pictures: ManifestSet
+) -> None:
+    """Directions that are set have neither features as controls nor strengths to sweep."""
+    unit = Direction(values=Tensor.of(np.random.default_rng(0).normal(size=24)))
+    edit = Edit(site="resid_post.0", unit=unit, op=Set(value=9.0, everywhere=True))
+    steer = SteerSet(edits=(edit,))
+    mine = make(runner, "free", "tiny", steer, recipe.classifier, failures={"label": "dog"})
+    counting, some = Counting(runner), [p for p in pictures if p.label in ("dog", "cat")]
+    found = joined(challenge(lay(counting, mine), some)).probes
+    drawn_by = {p.key: DRAWS if p.label == "dog" else 1 for p in some}
+    assert counting.sets == [1 + drawn_by[p.key] for p in some]
+    for picture in some:
+        only = said(runner, mine, picture)
+        by_set = dict(zip((*KINDS, *FACTORS), found[picture.key].said, strict=True))
+        assert {by_set[f] for f in FACTORS} == {only.steered[0].top}
+        # Without a change the answer is the clean one.
+        assert {by_set["random features"], by_set["top by energy"]} == {only.clean.top}
 
 
 def test_without_a_known_size_there_are_no_controls_and_the_run_says_so(

@@ -15,13 +15,19 @@ from steerboard.analysis.evidence.effects import (
     worst,
 )
 from steerboard.analysis.evidence.pictures import PictureSet
-from steerboard.analysis.evidence.probing import Probed, controls_of, flips_at, sweep_of
+from steerboard.analysis.evidence.probing import (
+    KINDS,
+    Probed,
+    controls_of,
+    flips_at,
+    sweep_of,
+)
 from steerboard.analysis.evidence.rows import Row, failing, right
 from steerboard.analysis.evidence.statistics import auroc
 from steerboard.analysis.evidence.verdict import judge
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.digest import digest
-from steerboard.spec.evidence import Detection, Downstream, Evidence, Source
+from steerboard.spec.evidence import Control, Detection, Downstream, Evidence, Source
 from steerboard.spec.recipe import EvidenceNote, Recipe
 
 Logits = Sequence[npt.NDArray[np.float32]]
@@ -87,7 +93,7 @@ def assemble(
         worst=examples(rows, names, broken=True),
         verdict=verdict,
         reasons=reasons,
-        left_out=(*left_out(found, controls != (), len(plain), words), *rounded(model)),
+        left_out=(*left_out(found, controls, len(plain), words), *rounded(model)),
     )
 
 
@@ -120,13 +126,18 @@ def detection(found: Found, names: Sequence[str]) -> Iterator[Detection]:
             )
 
 
-def left_out(found: Found, controls: bool, right_: int, words: int) -> Iterator[str]:
+def left_out(found: Found, controls: Sequence[Control], right_: int, words: int) -> Iterator[str]:
     """What this run does not say, and why."""
     yield from found.skipped
     if not controls:
         yield (
             "controls: the size of the change is known for features, and for free directions that"
             " are not removed, and needs a sample"
+        )
+    elif len(controls) < len(KINDS):
+        yield (
+            "controls by features, at random or the most active: free directions are edited, of"
+            " which other features are no control"
         )
     if not right_:
         yield "breaks: no picture outside the failure group was right"

@@ -109,17 +109,21 @@ class Challenge:
 
     def answers(self, pictures: Iterable[Picture]) -> Iterator[tuple[str, Probe]]:
         """Ask about each picture under its own controls and all factors; key and answer."""
-        for answered in ask(self.runner, self.model, self._tasks(pictures)):
+        places: dict[str, list[int]] = {}
+        for answered in ask(self.runner, self.model, self._tasks(pictures, places)):
             for picture, found in zip(answered.pictures, answered.embeddings, strict=True):
-                yield picture.key, self._probe(found)
+                yield picture.key, self._probe(found[[0, *places.pop(picture.key)]])
 
-    def _tasks(self, pictures: Iterable[Picture]) -> Iterator[Task]:
+    def _tasks(self, pictures: Iterable[Picture], places: dict[str, list[int]]) -> Iterator[Task]:
+        """``places`` says of each picture where among its answers that to every set stands."""
         for part in chunks(pictures, TOGETHER):
             sights = sights_of(self.runner, self.model, self.steer, part)
             for picture, sight in zip(part, sights, strict=True):
                 draws = DRAWS if matches(picture, self.failures) else 1
                 rng = rng_of(self.seed, picture)
-                yield Task((picture,), drawn_sets(self.model, self.steer, sight, rng, draws))
+                sets = drawn_sets(self.model, self.steer, sight, rng, draws)
+                several, places[picture.key] = distinct(sets)
+                yield Task((picture,), several)
 
     def _probe(self, found: Floats) -> Probe:
         """From embeddings ``[1 + k, e]``, the clean one first."""
@@ -190,6 +194,16 @@ def drawn_sets(
     energy = [other_features(p, sight.codes[p.dictionary], model, None) for p in parts(steer)]
     again = [pair[kind] for kind in range(len(RANDOM)) for pair in more]
     return (*first, joined(energy), *swept, *again)
+
+
+def distinct(sets: Sequence[SteerSet]) -> tuple[tuple[SteerSet, ...], list[int]]:
+    """Each set once, and where the answer to every one stands behind the clean one.
+
+    Without edits the clean answer is the answer. Edits without a strength are the same at every
+    factor, and features without a dictionary have no controls: many sets are equal.
+    """
+    several = {own: i for i, own in enumerate(dict.fromkeys(s for s in sets if s.edits), 1)}
+    return tuple(several), [several.get(own, 0) for own in sets]
 
 
 def random_pair(
