@@ -76,8 +76,8 @@ class Desk:
         check_targets(spec)
         self._take_in(spec, images, who)
         job = self.address(spec, who)
-        opened, chunks = self.records.opened(job)
-        there = bool(opened) and self._kept(job, chunks, who).has(chunks - 1)
+        before, opened = self.records.before(job)
+        there = before is not None and self._kept(job, before.total, who).has(before.total - 1)
         gone = "" if there else opened
         found = self.records.open(job, spec, size(spec), lane, who, gone, priority, there)
         if found != "done":
@@ -85,14 +85,14 @@ class Desk:
         if found == "new" and size(spec).chunks > 1:  # a long question: others work meanwhile
             self._files(job, who).describe(self._about(spec))
         update = {"cached": found == "done", "joined": found in ("queued", "running")}
-        return self.status(job, who).model_copy(update=update)
+        known = before if there and found == "done" else None
+        return (known or self.status(job, who)).model_copy(update=update)
 
-    def answer(self, status: JobStatus, who: Identity) -> JobResult | None:
-        """What came out about one picture; None where that is not known yet, or no longer."""
+    def answer(self, status: JobStatus) -> bytes | None:
+        """What came out about one picture, packed; None where it is not known, or no longer."""
         if status.total > 1 or status.state != "done":
             return None
-        (found,) = self._kept(status.id, 1, who).read([0])
-        return AttributeResult.model_validate(found[0]) if found else None
+        return self.results.packed(status.id, 0)
 
     def status(self, job: str, who: Identity) -> JobStatus:
         """Where a job stands, in words too; raises NotFound."""

@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from services.attribution.desk import Desk
 from services.attribution.records import ENDED
+from services.attribution.results import unpack
 from steerboard.api.convert_jobs import (
-    JobResult,
     job_from_message,
     job_result_to_message,
     job_status_to_message,
 )
 from steerboard.api.interceptor import caller
 from steerboard.api.tokens import Identity
-from steerboard.spec.jobs import JobSpec, JobStatus
+from steerboard.spec.jobs import AttributeResult, JobSpec, JobStatus
 from steerboard.v1 import jobs_pb2
 from steerboard.v1.jobs_pb2_grpc import JobServiceServicer
 
@@ -37,6 +38,13 @@ class Aside:
     def close(self) -> None:
         """Wait for the calls in hand."""
         self._pool.shutdown()
+
+
+@lru_cache(maxsize=256)  # who moves about on a page asks again and again for the same few
+def answered(packed: bytes) -> jobs_pb2.JobResult:
+    """What came out about one picture, from what is stored."""
+    (found,) = unpack(packed)
+    return job_result_to_message(AttributeResult.model_validate(found))
 
 
 def forward(status: JobStatus, last: JobStatus | None) -> JobStatus:
@@ -70,17 +78,15 @@ class JobDoor(JobServiceServicer):
         """Accept a job or join the one that runs."""
         spec = job_from_message(request.spec)
         status, answer = await self._aside(self._submit, request, spec, caller())
-        return jobs_pb2.SubmitResponse(
-            status=job_status_to_message(status),
-            result=job_result_to_message(answer) if answer is not None else None,
-        )
+        return jobs_pb2.SubmitResponse(status=job_status_to_message(status), result=answer)
 
     def _submit(
         self, request: jobs_pb2.SubmitRequest, spec: JobSpec, who: Identity
-    ) -> tuple[JobStatus, JobResult | None]:
+    ) -> tuple[JobStatus, jobs_pb2.JobResult | None]:
         """The job, and its answer where that is known already."""
         status = self._desk.submit(spec, list(request.images), who, request.priority)
-        return status, self._desk.answer(status, who)
+        packed = self._desk.answer(status)
+        return status, None if packed is None else answered(packed)
 
     async def Watch(
         self, request: jobs_pb2.WatchRequest, context: Any

@@ -72,7 +72,7 @@ class Records(Presence):
             size: Of it.
             lane: Of it.
             who: Asks.
-            gone: What ``opened`` said of a record that is done and whose results are gone.
+            gone: What ``before`` said of a record that is done and whose results are gone.
             priority: Among the jobs of the same caller.
             there: The answer is known: nothing new is to be opened.
         """
@@ -135,11 +135,13 @@ class Records(Presence):
                 found.append(self.status(job))
         return found
 
-    def opened(self, job: str) -> tuple[str, int]:
-        """For a job that is done: when it was opened, as written, and how many chunks it has."""
-        with speaking():
-            state, opened, total = self._redis.hmget(key("job", job), ["state", "opened", "total"])
-        return (str(opened), int(total)) if state == "done" else ("", 0)
+    def before(self, job: str) -> tuple[JobStatus | None, str]:
+        """For a job that is done: where it stands, and when it was opened, as it is written."""
+        try:
+            found = self.status(job)
+        except NotFound:
+            return None, ""
+        return (found, repr(found.submitted)) if found.state == "done" else (None, "")
 
     def error(self, job: str) -> SteerboardError | None:
         """Why a job failed, as it was raised; None where it did not."""

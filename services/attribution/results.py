@@ -44,6 +44,12 @@ class Results:
             found = self._redis.mget([result_key(job, i) for i in chunks])
         return [None if data is None else unpack(data) for data in found]
 
+    def packed(self, job: str, chunk: int) -> bytes | None:
+        """The result of a chunk as it is stored, see ``unpack``; None where it is not there."""
+        with speaking(CACHE):
+            data: bytes | None = self._redis.get(result_key(job, chunk))
+        return data
+
     def keep_part(self, job: str, chunk: int, state: dict[str, Any]) -> None:
         """Keep half-done work for the next try."""
         with speaking(CACHE):

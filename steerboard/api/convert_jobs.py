@@ -118,7 +118,7 @@ def _heat_to_message(heat: Heat) -> types_pb2.Tensor | None:
 def _heat_from_message(message: Any) -> Heat:
     if not message.HasField("heat"):
         return ()
-    return tuple(tuple(float(value) for value in row) for row in floats_from_message(message.heat))
+    return tuple(map(tuple, floats_from_message(message.heat).tolist()))
 
 
 def reference_to_message(reference: Reference) -> pb.Reference:

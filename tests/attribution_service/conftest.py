@@ -1,4 +1,4 @@
-"""A real Redis for each test, and the tiny house's runner in this process."""
+"""A real Redis, empty for each test, and the tiny house's runner in this process."""
 
 import subprocess
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from services.attribution.celery_app import make_app
 from services.attribution.desk import Desk
@@ -49,11 +50,30 @@ class RunningRedis:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningRedis]:
+def own_server(tmp_path: Path) -> Iterator[RunningRedis]:
+    """For a test that does to it what others would feel."""
     running = RunningRedis(tmp_path / "redis")
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
+    running = RunningRedis(tmp_path_factory.mktemp("redis"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def server(shared_server: RunningRedis) -> RunningRedis:
+    if shared_server.process is None or shared_server.process.poll() is not None:
+        shared_server.start()  # a test before this one has killed it
+    with redis.Redis.from_url(shared_server.url) as client:
+        client.config_set("maxmemory", 0)
+        client.flushall()
+    return shared_server
 
 
 @pytest.fixture(scope="session")

@@ -137,8 +137,9 @@ def test_without_a_worker_for_too_long_the_job_fails(desk: Desk, job: AttributeJ
 
 def test_redis_away_judges_nobody(desk: Desk, job: AttributeJob, server: RunningRedis) -> None:
     opened = submit(desk, job)
-    reconciler = Reconciler(desk.records, desk._dispatcher, patience_s=0.5)
-    time.sleep(1.2)
+    reconciler = Reconciler(desk.records, desk._dispatcher, patience_s=60)
+    reconciler._seen -= 1000  # as if no worker had been heard of for long
+    desk.records._write_down()
     server.kill()
     reconciler.tick()
     server.start()

@@ -104,8 +104,10 @@ def test_a_job_ends_once(records: Records) -> None:
 def test_results_that_are_gone_open_the_record_once_more(records: Records) -> None:
     open_one(records, "j")
     records.finish("j", 0)
-    opened, chunks = records.opened("j")
-    assert chunks == 1
+    before, opened = records.before("j")
+    assert before == records.status("j") and opened == records._redis.hget(
+        "steerboard:job:j", "opened"
+    )
     again = [records.open("j", ONE, Size(1, 1, 1), "interactive", ANN, opened) for _ in range(3)]
     assert again == ["new", "queued", "queued"]  # who saw the loss too joins, and undoes nothing
 
@@ -158,13 +160,12 @@ def aged(records: Records, member: str, seconds: float) -> None:
     records._redis.zadd("steerboard:out:interactive", {member: time.time() - seconds})
 
 
-def test_a_set_that_was_accepted_outlives_a_killed_redis(
-    records: Records, server: RunningRedis
-) -> None:
+def test_a_set_that_was_accepted_outlives_a_killed_redis(own_server: RunningRedis) -> None:
+    records = Records(own_server.url)
     open_set(records, "s", 48)
     assert records._redis.info("commandstats")["cmdstat_waitaof"]["failed_calls"] == 0
-    server.kill()
-    server.start()
+    own_server.kill()
+    own_server.start()
     assert records.status("s").state == "queued"
     records._redis.config_set("appendonly", "no")
     assert open_set(records, "t", 48) == "new"  # a Redis without a file takes sets too
