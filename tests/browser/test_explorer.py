@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import PATIENCE_MS
 from tests.browser.hands import sees_no_traceback, shot
 from tests.ui.stage import Stage
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_feature_is_found_named_tried_and_come_back_to(parts: Stage, page: Page) -> None:
@@ -30,6 +33,10 @@ def test_a_feature_is_found_named_tried_and_come_back_to(parts: Stage, page: Pag
     page.get_by_role("link", name="Open in the workbench").click()
     pinned = page.locator(".st-key-pinned")
     expect(pinned).to_contain_text(number, timeout=PATIENCE_MS)
+    page.go_back()  # to the feature, not to the list of all
+    expect(title).to_have_text("owls, also <b>painted", timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Open in the workbench").click()
+    expect(pinned).to_contain_text(number, timeout=PATIENCE_MS)
     pinned.locator(".sb-id a").click()
     expect(title).to_have_text("owls, also <b>painted", timeout=PATIENCE_MS)
 
@@ -49,4 +56,22 @@ def test_a_point_of_the_map_is_picked_and_opened(parts: Stage, page: Page) -> No
     shot(page, "map.png")
     picked.click()
     expect(page.locator(".sb-title span")).to_contain_text(number, timeout=PATIENCE_MS)
+    sees_no_traceback(page)
+
+
+def test_two_dictionaries_are_seen_side_by_side(parts: Stage, page: Page) -> None:
+    page.goto(f"{parts.address}/features?dictionary=last&look=compare")
+    pairs = page.locator(".sb-pairs > section")
+    expect(pairs).to_have_count(12, timeout=PATIENCE_MS)
+    expect(page.locator("img.sb-curves")).to_be_visible()
+    shot(page, "compare.png")
+    first, second = pairs.first.locator(".sb-side").all()
+    number = re.findall(r"#\d+", second.inner_text())[0]
+    expect(first).to_contain_text("#")
+    page.set_viewport_size({"width": 420, "height": 900})
+    shot(page, "compare-narrow.png")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 420
+    second.click()
+    expect(page.locator(".sb-title span")).to_have_text(f"{number} of middle", timeout=PATIENCE_MS)
     sees_no_traceback(page)
