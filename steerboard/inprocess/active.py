@@ -28,7 +28,8 @@ with warnings.catch_warnings():
 class Found:
     """The code of a picture: ``values [n]`` of ``columns [n]`` of ``features [a]``, both rising.
 
-    ``tokens [n]`` says where; ``sums [t, d]`` is what they add up to, in the units of x.
+    ``tokens [n]`` says where; ``sums [t, d]`` is what they add up to, in the units of x. Those of
+    feature f of all that the dictionary has are from ``ends [f]`` to ``ends [f + 1]``.
     """
 
     features: Tensor
@@ -36,11 +37,12 @@ class Found:
     columns: Tensor
     values: Tensor
     sums: Tensor
+    ends: Tensor
 
     @property
     def size(self) -> int:
         """In bytes."""
-        held = (self.features, self.tokens, self.columns, self.values, self.sums)
+        held = (self.features, self.tokens, self.columns, self.values, self.sums, self.ends)
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
@@ -60,11 +62,9 @@ class Active(Features):
     def slopes(self, x: Tensor, gradient: Tensor) -> Tensor:
         """``dy/dx_t . v_f`` of each activation ``[n]``: each decoder row is read once."""
         found, book = self.found, self.sae
-        ends = torch.zeros(book.size + 1, dtype=torch.int64, device=x.device)
-        ends[found.features + 1] = found.columns.bincount(minlength=len(found.features))
         where = torch.sparse_csr_tensor(
-            ends.cumsum(0),
-            found.tokens.long(),
+            found.ends,
+            found.tokens,
             torch.zeros_like(found.values),
             (book.size, len(gradient)),
             check_invariants=False,
@@ -84,25 +84,27 @@ class Active(Features):
 
     def at_tokens(self, mask: Tensor) -> Tensor:
         """See ``Units``."""
-        return mask.expand(len(self.found.sums), 1)[self.found.tokens, 0]
+        return mask.expand(len(self.found.sums), 1)[:, 0].index_select(0, self.found.tokens)
 
     def of_units(self, values: Tensor) -> Tensor:
         """See ``Units``."""
-        return values[self.found.columns]
+        return values.index_select(0, self.found.columns)
 
     def totals(self, values: Tensor) -> Tensor:
         """See ``Units``."""
-        out = values.new_zeros(len(self.found.features), dtype=torch.float64)
-        return out.index_add_(0, self.found.columns, values.double())
+        count = len(self.found.features)
+        return self.found.columns.bincount(values.double(), minlength=count).double()
 
     def columns(self, values: Tensor, which: Tensor) -> Tensor:
         """See ``Units``."""
-        place = values.new_full((len(self.found.features),), -1, dtype=torch.int64)
-        place[which] = torch.arange(len(which), device=values.device)
-        own = place[self.found.columns]
-        asked = own >= 0
-        out = values.new_zeros(len(self.found.sums), len(which))
-        out[self.found.tokens[asked], own[asked]] = values[asked]
+        found, device = self.found, values.device
+        begins, ends = (found.ends[found.features[which] + i].long() for i in (0, 1))
+        own = torch.arange(len(which), device=device).repeat_interleave(ends - begins)
+        before = (ends - begins).cumsum(0) - (ends - begins)
+        # The k-th of all that are asked for is so many behind its feature's first.
+        at = torch.arange(len(own), device=device) + (begins - before)[own]
+        out = values.new_zeros(len(found.sums), len(which))
+        out[found.tokens[at].long(), own] = values[at]
         return out
 
 
@@ -131,5 +133,7 @@ def find(units: Features, x: Tensor) -> Found:
         features, columns = which.unique_consecutive(return_inverse=True)
         values = code[tokens, which]
         sums = units.built(code, x)
-    kept = (features, tokens.int(), columns.int(), values, sums)
+        ends = torch.zeros(code.shape[1] + 1, dtype=torch.int32, device=x.device)
+        ends[1:] = which.bincount(minlength=code.shape[1]).cumsum(0)
+    kept = (features, tokens.int(), columns.int(), values, sums, ends)
     return Found(*(tensor.clone() for tensor in kept))
