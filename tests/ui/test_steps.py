@@ -46,7 +46,7 @@ def test_the_shelf_begins_with_pictures_to_choose_on(visit: Visit) -> None:
     split.set_value("test").run()
     someone.sees_no_traceback()
     assert warning in someone.reads()
-    someone.presses("pick-clean-0")
+    someone.presses("pick-typographic-0")
     assert any("/test/" in c.value for c in someone.page.caption)
 
 
