@@ -118,6 +118,8 @@ def test_concurrent_callers_share_batches(tiny_server, tiny_images, monkeypatch)
     runner = sb.connect(tiny_server.address)
     engine = tiny_server.server._engine
     monkeypatch.setattr(engine, "pace", Pace(128, 8, 1e9))
+    other = sb.Encoded(data=tiny_images[4])
+    runner.predict(sb.Predict(model="tiny", images=(other,), classifier=prompts))  # reads the texts
     with ThreadPoolExecutor(10) as pool:
         with engine.paused():
             asked = [pool.submit(runner.predict, request) for _ in range(10)]
