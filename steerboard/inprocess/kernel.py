@@ -28,7 +28,7 @@ from steerboard.inprocess.crew import Crew
 from steerboard.inprocess.kept import Kept
 from steerboard.inprocess.lru import ByteLru
 from steerboard.inprocess.prefixes import Prefixes
-from steerboard.inprocess.rows import Row, effective, entry, entry_of, unique_rows
+from steerboard.inprocess.rows import Row, effective, entry, entry_of, joining, unique_rows
 from steerboard.inprocess.served import ServedModel
 from steerboard.inprocess.shelf import Shelf
 from steerboard.inprocess.slopes import Slopes
@@ -133,6 +133,7 @@ class DirectKernel:
     ) -> Tensor:
         """See ``Kernel``. Equal rows are computed once: an empty steer set *is* the clean row."""
         unique, where = unique_rows(rows)
+        unique = joining(unique)
         with self._call(served, between) as call, torch.inference_mode():
             parts = [self._embed_part(served, part, call) for part in pieces(unique, self.batch)]
             return torch.cat(parts).cpu()[where]
@@ -140,7 +141,9 @@ class DirectKernel:
     def _embed_part(self, served: ServedModel, rows: Sequence[Row], call: Call) -> Tensor:
         """Clean rows from the cache, the others from the block behind their first edit."""
         found: dict[int, Tensor] = {}
-        starts = self._starts(served, rows)
+        blocks = len(served.loaded.tower.blocks)
+        first = (row.steer if row.steer.edits else row.beside for row in rows)
+        starts = [entry_of(steer, blocks) or 0 for steer in first]
         # What enters a block from the disk is rounded; clean and steered are from the same.
         origins = starts if self._prefixes.shelf else [0] * len(rows)
         clean = [_clean(served, row, at) for row, at in zip(rows, origins, strict=True)]
@@ -158,16 +161,6 @@ class DirectKernel:
             if not rows[i].steer.edits:
                 self._keep(clean[i], found[i])
         return torch.stack([found[i] for i in range(len(rows))])
-
-    def _starts(self, served: ServedModel, rows: Sequence[Row]) -> list[int]:
-        """Where each row's pass begins; a clean row joins the steered rows of the same picture."""
-        blocks = len(served.loaded.tower.blocks)
-        own = [entry_of(row.steer, blocks) for row in rows]
-        shared: dict[str, int] = {}
-        for row, first in zip(rows, own, strict=True):
-            if first is not None:
-                shared[row.image] = min(first, shared.get(row.image, first))
-        return [shared.get(r.image, 0) if f is None else f for r, f in zip(rows, own, strict=True)]
 
     def _climbed(
         self, served: ServedModel, rows: Sequence[Row], starts: Sequence[int], call: Call

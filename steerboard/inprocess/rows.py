@@ -20,12 +20,15 @@ class Row:
 
     Where what is kept of a picture may suffice, ``draw`` gives the pixels if it does not, and may
     raise; ``pixels`` are then empty.
+
+    A clean row begins where the steered row ``beside`` it does, which a batch may part from it.
     """
 
     image: str
     pixels: Tensor
     steer: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
     draw: Callable[[], Tensor] | None = None
+    beside: SteerSet = SteerSet()  # noqa: RUF009  (frozen)
 
     def drawn(self) -> Tensor:
         """The pixels ``[3, h, w]``; raises what ``draw`` raises."""
@@ -42,6 +45,23 @@ def unique_rows(rows: Sequence[Row]) -> tuple[list[Row], Tensor]:
     where = [order.setdefault((row.image, row.steer), len(order)) for row in plain]
     first = {index: row for row, index in zip(reversed(plain), reversed(where), strict=True)}
     return [first[i] for i in range(len(order))], torch.tensor(where, dtype=torch.long)
+
+
+def joining(rows: Sequence[Row]) -> list[Row]:
+    """Clean rows with the steered one of their picture that begins lowest."""
+    lowest: dict[str, SteerSet] = {}
+    for row in rows:
+        steer = row.steer if row.steer.edits else row.beside
+        if steer.edits:
+            lowest[row.image] = min(steer, lowest.get(row.image, steer), key=lowest_depth)
+    return [
+        r if r.steer.edits else replace(r, beside=lowest.get(r.image, SteerSet())) for r in rows
+    ]
+
+
+def lowest_depth(steer: SteerSet) -> tuple[float, int]:
+    """Of the first site that is edited."""
+    return min(depth(edit.site) for edit in steer.edits)
 
 
 def effective(steer: SteerSet) -> SteerSet:

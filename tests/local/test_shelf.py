@@ -123,6 +123,16 @@ def test_a_condition_on_the_whole_picture_sees_all_tokens(
         torch.testing.assert_close(found, exact, atol=HALF, rtol=0)
 
 
+@pytest.mark.parametrize("steer", [MIDDLE, LAST], ids=["middle", "last"])
+def test_a_clean_row_that_a_batch_parts_from_its_steered_ones_needs_no_picture(
+    served: ServedModel, kept: Kept, rows: list[Row], steer: SteerSet
+) -> None:
+    asked = under(rows, steer)
+    together = DirectKernel(kept=kept).embed(served, asked)
+    parted = DirectKernel(kept=kept, batch=3).embed(served, blind(asked))  # two of six are parted
+    torch.testing.assert_close(parted, together, atol=1e-6, rtol=0)
+
+
 def test_pictures_that_nothing_is_kept_of_are_all_named(
     served: ServedModel, kept: Kept, rows: list[Row]
 ) -> None:

@@ -33,6 +33,7 @@ from services.inference.engine.work import (
 )
 from steerboard.inprocess.between import Between
 from steerboard.inprocess.kernel import Row, Sensed, unique_rows
+from steerboard.inprocess.rows import joining
 from steerboard.inprocess.served import ServedModel
 from steerboard.spec.errors import Unavailable
 
@@ -120,7 +121,7 @@ class BatchingKernel:
         work = Work(
             ("embed", served.info.fingerprint), compute, full=self._inner.full_batch(served)
         )
-        (found,) = self._ask(work, unique)
+        (found,) = self._ask(work, joining(unique))
         return found[where]
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
