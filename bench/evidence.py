@@ -87,10 +87,12 @@ def speed(where: str, count: int, together: list[int]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         kept = Kept(Path(folder), 16 * 2**30)
         wrote = fill(kept, fingerprint, block, rows, known)
-        runner, engine = behind_engine({"ViT-B-32": served}, "", kept=kept)
-        asked = {size: timed(runner, known, steer, size) for size in together}
-        runner.close()
-        engine.close()
+        asked = {}
+        for size in together:  # behind an engine of its own, which knows no clean answer yet
+            runner, engine = behind_engine({"ViT-B-32": served}, "", kept=kept)
+            asked[size] = timed(runner, known, steer, size)
+            runner.close()
+            engine.close()
         kept.close()
     out = {
         "pictures": count, "full forward ms": full, "full forward cpu ms": full_cpu,
