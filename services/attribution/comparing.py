@@ -101,11 +101,17 @@ class Comparisons:
         )
         out = []
         for a, b, i in zip(firsts, seconds, entries, strict=True):
-            if not np.isfinite(match.correlations[i]):  # its response never changes: like nothing
+            if not np.isfinite(match.correlations[i]):  # nothing can be said: like nothing
                 out.append(FeaturePair(second=b) if second else FeaturePair(first=a))
                 continue
-            alike = float(match.correlations[i])
-            cosine = None if cosines is None else float(cosines[i])
-            mutual = bool(match.mutual[i])
-            out.append(FeaturePair(first=a, second=b, alike=alike, cosine=cosine, mutual=mutual))
+            out.append(
+                FeaturePair(
+                    first=a,
+                    second=b,
+                    alike=float(match.correlations[i]),
+                    cosine=None if cosines is None else float(cosines[i]),
+                    mutual=bool(match.mutual[i]),
+                    together=None if match.together is None else int(match.together[i]),
+                )
+            )
         return tuple(out)

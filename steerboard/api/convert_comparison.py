@@ -70,7 +70,13 @@ def comparison_from_message(message: pb.CompareFeaturesResponse) -> ComparedFeat
 def _pair_to_message(pair: FeaturePair) -> pb.FeaturePair:
     rows = {"first": pair.first, "second": pair.second}
     shown = {name: row_to_message(row) for name, row in rows.items() if row is not None}
-    return pb.FeaturePair(alike=pair.alike, cosine=pair.cosine, mutual=pair.mutual, **shown)
+    return pb.FeaturePair(
+        alike=pair.alike,
+        cosine=pair.cosine,
+        mutual=pair.mutual,
+        together=pair.together,
+        **shown,
+    )
 
 
 def _pair_from_message(message: pb.FeaturePair) -> FeaturePair:
@@ -80,12 +86,17 @@ def _pair_from_message(message: pb.FeaturePair) -> FeaturePair:
         alike=optional(message, "alike"),
         cosine=optional(message, "cosine"),
         mutual=message.mutual,
+        together=optional(message, "together"),
     )
 
 
 def _side_to_message(side: ComparedSide) -> pb.ComparedSide:
     return pb.ComparedSide(
-        features=side.features, matched=side.matched, mutual=side.mutual, shares=side.shares
+        features=side.features,
+        matched=side.matched,
+        mutual=side.mutual,
+        shares=side.shares,
+        seldom=side.seldom,
     )
 
 
@@ -95,4 +106,5 @@ def _side_of_message(message: pb.ComparedSide) -> ComparedSide:
         matched=message.matched,
         mutual=message.mutual,
         shares=tuple(message.shares),
+        seldom=message.seldom,
     )

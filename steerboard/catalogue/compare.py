@@ -1,8 +1,10 @@
 """Match the features of two dictionaries, or of two models, by how they fire on the same pictures.
 
 Two features are alike as far as their responses correlate (Pearson) over the pictures that both
-catalogues hold. A feature's partner is the one that it correlates with most, on the other side;
-partners are mutual where each is the other's. Nothing of the models is needed, and their widths,
+catalogues hold. A feature's partner is the one that it correlates with most, on the other side, of
+those that fire with it on a few pictures at least: of thousands of features that fire once, some do
+so on one picture by chance, and correlate perfectly. Partners are mutual where each is the other's.
+Nothing of the models is needed, and their widths,
 sites and sizes may differ.
 """
 
@@ -18,6 +20,7 @@ from steerboard.catalogue.measures import blocks
 from steerboard.catalogue.panel import Panel
 from steerboard.catalogue.records import Array, unpack
 from steerboard.catalogue.shards import SUFFIX, exists
+from steerboard.spec.catalogue import TOGETHER
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 FEWEST = 20  # pictures that two catalogues must share
@@ -38,14 +41,24 @@ class Match:
     Attributes:
         features: ``[n]`` numbers.
         partners: ``[n]`` the feature of the other side that it correlates with most.
-        correlations: ``[n]`` how much, at most 1; nan where its response never changes.
+        correlations: ``[n]`` how much, at most 1; nan where its response never changes, or no
+            feature fires with it on ``TOGETHER`` pictures.
         mutual: ``[n]`` whether the partner's partner is this one.
+        fires: ``[n]`` shared pictures on which it fires; none of features matched by meaning.
+        together: ``[n]`` shared pictures on which both fire; likewise.
     """
 
     features: Array
     partners: Array
     correlations: Array
     mutual: Array
+    fires: Array | None = None
+    together: Array | None = None
+
+    @property
+    def seldom(self) -> int:
+        """How many features fire on too few shared pictures to be matched."""
+        return 0 if self.fires is None else int((self.fires < TOGETHER).sum())
 
     def alone(self, floor: float) -> Array:
         """Features without a partner of at least this correlation."""
@@ -96,9 +109,13 @@ def rows(side: Responses, shared: list[str]) -> sparse.csr_array:
 
 @dataclass(frozen=True)
 class Standard:
-    """Features that fire, with what makes a correlation of a product: ``[n]`` each."""
+    """Features that fire, with what makes a correlation of a product: ``[n]`` each.
+
+    ``fires`` is 1 where ``values [picture, n]`` are not 0.
+    """
 
     values: sparse.csc_array
+    fires: sparse.csc_array
     features: Array
     means: Array
     spreads: Array
@@ -110,29 +127,47 @@ def standard(values: sparse.csr_array) -> Standard:
     own = sparse.csc_array(values[:, fired].astype(np.float64))
     means = np.asarray(own.mean(0)).ravel()
     squares = np.asarray((own * own).mean(0)).ravel()
-    return Standard(own, fired, means, np.sqrt(np.maximum(squares - means**2, 0)))
+    fires = (own != 0).astype(np.float32)
+    return Standard(own, fires, fired, means, np.sqrt(np.maximum(squares - means**2, 0)))
 
 
-def best(x: Standard, y: Standard) -> tuple[Array, Array]:
-    """For each of x the row of y that it correlates with most, and how much."""
+@dataclass(frozen=True)
+class Best:
+    """For each of x the row of y that it correlates with most, how much, and fires with how often.
+
+    ``[n]`` each; a value of minus infinity stands for none.
+    """
+
+    rows: Array
+    values: Array
+    together: Array
+
+
+def best(x: Standard, y: Standard) -> Best:
+    """Of the features of y that fire with one of x on ``TOGETHER`` pictures, the most alike."""
     count = x.values.shape[0]
-    partners, found = [], []
+    found = []
     for part in blocks(len(x.features), 256):
         both = (x.values[:, part].T @ y.values).toarray() / count
         both -= x.means[part, None] * y.means[None]
         with np.errstate(divide="ignore", invalid="ignore"):
             both /= x.spreads[part, None] * y.spreads[None]
-        both = np.where(np.isfinite(both), both, -np.inf)
+        together = (x.fires[:, part].T @ y.fires).toarray()
+        both = np.where(np.isfinite(both) & (together >= TOGETHER), both, -np.inf)
         top = both.argmax(1)
-        partners.append(top)
-        found.append(both[np.arange(len(top)), top])
-    return np.concatenate(partners), np.concatenate(found)
+        at = np.arange(len(top)), top
+        found.append((top, both[at], together[at].astype(np.int64)))
+    return Best(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def match(x: Standard, y: Standard, forth: tuple[Array, Array], back: tuple[Array, Array]) -> Match:
+def match(x: Standard, y: Standard, forth: Best, back: Best) -> Match:
     """One side of a comparison."""
-    partners, values = forth
-    mutual = back[0][partners] == np.arange(len(partners))
-    there = np.isfinite(values)
-    correlations = np.where(there, np.minimum(values, 1.0), np.nan)
-    return Match(x.features, y.features[partners], correlations, mutual & there)
+    there = np.isfinite(forth.values)
+    return Match(
+        features=x.features,
+        partners=y.features[forth.rows],
+        correlations=np.where(there, np.minimum(forth.values, 1.0), np.nan),
+        mutual=(back.rows[forth.rows] == np.arange(len(forth.rows))) & there,
+        fires=np.asarray(x.fires.sum(0)).ravel().astype(np.int64),
+        together=forth.together,
+    )

@@ -107,7 +107,11 @@ def cosines(match: Match, own: Index, other: Index, x: Array, y: Array) -> Array
 
 
 def chosen(pairing: Pairing, side: PairSide, floor: float) -> Array:
-    """``[k]`` entries of a side's match that are listed, in order: ties go by feature."""
+    """``[k]`` entries of a side's match that are listed, in order: ties go by feature.
+
+    Of those alone the least like the other side come first, and last those of which nothing can be
+    said.
+    """
     match = pairing.side(side == "second_alone")[0]
     value = np.nan_to_num(match.correlations, nan=-2.0)
     has = value >= floor
@@ -115,7 +119,7 @@ def chosen(pairing: Pairing, side: PairSide, floor: float) -> Array:
         order = np.lexsort((match.features, -value))
         best: Array = order[has[order]]
         return best
-    order = np.lexsort((match.features, value))
+    order = np.lexsort((match.features, value, np.isnan(match.correlations)))
     worst: Array = order[~has[order]]
     return worst
 
@@ -132,4 +136,5 @@ def summary(match: Match, floor: float) -> ComparedSide:
         matched=int(has.sum()),
         mutual=int((has & match.mutual).sum()),
         shares=tuple(shares),
+        seldom=match.seldom,
     )

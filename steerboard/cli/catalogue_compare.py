@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from steerboard.catalogue.compare import Comparison, Match, compare, read_responses
+from steerboard.spec.catalogue import TOGETHER
 
 
 def main(first: str, second: str, floor: float, out: Path) -> None:
@@ -14,7 +15,11 @@ def main(first: str, second: str, floor: float, out: Path) -> None:
     found = compare(read_responses(first), read_responses(second))
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
-    console.print(f"over {found.pictures} pictures that both hold:")
+    console.print(
+        f"over {found.pictures} pictures that both hold; two features match where they correlate"
+        f" and both fire on {TOGETHER} of them or more:",
+        soft_wrap=True,
+    )
     for name, place, match in (("first", first, found.first), ("second", second, found.second)):
         table(out / f"{name}.csv", match, floor)
         console.print(f"{name} ({place}): {summary(match, floor)}", soft_wrap=True)
@@ -25,23 +30,28 @@ def main(first: str, second: str, floor: float, out: Path) -> None:
 def summary(match: Match, floor: float) -> str:
     """One side in a line."""
     alone = len(match.alone(floor))
-    median = np.nanmedian(match.correlations)
+    known = match.correlations[np.isfinite(match.correlations)]
+    median = f"; median {np.median(known):.2f}" if len(known) else ""
+    mutual = int((match.mutual & (match.correlations >= floor)).sum())
     return (
         f"{len(match.features)} features fire, {len(match.features) - alone} have a partner of"
-        f" correlation {floor:g} or more ({int(match.mutual.sum())} are mutual), {alone} have none;"
-        f" median {median:.2f}"
+        f" correlation {floor:g} or more ({mutual} are mutual), {alone} have none, of which"
+        f" {match.seldom} fire on fewer than {TOGETHER} pictures{median}"
     )
 
 
 def table(path: Path, match: Match, floor: float) -> None:
     """A row a feature, best matches first; partners below the floor are named all the same."""
     order = np.lexsort((match.features, -np.nan_to_num(match.correlations, nan=-2)))
+    together = np.zeros_like(match.features) if match.together is None else match.together
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["feature", "partner", "correlation", "mutual", "matched"])
+        writer.writerow(["feature", "partner", "correlation", "mutual", "matched", "together"])
         for i in order:
             r = match.correlations[i]
-            row = (match.features[i], match.partners[i], f"{r:.6f}", match.mutual[i], r >= floor)
+            known = np.isfinite(r)  # else there is no partner to name
+            partner, both = (match.partners[i], together[i]) if known else ("", "")
+            row = match.features[i], partner, f"{r:.6f}", match.mutual[i], r >= floor, both
             writer.writerow(row)
 
 

@@ -29,6 +29,7 @@ Kind = Literal["name", "note", "tag", "untag", "vote"]
 PairSide = Literal["matched", "first_alone", "second_alone"]
 MatchedBy = Literal["responses", "meanings"]
 MAX_ROWS, MAX_THUMBNAILS, MAX_SCANNED = 200, 2000, 64
+TOGETHER = 5  # pictures on which features of two catalogues must both fire to be matched by them
 
 
 class Detected(Spec):
@@ -142,6 +143,9 @@ class FeaturePair(Spec):
     alike: float | None = Field(default=None, description="at most 1; None: unknown")
     cosine: float | None = Field(default=None, description="of mean embeddings; None: other models")
     mutual: bool = False
+    together: int | None = Field(
+        default=None, description="pictures on which both fire; None: not matched by responses"
+    )
 
 
 class ComparedSide(Spec):
@@ -151,6 +155,7 @@ class ComparedSide(Spec):
     matched: int = Field(description="with a partner")
     mutual: int = Field(description="with a partner whose partner they are")
     shares: tuple[float, ...] = Field(description="matched at least i / (n - 1) well, of n numbers")
+    seldom: int = Field(default=0, description="that fire on too few pictures to be matched")
 
 
 class ComparedFeatures(Spec):

@@ -424,30 +424,34 @@ class CompareFeaturesRequest(_message.Message):
     def __init__(self, dictionary: _Optional[str] = ..., other: _Optional[str] = ..., side: _Optional[_Union[PairSide, str]] = ..., floor: _Optional[float] = ..., page_token: _Optional[str] = ..., page_size: _Optional[int] = ..., pictures: _Optional[int] = ...) -> None: ...
 
 class FeaturePair(_message.Message):
-    __slots__ = ("first", "second", "alike", "cosine", "mutual")
+    __slots__ = ("first", "second", "alike", "cosine", "mutual", "together")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
     ALIKE_FIELD_NUMBER: _ClassVar[int]
     COSINE_FIELD_NUMBER: _ClassVar[int]
     MUTUAL_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     first: FeatureRow
     second: FeatureRow
     alike: float
     cosine: float
     mutual: bool
-    def __init__(self, first: _Optional[_Union[FeatureRow, _Mapping]] = ..., second: _Optional[_Union[FeatureRow, _Mapping]] = ..., alike: _Optional[float] = ..., cosine: _Optional[float] = ..., mutual: bool = ...) -> None: ...
+    together: int
+    def __init__(self, first: _Optional[_Union[FeatureRow, _Mapping]] = ..., second: _Optional[_Union[FeatureRow, _Mapping]] = ..., alike: _Optional[float] = ..., cosine: _Optional[float] = ..., mutual: bool = ..., together: _Optional[int] = ...) -> None: ...
 
 class ComparedSide(_message.Message):
-    __slots__ = ("features", "matched", "mutual", "shares")
+    __slots__ = ("features", "matched", "mutual", "shares", "seldom")
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     MATCHED_FIELD_NUMBER: _ClassVar[int]
     MUTUAL_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    SELDOM_FIELD_NUMBER: _ClassVar[int]
     features: int
     matched: int
     mutual: int
     shares: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, features: _Optional[int] = ..., matched: _Optional[int] = ..., mutual: _Optional[int] = ..., shares: _Optional[_Iterable[float]] = ...) -> None: ...
+    seldom: int
+    def __init__(self, features: _Optional[int] = ..., matched: _Optional[int] = ..., mutual: _Optional[int] = ..., shares: _Optional[_Iterable[float]] = ..., seldom: _Optional[int] = ...) -> None: ...
 
 class CompareFeaturesResponse(_message.Message):
     __slots__ = ("pairs", "next_page_token", "total", "by", "shared", "first", "second")

@@ -129,7 +129,10 @@ def test_pages_hold_both_sides_and_survive_the_wire(
     assert sorted(numbers) == sorted(alone.tolist()) != [] and theirs.next == ""
     assert theirs.second.features - theirs.second.matched == len(alone)
     for one in theirs.pairs:
-        assert (one.first is None) == (one.alike is None)
+        assert (one.first is None) == (one.alike is None) == (one.together is None)
+    said = [one.alike is None for one in theirs.pairs]
+    assert said == sorted(said), "those of which nothing can be said come last"
+    assert theirs.second.seldom == by_responses.comparison.second.seldom > 0
 
 
 def test_what_cannot_be_compared_is_a_sentence(comparisons: Comparisons) -> None:

@@ -13,6 +13,7 @@ from services.ui.explorer.address import Address, change, here, href
 from services.ui.explorer.browse import pager, thumbnails
 from services.ui.explorer.paired import curves, line, lines
 from steerboard.spec.catalogue import (
+    TOGETHER,
     CatalogueInfo,
     ComparedFeatures,
     ComparedSide,
@@ -106,7 +107,8 @@ def said(first: str, second: str, found: ComparedFeatures, floor: float) -> None
     words, figure = st.columns([1, 1.1], gap="large", vertical_alignment="center")
     how = (
         f"Matched by how they answer to the <b>{found.shared:,} pictures</b> that both catalogues"
-        " hold: the correlation of their responses."
+        " hold: the correlation of their responses, among features that fire together on"
+        f" {TOGETHER} of them or more (those that fire seldom meet by chance)."
         if found.by == "responses"
         else "Matched by the <b>meaning</b> of their strongest pictures (cosine of the mean"
         " embeddings), for the catalogues do not both hold responses to the same pictures:"
@@ -120,9 +122,12 @@ def said(first: str, second: str, found: ComparedFeatures, floor: float) -> None
 def side_said(name: str, side: ComparedSide) -> str:
     """One side in a sentence."""
     alone = side.features - side.matched
+    seldom = (
+        f", {side.seldom:,} of which fire on fewer than {TOGETHER} pictures" if side.seldom else ""
+    )
     return (
         f"Of <b>{escape(name)}</b>'s {side.features:,} features <b>{side.matched:,}</b> have a"
-        f" partner, {side.mutual:,} of them mutually; <b>{alone:,}</b> have none."
+        f" partner, {side.mutual:,} of them mutually; <b>{alone:,}</b> have none{seldom}."
     )
 
 
@@ -175,6 +180,9 @@ def drawn(
 def one(row: FeatureRow | None, dictionary: str, small: dict[str, str]) -> str:
     """One feature of a pair."""
     if row is None:
-        return '<span class="sb-nobody">nothing: its response never changes</span>'
+        return (
+            f'<span class="sb-nobody">none fires with it on {TOGETHER} pictures, or it never'
+            " changes</span>"
+        )
     at = replace(Address(), dictionary=dictionary, feature=row.feature)
     return pieces.strip(row, href(at), small)
