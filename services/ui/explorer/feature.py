@@ -12,7 +12,7 @@ from services.ui.backend import backend
 from services.ui.explorer import links, looks, people, pieces, reading, scan
 from services.ui.explorer.address import VIEWS, Address, go, here, href
 from services.ui.explorer.drawing import figure, on_patches, usual
-from services.ui.explorer.sentences import facts, told
+from services.ui.explorer.sentences import facts, lead, told
 from services.ui.pictures import Eye
 from services.ui.session import KEY, ORIGIN, PICTURE, UNIT, named
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, Labels, Neighbour
@@ -34,7 +34,7 @@ def show(at: Address, info: CatalogueInfo, number: int) -> None:
         return
     labels, said, away = people.read(info.dictionary, number)
     top(card, labels, info)
-    st.html(pieces.soft(told(card, info)))
+    st.html(pieces.lead(lead(card, info)) + pieces.soft(told(card, info)))
     left, right = st.columns([1.75, 1], gap="large")
     with left:
         references(card, info)

@@ -1,4 +1,4 @@
-"""What the places on which a feature fires look like, in words: light, colour, texture, where.
+"""What the places on which a feature fires look like, in words: light, colour, texture.
 
 Measured on the pixels of its reference pictures, patch by patch: the patches on which it fires (at
 half of its peak or more) beside the others of the same picture. A word is said where most pictures
@@ -38,15 +38,12 @@ class Look:
         rougher: Contrast within its patches, over that of the rest.
         colour: Where it fires; empty: grey, dark or pale.
         beside: The same of the rest.
-        across, down: The middle of where it fires, in [0, 1].
     """
 
     lighter: float
     rougher: float
     colour: str
     beside: str
-    across: float
-    down: float
 
 
 def words(shown: Iterable[Reference], data: Mapping[str, bytes], eye: Eye) -> str:
@@ -59,11 +56,8 @@ def words(shown: Iterable[Reference], data: Mapping[str, bytes], eye: Eye) -> st
     ]  # fmt: skip
     if len(looks) < FEWEST:
         return ""
-    how, place = likeness(looks), lies(looks)
-    if not how and not place:
-        return ""
-    told = f"is mostly {' and '.join(how)}" if how else "looks like the rest"
-    return f"What it fires on {told}{f', {place}' if place else ''}."
+    how = likeness(looks)
+    return f"What it fires on is mostly {' and '.join(how)}." if how else ""
 
 
 def likeness(looks: list[Look]) -> list[str]:
@@ -83,17 +77,6 @@ def likeness(looks: list[Look]) -> list[str]:
         elif down and agreed([value <= -1 for value in found]):
             out.append(f"{down} than the rest")
     return out
-
-
-def lies(looks: list[Look]) -> str:
-    """Where in most pictures it lies, or nothing."""
-    ends = (
-        ("in the upper part", [one.down < 0.4 for one in looks]),
-        ("in the lower part", [one.down > 0.6 for one in looks]),
-        ("on the left", [one.across < 0.4 for one in looks]),
-        ("on the right", [one.across > 0.6 for one in looks]),
-    )
-    return " ".join(words_ for words_, there in ends if agreed(there))
 
 
 def agreed(votes: list[bool]) -> bool:
@@ -117,14 +100,11 @@ def look_of(data: bytes, heat: Cells, eye: Eye) -> Look | None:
     patches = pixels.reshape(rows, FINE, columns, FINE, 3).swapaxes(1, 2)
     light = patches.mean(-1)
     means, contrast = light.mean((2, 3)), light.std((2, 3))
-    at = np.argwhere(fires).mean(0)
     return Look(
         lighter=float(means[fires].mean() - means[~fires].mean()),
         rougher=float((contrast[fires].mean() + FLAT) / (contrast[~fires].mean() + FLAT)),
         colour=colour_of(patches[fires]),
         beside=colour_of(patches[~fires]),
-        across=float((at[1] + 0.5) / columns),
-        down=float((at[0] + 0.5) / rows),
     )
 
 

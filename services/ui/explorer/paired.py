@@ -24,11 +24,11 @@ def line(first: str, second: str, pair: FeaturePair, pale: str) -> str:
     """One pair; ``pale`` names the side that is not near enough."""
     value = "–" if pair.alike is None else f"{pair.alike:.2f}"
     notes = ["mutual"] if pair.mutual and not pale else []
-    if pair.cosine is not None and pair.cosine != pair.alike:
-        notes.append(f"meaning {pair.cosine:.2f}")
     if pair.together is not None:
         notes.append(f"both fire on {pair.together:,}")
-    told = f"<span><b>{value}</b><small>{' · '.join(notes)}</small></span>"
+    if pair.cosine is not None and pair.cosine != pair.alike:
+        notes.append(f"meaning {pair.cosine:.2f}")
+    told = f"<span><b>{value}</b><small>{'<br>'.join(notes)}</small></span>"
     shades = (' class="pale"' if pale == name else "" for name in ("first", "second"))
     left, right = (f"<div{s}>{h}</div>" for s, h in zip(shades, (first, second), strict=True))
     return f"<section>{left}{told}{right}</section>"

@@ -232,6 +232,11 @@ def heading(name: str, number: int, dictionary: str) -> str:
     )
 
 
+def lead(text: str) -> str:
+    """What a page says first; ``text`` is HTML."""
+    return f'<p class="sb-lead">{text}</p>'
+
+
 def soft(text: str) -> str:
     """A remark in small grey letters; ``text`` is HTML."""
     return f'<p class="sb-soft">{text}</p>'

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from services.ui.explorer.drawing import HALF, LITTLE, heat_of, on_patches
 from services.ui.explorer.pieces import share
@@ -18,6 +19,7 @@ from steerboard.spec.catalogue import FeatureCard
 EVERYWHERE = 0.5  # firing rate above which a feature says little of what is in a picture
 SAME = 0.5  # overlap of the patches of two pictures from which they are the same places
 MUCH = 0.5  # share of a picture's patches
+FEWEST, MOST = 4, 0.75  # pictures that a place takes; share of them that agree
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Spread:
         same: Overlap (Jaccard) of those of two pictures, the mean over pairs.
         rim: Share of them that lie at the rim of the picture.
         by_chance: The same of patches drawn by lot.
+        place: Where in most pictures it lies, such as "in the lower part"; empty: anywhere.
     """
 
     pictures: int
@@ -39,6 +42,7 @@ class Spread:
     same: float
     rim: float
     by_chance: float
+    place: str = ""
 
     @property
     def little(self) -> bool:
@@ -62,7 +66,25 @@ def spread(card: FeatureCard) -> Spread | None:
         same=float(np.mean(overlaps)) if overlaps else 0.0,
         rim=float(fires[:, rim].sum() / fires.sum()),
         by_chance=float(rim.mean()),
+        place=lies(fires),
     )
+
+
+def lies(fires: npt.NDArray[np.bool_]) -> str:
+    """Where in most pictures ``[n, rows, columns]`` lies what a feature fires on, or nothing."""
+    if len(fires) < FEWEST:
+        return ""
+    middles = np.array([np.argwhere(one).mean(0) + 0.5 for one in fires]) / fires.shape[1:]
+    down, across = middles.T
+    if (np.abs(middles - 0.5) <= 0.2).all(1).mean() >= MOST:
+        return "near the middle"
+    ends = (
+        ("in the upper part", down < 0.4),
+        ("in the lower part", down > 0.6),
+        ("on the left", across < 0.4),
+        ("on the right", across > 0.6),
+    )
+    return " ".join(words for words, there in ends if there.mean() >= MOST)
 
 
 def everywhere(card: FeatureCard) -> str:
