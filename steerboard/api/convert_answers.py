@@ -190,6 +190,9 @@ def _code_to_message(code: Code) -> pb.Code:
         tokens=indices_to_message(code.tokens),
         features=indices_to_message(code.features),
         values=array_to_message(code.values),
+        embedding=None
+        if code.embedding is None
+        else pb.Embedding(values=array_to_message(code.embedding)),
     )
 
 
@@ -199,6 +202,9 @@ def _code_from_message(message: pb.Code) -> Code:
         tokens=ints_from_message(message.tokens),
         features=ints_from_message(message.features),
         values=floats_from_message(message.values),
+        embedding=floats_from_message(message.embedding.values)
+        if message.HasField("embedding")
+        else None,
     )
 
 

@@ -121,15 +121,18 @@ def attribute_from_message(message: pb.AttributeRequest) -> Attribute:
 def encode_to_message(request: Encode) -> pb.EncodeRequest:
     """As a message."""
     images = [image_to_message(image) for image in request.images]
-    return pb.EncodeRequest(model=request.model, images=images, dictionary=request.dictionary)
+    return pb.EncodeRequest(
+        model=request.model, images=images, dictionary=request.dictionary, embed=request.embed
+    )
 
 
 def encode_from_message(message: pb.EncodeRequest) -> Encode:
     """As a spec."""
     images = images_plain(message.images)
-    return Encode.model_validate(
-        said(model=message.model, images=images, dictionary=message.dictionary)
+    plain = said(
+        model=message.model, images=images, dictionary=message.dictionary, embed=message.embed
     )
+    return Encode.model_validate(plain)
 
 
 def embed_to_message(request: Embed) -> pb.EmbedRequest:

@@ -4,23 +4,21 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from PIL import Image, ImageOps
 
 from steerboard.catalogue.records import Record, record
 from steerboard.images.conditions import number
 from steerboard.images.picture import Broken, Picture
-from steerboard.spec.answers import Answer
+from steerboard.spec.answers import Code
 from steerboard.spec.capabilities import ModelInfo
-from steerboard.spec.errors import SteerboardError
-from steerboard.spec.requests import Embed, Encode, Encoded
+from steerboard.spec.errors import Internal, SteerboardError
+from steerboard.spec.requests import Encode, Encoded
 from steerboard.spec.runner import Runner
 
 BATCH = 32
 SIDE = 96  # pixels of a thumbnail's longer side
 LONGEST_FACT = 80  # characters
-Question = Encode | Embed
 
 
 @dataclass(frozen=True)
@@ -41,47 +39,41 @@ def observe(
         SteerboardError: A question could not be answered as a whole.
     """
     held: dict[int, tuple[Picture, ...]] = {}
-    halves: dict[int, dict[int, Answer[Any]]] = {}
 
-    def questions() -> Iterator[Question]:
+    def questions() -> Iterator[Encode]:
         for i, batch in enumerate(batches):
             held[i] = tuple(batch)
             images = tuple(Encoded(data=p.data) for p in batch)
-            yield Encode(model=info.id, images=images, dictionary=dictionary)
-            yield Embed(model=info.id, images=images)
+            yield Encode(model=info.id, images=images, dictionary=dictionary, embed=True)
 
-    for place, answer in runner.stream(questions()):
+    for i, answer in runner.stream(questions()):
         if isinstance(answer, SteerboardError):
             raise answer
-        i, half = divmod(place, 2)
-        both = halves.setdefault(i, {})
-        both[half] = answer
-        if len(both) == 2:
-            codes, embeddings = halves.pop(i)[0], both[1]
-            yield observed(held.pop(i), codes, embeddings, info.prefix_tokens)
+        yield observed(held.pop(i), answer.items, info.prefix_tokens)
 
 
 def observed(
-    pictures: Sequence[Picture], codes: Answer[Any], embeddings: Answer[Any], prefix: int
+    pictures: Sequence[Picture], codes: Sequence[Code | SteerboardError], prefix: int
 ) -> Observed:
-    """A batch from its two answers; a picture that either refused is broken."""
+    """A batch from its answers; a picture that was refused is broken."""
     records, broken = [], []
-    for picture, code, embedding in zip(pictures, codes.items, embeddings.items, strict=True):
-        if isinstance(code, SteerboardError) or isinstance(embedding, SteerboardError):
-            wrong = code if isinstance(code, SteerboardError) else embedding
-            broken.append(Broken(picture.key, wrong.message))
-            continue
-        records.append(
-            record(
-                picture.sha256,
-                code,
-                prefix,
-                facts(picture),
-                embedding.values,
-                thumbnail(picture.data),
-            )
-        )
+    for picture, code in zip(pictures, codes, strict=True):
+        if isinstance(code, SteerboardError):
+            broken.append(Broken(picture.key, code.message))
+        else:
+            records.append(recorded(picture, code, prefix))
     return Observed(tuple(pictures), tuple(records), tuple(broken))
+
+
+def recorded(picture: Picture, code: Code, prefix: int) -> Record:
+    """The record of a picture; raises Internal where the server did not embed it."""
+    if code.embedding is None:
+        raise Internal(
+            "the inference service is too old to give embeddings with codes: update it",
+            field="embed",
+        )
+    small = thumbnail(picture.data)
+    return record(picture.sha256, code, prefix, facts(picture), code.embedding, small)
 
 
 def facts(picture: Picture) -> list[str]:

@@ -57,6 +57,9 @@ class Kernel(Protocol):
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """Clean activations ``[n, t, d]`` at ``site``, float32 on the model's device."""
 
+    def through(self, served: ServedModel, rows: Sequence[Row], site: str) -> tuple[Tensor, Tensor]:
+        """As ``read``, and as ``embed`` of the same rows, which are clean, by one pass."""
+
     def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
         """Unit-length text embeddings ``[n, e]`` of tokenised texts ``[n, l]``; on the CPU."""
 
@@ -138,12 +141,17 @@ class DirectKernel:
             parts = [self._embed_part(served, part, call) for part in pieces(unique, self.batch)]
             return torch.cat(parts).cpu()[where]
 
-    def _embed_part(self, served: ServedModel, rows: Sequence[Row], call: Call) -> Tensor:
-        """Clean rows from the cache, the others from the block behind their first edit."""
+    def _embed_part(
+        self, served: ServedModel, rows: Sequence[Row], call: Call, start: int = 0
+    ) -> Tensor:
+        """Clean rows from the cache, the others from the block behind their first edit.
+
+        Rows that nothing else tells where to begin do so at block ``start``.
+        """
         found: dict[int, Tensor] = {}
         blocks = len(served.loaded.tower.blocks)
         first = (row.steer if row.steer.edits else row.beside for row in rows)
-        starts = [entry_of(steer, blocks) or 0 for steer in first]
+        starts = [entry_of(steer, blocks) or start for steer in first]
         # What enters a block from the disk is rounded; clean and steered are from the same.
         origins = starts if self._prefixes.shelf else [0] * len(rows)
         clean = [_clean(served, row, at) for row, at in zip(rows, origins, strict=True)]
@@ -213,6 +221,27 @@ class DirectKernel:
         else:
             tower.block(x, first, keep)
         return found[0]
+
+    def through(
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        site: str,
+        between: Between | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """See ``Kernel``. What enters the block behind the site is kept, and gone on with."""
+        first = entry(site, len(served.loaded.tower.blocks))
+        with self._call(served, between) as call, torch.inference_mode():
+            onward = Call(call.between)  # It finds everything in the cache, and that is no hit.
+            parts = [
+                (
+                    full(self._read_part(served, part, site, call)),
+                    self._embed_part(served, part, onward, first),
+                )
+                for part in pieces(rows, self.batch)
+            ]
+            x, out = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+            return x, out.cpu()
 
     def texts(self, served: ServedModel, tokens: Tensor, between: Between | None = None) -> Tensor:
         """See ``Kernel``. Others go first between a few texts: that tower is run whole."""

@@ -128,17 +128,27 @@ class LocalRunner:
         return self._answer(served, request.images, compute, request.dictionary)
 
     def encode(self, request: Encode) -> Answer[Code]:
-        """The sparse code of each image."""
+        """The sparse code of each image, with its embedding where that is asked for."""
         served = self._find(request.model)
         dictionary = dictionary_of(served.info, request.dictionary)
         sae = served.books[request.dictionary]
 
         def compute(rows: list[Row]) -> list[Code]:
-            x = self._kernel.read(served, rows, dictionary.site)
+            x, embeddings = self._passed(served, rows, dictionary.site, request.embed)
             alive = served.editor.layout.lives(sae.tokens, x.shape[1]).to(x.device)
-            return [sparse(sae.encode(row) * alive[:, None]) for row in x]
+            codes = (sparse(sae.encode(row) * alive[:, None]) for row in x)
+            return [replace(c, embedding=e) for c, e in zip(codes, embeddings, strict=True)]
 
         return self._answer(served, request.images, compute, request.dictionary)
+
+    def _passed(
+        self, served: ServedModel, rows: list[Row], site: str, on: bool
+    ) -> tuple[Tensor, Sequence[Floats | None]]:
+        """Activations ``[n, t, d]`` at a site, and embeddings where the pass is to go ``on``."""
+        if not on:
+            return self._kernel.read(served, rows, site), [None] * len(rows)
+        x, embeddings = self._kernel.through(served, rows, site)
+        return x, [e.numpy() for e in embeddings]
 
     def embed(self, request: Embed) -> Answer[Embedding]:
         """The embedding of each image or text."""

@@ -82,12 +82,16 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Code:
-    """A sparse code: ``values[i]`` at (``tokens[i]``, ``features[i]``); shape ``[t, f]``."""
+    """A sparse code: ``values[i]`` at (``tokens[i]``, ``features[i]``); shape ``[t, f]``.
+
+    ``embedding`` of the picture, ``[d]`` of unit length, where it was asked for.
+    """
 
     shape: tuple[int, int]
     tokens: Ints
     features: Ints
     values: Floats
+    embedding: Floats | None = None
 
     def dense(self) -> Floats:
         """The code as ``[t, f]``."""

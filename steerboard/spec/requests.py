@@ -266,11 +266,15 @@ class Attribute(Spec):
 
 
 class Encode(Spec):
-    """The sparse code of each image, token by token."""
+    """The sparse code of each image, token by token.
+
+    With ``embed`` its embedding too, from the same pass through the model.
+    """
 
     model: str
     images: Images
     dictionary: str
+    embed: bool = False
 
 
 class Embed(Spec):

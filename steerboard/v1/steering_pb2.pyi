@@ -253,28 +253,32 @@ class AttributeResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[AttributeItem, _Mapping]]] = ..., provenance: _Optional[_Union[_types_pb2.Provenance, _Mapping]] = ..., timing: _Optional[_Union[_types_pb2.Timing, _Mapping]] = ...) -> None: ...
 
 class EncodeRequest(_message.Message):
-    __slots__ = ("model", "images", "dictionary")
+    __slots__ = ("model", "images", "dictionary", "embed")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     DICTIONARY_FIELD_NUMBER: _ClassVar[int]
+    EMBED_FIELD_NUMBER: _ClassVar[int]
     model: str
     images: _containers.RepeatedCompositeFieldContainer[_types_pb2.ImageRef]
     dictionary: str
-    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., dictionary: _Optional[str] = ...) -> None: ...
+    embed: bool
+    def __init__(self, model: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_types_pb2.ImageRef, _Mapping]]] = ..., dictionary: _Optional[str] = ..., embed: bool = ...) -> None: ...
 
 class Code(_message.Message):
-    __slots__ = ("token_count", "feature_count", "tokens", "features", "values")
+    __slots__ = ("token_count", "feature_count", "tokens", "features", "values", "embedding")
     TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     FEATURE_COUNT_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     token_count: int
     feature_count: int
     tokens: _types_pb2.Tensor
     features: _types_pb2.Tensor
     values: _types_pb2.Tensor
-    def __init__(self, token_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., tokens: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., values: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ...) -> None: ...
+    embedding: Embedding
+    def __init__(self, token_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., tokens: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., features: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., values: _Optional[_Union[_types_pb2.Tensor, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ...) -> None: ...
 
 class EncodeItem(_message.Message):
     __slots__ = ("result", "error")

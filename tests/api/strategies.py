@@ -139,7 +139,7 @@ requests = st.one_of(
         tokens=masks,
         steps=st.integers(1, 256),
     ),
-    st.builds(r.Encode, **asked, dictionary=NAMES),
+    st.builds(r.Encode, **asked, dictionary=NAMES, embed=st.booleans()),
     st.builds(r.Embed, **asked),
     st.builds(r.Embed, model=NAMES, texts=st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
 )

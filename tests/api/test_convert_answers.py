@@ -60,7 +60,8 @@ def attributions(rng):
 
 def code(rng):
     n = int(rng.integers(0, 5))
-    return a.Code((50, 2**20), ints(rng, n), ints(rng, n), floats(rng, n))
+    embedding = floats(rng, 6) if n % 2 else None
+    return a.Code((50, 2**20), ints(rng, n), ints(rng, n), floats(rng, n), embedding)
 
 
 WAYS = [

@@ -17,7 +17,7 @@ from steerboard.catalogue.search import search
 from steerboard.images.image_set import ImageSet, open_images
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.answers import Code
-from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
+from steerboard.spec.errors import Internal, InvalidRequest, NotFound, Unavailable
 from steerboard.spec.requests import Embed, Encode, Encoded
 
 PLAN = Plan("tiny", "middle", top=5, sampled=8, floor=0.0)
@@ -238,7 +238,7 @@ def test_a_build_that_was_stopped_goes_on_and_writes_the_same_bytes(
     place, work = str(tmp_path / "middle.parquet"), str(tmp_path / "work")
     rows = runner.directions("tiny", "middle")
     with pytest.raises(Unavailable):
-        build(Failing(runner, 3), images, PLAN, place, work, rows)
+        build(Failing(runner, 1), images, PLAN, place, work, rows)
     assert not Path(place).exists() and len(list(Path(work).iterdir())) == 1
     found = build(runner, images, PLAN, place, work, rows)
     assert found.reused == 32
@@ -259,6 +259,27 @@ def test_what_is_broken_is_left_out_and_named(
     assert catalogue.about["pictures"] == 23
     (card,) = catalogue.cards([int(catalogue.columns("feature").column(0)[0].as_py())])
     assert card.redundancy is not None and card.neighbours  # the runner knows who is near
+
+
+class Old:
+    """The runner, behind a server that does not know what ``embed`` asks for."""
+
+    def __init__(self, runner: LocalRunner) -> None:
+        self._runner = runner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    def stream(self, questions: Iterable[Encode]) -> Iterator[tuple[int, Any]]:
+        return self._runner.stream(q.model_copy(update={"embed": False}) for q in questions)
+
+
+def test_a_server_that_gives_no_embeddings_is_named(
+    runner: LocalRunner, images: ImageSet, tmp_path: Path
+) -> None:
+    with pytest.raises(Internal, match="too old to give embeddings with codes: update it"):
+        build(Old(runner), images, PLAN, str(tmp_path / "c.parquet"), str(tmp_path / "work"))
+    assert not (tmp_path / "c.parquet").exists()
 
 
 def test_what_cannot_be_built_says_so(

@@ -99,6 +99,7 @@ def calls(images):
             images, *(sb.SteerSet(edits=(e,)) for e in EDITS), targets=TARGETS[:-1]
         ),
         "encode": sb.Encode(**asked, dictionary="middle"),
+        "codes and embeddings": sb.Encode(**asked, dictionary="middle", embed=True),
         "embed": sb.Embed(**asked),
     }
 
@@ -144,6 +145,7 @@ def close(one, other):
         "neurons",
         "directions",
         "encode",
+        "codes and embeddings",
         "embed",
     ],
 )

@@ -8,7 +8,18 @@ import pytest
 import torch
 
 import steerboard
-from steerboard import Attribute, Encode, Encoded, Margin, Predict, Prompts, Steer, SteerSet, scale
+from steerboard import (
+    Attribute,
+    Embed,
+    Encode,
+    Encoded,
+    Margin,
+    Predict,
+    Prompts,
+    Steer,
+    SteerSet,
+    scale,
+)
 from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.kernel import DirectKernel
 from steerboard.inprocess.rows import Row, effective, unique_rows
@@ -192,6 +203,36 @@ def test_encode_reads_the_prefix_that_steering_left(
         Encode(model="tiny", images=(Encoded(data=tiny_images[0]),), dictionary="middle")
     )
     assert counted.ran() == [[], [], []]
+
+
+@pytest.mark.parametrize("name", ["middle", "last"])
+def test_a_code_and_its_embedding_come_of_one_pass(
+    counted: Counted, tiny_images: list[bytes], name: str
+) -> None:
+    asked = {"model": "tiny", "images": tuple(Encoded(data=one) for one in tiny_images[:2])}
+    both = counted.runner.encode(Encode(**asked, dictionary=name, embed=True))
+    assert counted.ran() == [[2], [2], [2]]
+    assert not counted.kernel.hits  # the second half finds the first, which is no picture known
+    counted.kernel.cache.clear()
+    codes = counted.runner.encode(Encode(**asked, dictionary=name)).results()
+    counted.kernel.cache.clear()
+    embeddings = counted.runner.embed(Embed(**asked)).results()
+    for one, code, embedding in zip(both.results(), codes, embeddings, strict=True):
+        assert one.embedding is not None
+        assert np.array_equal(one.dense(), code.dense()) and code.embedding is None
+        np.testing.assert_allclose(one.embedding, embedding.values, atol=1e-6)
+
+
+def test_an_embedding_that_is_known_is_not_computed_again(
+    counted: Counted, tiny_images: list[bytes]
+) -> None:
+    asked = {"model": "tiny", "images": (Encoded(data=tiny_images[0]),)}
+    counted.runner.embed(Embed(**asked))
+    counted.ran()
+    counted.runner.encode(Encode(**asked, dictionary="middle", embed=True))
+    assert counted.ran() == [[1], [1], []]
+    counted.runner.encode(Encode(**asked, dictionary="middle", embed=True))
+    assert counted.ran() == [[], [], []] and len(counted.kernel.hits) == 1
 
 
 def test_equal_rows_are_one_and_idle_edits_are_none() -> None:

@@ -64,6 +64,15 @@ class CountingKernel(Protocol):
     ) -> Tensor:
         """See ``Kernel``."""
 
+    def through(
+        self,
+        served: ServedModel,
+        rows: Sequence[Row],
+        site: str,
+        between: Between | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """See ``Kernel``."""
+
     def texts(self, served: ServedModel, tokens: Tensor, between: Between | None = None) -> Tensor:
         """See ``Kernel``."""
 
@@ -132,6 +141,16 @@ class BatchingKernel:
 
         (found,) = self._ask(Work(("read", served.info.fingerprint, site), compute), rows)
         return found
+
+    def through(self, served: ServedModel, rows: Sequence[Row], site: str) -> tuple[Tensor, Tensor]:
+        """See ``Kernel``."""
+
+        def compute(rows: list[Row], _: Tensor, between: Between | None) -> Arrays:
+            return self._inner.through(served, rows, site, between)
+
+        key, full = ("through", served.info.fingerprint, site), self._inner.full_batch(served)
+        x, embeddings = self._ask(Work(key, compute, full=full), rows)
+        return x, embeddings
 
     def texts(self, served: ServedModel, tokens: Tensor) -> Tensor:
         """See ``Kernel``."""

@@ -40,6 +40,7 @@ QUIET_S = 600.0
 _NAMES = {
     "embed": "one picture under one steer set",
     "read": "the activations of one picture",
+    "through": "the activations and the embedding of one picture",
     "sense": "the gradients of one picture",
     "texts": "sixteen texts",
 }
