@@ -1,13 +1,15 @@
 """Features by their reference pictures, on one sheet, to be looked at.
 
 ``python -m bench.feature_sheet CATALOGUE.parquet PICTURES --out sheet.png``: twelve features by
-lot among those that fire on 1 to 30 % of the set, not chosen by hand, or those named with
-``--features``; of each picture what lies around its strongest patch, patches that fire framed.
-Photographs stay out of the repository: write the sheet elsewhere.
+lot among those that fire on 1 to 30 % of the set, not chosen by hand; with ``--telling`` those of
+them that detect a class best, at most three of a class; or those named with ``--features``. Of each
+picture what lies around its strongest patch, patches that fire framed. Photographs stay out of the
+repository: write the sheet elsewhere.
 """
 
 import argparse
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,15 +23,33 @@ SIDE, LINE, SHOWN = 130, 18, 9
 AROUND = 5  # patches a side that are shown
 WEAK, STRONG = 0.3, 0.7  # of the strongest patch's activation
 SELDOM, OFTEN = 0.01, 0.3
+OF_A_CLASS = 3  # features that detect one class
 
 
 def by_lot(catalogue: Catalogue, count: int, seed: int) -> list[int]:
     """Features that fire neither almost never nor almost always."""
+    found = usual(catalogue)
+    drawn: list[int] = np.random.default_rng(seed).choice(found, count, replace=False).tolist()
+    return sorted(drawn)
+
+
+def usual(catalogue: Catalogue) -> list[int]:
+    """Those that fire on 1 to 30 % of the set."""
     table = catalogue.columns("feature", "firing_rate").to_pydict()
     pairs = zip(table["feature"], table["firing_rate"], strict=True)
-    usual = [feature for feature, rate in pairs if SELDOM <= rate <= OFTEN]
-    drawn: list[int] = np.random.default_rng(seed).choice(usual, count, replace=False).tolist()
-    return sorted(drawn)
+    return [feature for feature, rate in pairs if SELDOM <= rate <= OFTEN]
+
+
+def telling(catalogue: Catalogue, count: int) -> list[int]:
+    """Of those the ones with the largest average precision for a class, at most three of each."""
+    known = [card for card in catalogue.cards(usual(catalogue)) if card.classes]
+    taken: Counter[str] = Counter()
+    out = []
+    for card in sorted(known, key=lambda c: (-c.classes[0].ap, c.feature)):
+        taken[card.classes[0].name] += 1
+        if taken[card.classes[0].name] <= OF_A_CLASS:
+            out.append(card.feature)
+    return out[:count]
 
 
 def framed(path: Path, cells: Sequence[Sequence[float]]) -> Image.Image:
@@ -86,12 +106,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--telling", action="store_true", help="by a rule, in place of lots")
     parser.add_argument("--features", type=int, nargs="*", help="these, in place of lots")
     options = parser.parse_args()
     catalogue = Catalogue(options.catalogue)
     found = sorted(options.pictures.rglob("*.jpg"))
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in found}
-    features = options.features or by_lot(catalogue, options.count, options.seed)
+    lot = (
+        telling(catalogue, options.count)
+        if options.telling
+        else by_lot(catalogue, options.count, options.seed)
+    )
+    features = options.features or lot
     sheet(catalogue, features, files).save(options.out)
 
 

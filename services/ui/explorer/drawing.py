@@ -46,9 +46,14 @@ def on_little(card: FeatureCard) -> bool:
     return 2 * sum(map(small, card.references)) > len(card.references)
 
 
+def on_whole(card: FeatureCard) -> bool:
+    """Whether a feature looks at most of its strongest pictures as a whole: its class token."""
+    return 2 * sum(map(on_patches, card.references)) <= len(card.references)
+
+
 def usual(card: FeatureCard) -> str:
     """How a feature's pictures are best looked at: one of ``address.VIEWS``."""
-    if not any(map(on_patches, (*card.references, *card.sample))):
+    if on_whole(card):
         return "whole"
     return "close" if on_little(card) else "fires"
 
@@ -74,6 +79,8 @@ def figure(data: bytes, one: Reference, side: int, view: str, eye: Eye) -> str:
 def seen(data: bytes, heat: Cells, top: float, side: int, eye: Eye) -> str:
     """What the model sees of a picture as an address, pale where a feature is silent.
 
+    A line goes around the patches on which it fires, at half of its peak or more.
+
     Args:
         data: The picture.
         heat: ``[rows, columns]`` activations; without any nothing is pale.
@@ -85,7 +92,12 @@ def seen(data: bytes, heat: Cells, top: float, side: int, eye: Eye) -> str:
         image = eye.seen(upright(data, side), side)
     except SteerboardError:
         return ""
-    return inline(lit(image, np.abs(np.asarray(heat, np.float32)) / abs(top)) if heat else image)
+    if not heat:
+        return inline(image)
+    values = np.abs(np.asarray(heat, np.float32))
+    shown = lit(image, values / abs(top))
+    outline(shown, values >= HALF * values.max(), (0, 0, *values.shape))
+    return inline(shown)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -101,15 +101,28 @@ def references(card: FeatureCard, info: CatalogueInfo) -> None:
     st.html(pieces.pictures(figures(card, info, card.references, data, view, eye)))
     if common := looks.words((*card.references, *card.sample), data, eye):
         st.html(pieces.soft(f"<b>{common}</b> (Measured on the patches of these pictures.)"))
-    if not all(on_patches(r) for r in card.references):
-        at = "Pictures in full colours: there" if patches else "Here"
-        st.caption(f"{at} it fires on the class token, which stands for the whole picture.")
-    elif view == "close":
-        st.caption("Around the place where it fires most; the line goes around what it fires on.")
+    st.caption(captioned(card, view))
     if card.sample:
         st.html(pieces.section("From all over its range"))
         st.html(pieces.pictures(figures(card, info, card.sample, data, view, eye)))
         st.caption("Drawn by lot from the pictures on which it fires, strongest first.")
+
+
+def captioned(card: FeatureCard, view: str) -> str:
+    """What stands in the pictures, and in which order they come."""
+    out = []
+    if any(map(on_patches, card.references)):
+        out.append({
+            "fires": "Pale where it is silent; the line goes around what it fires on.",
+            "close": "Around the place where it fires most; the line goes around what it fires on.",
+            "whole": "",
+        }[view])  # fmt: skip
+        if view != "whole" and not all(map(on_patches, card.references)):
+            out.append("Pictures without a line: it fires on the class token, on all of them.")
+    else:
+        out.append("It fires on the class token, which stands for the whole picture.")
+    out.append("First those on which it fires most in sum; below each its largest response.")
+    return " ".join(filter(None, out))
 
 
 def looked_at(view: str) -> str:

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from services.ui.explorer.drawing import on_whole
 from services.ui.explorer.pieces import ABOUT, SURE, TITLES, share, spoken
 from services.ui.explorer.spread import Spread, everywhere, spread
 from steerboard.spec.catalogue import CatalogueInfo, Detected, FeatureCard
@@ -24,7 +25,7 @@ def lead(card: FeatureCard, info: CatalogueInfo) -> str:
             f" It detects <b>{escape(spoken(best.name))}</b> with an average precision of"
             f" {best.ap:.2f}; chance is {best.positives / max(info.pictures, 1):.2f}."
         )
-    return f"{out} {looks_at(spread(card))}"
+    return f"{out} {looks_at(None if on_whole(card) else spread(card))}"
 
 
 def among(card: FeatureCard, pictures: int) -> str:
@@ -51,7 +52,7 @@ def percent(value: float) -> str:
 def looks_at(found: Spread | None) -> str:
     """On how much of a picture it fires, and where."""
     if found is None:
-        return "It looks at each picture as a whole (its class token)."
+        return "It looks at most pictures <b>as a whole</b>: it fires on the class token."
     place = f", mostly {found.place}" if found.place else ""
     part = "patch" if found.patches == 1 else "patches"
     much = "a <b>small part</b> of each" if found.little else "a part of each"
