@@ -44,8 +44,9 @@ class Match:
         correlations: ``[n]`` how much, at most 1; nan where its response never changes, or no
             feature fires with it on ``TOGETHER`` pictures.
         mutual: ``[n]`` whether the partner's partner is this one.
-        fires: ``[n]`` shared pictures on which it fires; none of features matched by meaning.
-        together: ``[n]`` shared pictures on which both fire; likewise.
+        fires: ``[n]`` shared pictures on which it fires; of features matched by meaning pictures
+            of its own set.
+        together: ``[n]`` shared pictures on which both fire; None of features matched by meaning.
     """
 
     features: Array

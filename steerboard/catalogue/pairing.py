@@ -4,7 +4,8 @@ Responses to the same pictures tell best which features are alike (``compare``).
 was built without them (``--slim``), or over other pictures, still knows the mean embedding of each
 feature's strongest pictures; of one model, the cosine of those tells which features answer to the
 same things. What all features have in common is taken off first, for embeddings of pictures all
-point somewhat the same way.
+point somewhat the same way; and features that fire on fewer than ``TOGETHER`` pictures are left
+out, for the meaning of one picture is that of every feature that fires on it.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from steerboard.catalogue.compare import Comparison, Match, compare, read_respon
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.measures import blocks, unit
 from steerboard.catalogue.records import Array
-from steerboard.spec.catalogue import ComparedSide, MatchedBy, PairSide
+from steerboard.spec.catalogue import TOGETHER, ComparedSide, MatchedBy, PairSide
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 STEPS = 41  # alikenesses at which shares are told
@@ -82,21 +83,35 @@ def centred(first: Index, second: Index) -> tuple[Array, Array] | None:
 def matched(first: Index, second: Index, x: Array, y: Array) -> Comparison:
     """Each side's features with those of the other whose meaning is nearest."""
     forth, back = np.zeros((2, len(x))), np.full((2, len(y)), -np.inf)
+    back[0] = 0
+    fires = fired(first), fired(second)
     for part in blocks(len(x), BLOCK):
         near = x[part] @ y.T
+        near[fires[0][part] < TOGETHER] = -np.inf
+        near[:, fires[1] < TOGETHER] = -np.inf
         forth[:, part] = near.argmax(1), near.max(1)
         top = near.max(0)
         better = top > back[1]
         back[:, better] = near.argmax(0)[better] + part.start, top[better]
     a, b = first.features, second.features
-    return Comparison(0, one_side(a, b, forth, back), one_side(b, a, back, forth))
+    return Comparison(
+        0, one_side(a, b, forth, back, fires[0]), one_side(b, a, back, forth, fires[1])
+    )
 
 
-def one_side(own: Array, others: Array, forth: Array, back: Array) -> Match:
+def fired(index: Index) -> Array:
+    """``[n]`` pictures of its own set on which each feature fires."""
+    rates = index.statistics["firing_rate"] * float(index.catalogue.about["pictures"])
+    return np.rint(rates).astype(np.int64)
+
+
+def one_side(own: Array, others: Array, forth: Array, back: Array, fires: Array) -> Match:
     """A side's match: of ``own [n]`` places among ``others [m]`` and values, ``forth [2, n]``."""
     partners = forth[0].astype(np.int64)
+    there = np.isfinite(forth[1])
     mutual = back[0][partners].astype(np.int64) == np.arange(len(own))
-    return Match(own, others[partners], np.minimum(forth[1], 1.0), mutual)
+    values = np.where(there, np.minimum(forth[1], 1.0), np.nan)
+    return Match(own, others[partners], values, mutual & there, fires)
 
 
 def cosines(match: Match, own: Index, other: Index, x: Array, y: Array) -> Array:

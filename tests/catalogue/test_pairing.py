@@ -15,7 +15,7 @@ from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.pairing import Pairing, chosen, pair, summary
 from steerboard.inprocess.runner import LocalRunner
-from steerboard.spec.catalogue import ComparedFeatures, Labels, PairSide
+from steerboard.spec.catalogue import TOGETHER, ComparedFeatures, Labels, PairSide
 from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
 
 NAMES = ("middle", "last")
@@ -68,13 +68,23 @@ def test_without_responses_the_nearest_meaning_is_the_partner(
     assert (by_meanings.by, by_meanings.comparison.pictures) == ("meanings", 0)
     x, y = meanings(both)
     near = x @ y.T
+    rare = [
+        np.rint(index.statistics["firing_rate"] * index.catalogue.about["pictures"]) < TOGETHER
+        for index in both
+    ]
+    assert any(one.any() for one in rare) and not any(one.all() for one in rare)
+    near[rare[0]], near[:, rare[1]] = np.nan, np.nan  # what fires on few pictures is no partner
     first, second = by_meanings.comparison.first, by_meanings.comparison.second
-    np.testing.assert_allclose(first.correlations, near.max(1), atol=1e-5)
-    np.testing.assert_allclose(second.correlations, near.max(0), atol=1e-5)
+    usual = near[np.ix_(~rare[0], ~rare[1])]
+    np.testing.assert_allclose(first.correlations[~rare[0]], usual.max(1), atol=1e-5)
+    np.testing.assert_allclose(second.correlations[~rare[1]], usual.max(0), atol=1e-5)
+    for match, few in zip((first, second), rare, strict=True):
+        assert np.isnan(match.correlations[few]).all() and not match.mutual[few].any()
+        assert match.seldom == few.sum()
     places = np.searchsorted(both[1].features, first.partners)
-    np.testing.assert_allclose(near[np.arange(len(x)), places], near.max(1), atol=1e-5)
+    np.testing.assert_allclose(near[np.arange(len(x)), places][~rare[0]], usual.max(1), atol=1e-5)
     back = np.searchsorted(both[0].features, second.partners)
-    np.testing.assert_array_equal(first.mutual, back[places] == np.arange(len(x)))
+    np.testing.assert_array_equal(first.mutual, (back[places] == np.arange(len(x))) & ~rare[0])
     assert first.mutual.sum() == second.mutual.sum() > 0
 
 

@@ -96,7 +96,7 @@ def seen(data: bytes, heat: Cells, top: float, side: int, eye: Eye) -> str:
         return inline(image)
     values = np.abs(np.asarray(heat, np.float32))
     shown = lit(image, values / abs(top))
-    outline(shown, values >= HALF * values.max(), (0, 0, *values.shape))
+    outline(shown, values >= HALF * values.max(), (0, 0, *values.shape), (3, 1))
     return inline(shown)
 
 
@@ -142,8 +142,16 @@ def window(heat: Heat) -> Box:
     return top, left, size, size
 
 
-def outline(part: Image.Image, fires: npt.NDArray[np.bool_], box: Box) -> None:
-    """Draw a line around the patches that a feature fires on, into the part that is shown."""
+def outline(
+    part: Image.Image,
+    fires: npt.NDArray[np.bool_],
+    box: Box,
+    widths: tuple[int, int] = (4, 2),
+) -> None:
+    """Draw a line around the patches that a feature fires on, into the part that is shown.
+
+    White within black, ``widths`` pixels wide.
+    """
     top, left, high, wide = box
     down, across = part.height / high, part.width / wide
     pencil, framed = ImageDraw.Draw(part), np.pad(fires, 1)
@@ -157,8 +165,8 @@ def outline(part: Image.Image, fires: npt.NDArray[np.bool_], box: Box) -> None:
         )
         for inside, line in edges:
             if not inside:
-                pencil.line(line, fill="black", width=4)
-                pencil.line(line, fill="white", width=2)
+                pencil.line(line, fill="black", width=widths[0])
+                pencil.line(line, fill="white", width=widths[1])
 
 
 def corner(part: Image.Image, image: Image.Image, corners: Box) -> None:

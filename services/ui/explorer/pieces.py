@@ -73,9 +73,7 @@ def card(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
 
 def strip(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
     """A feature in a line: its strongest pictures beside each other, what it is called."""
-    images = "".join(
-        f'<img src="{pictures[d]}" alt="" loading="lazy">' for d in row.pictures if d in pictures
-    )
+    images = "".join(f'<img src="{pictures[d]}" alt="">' for d in row.pictures if d in pictures)
     notes = f"#{row.feature} · {' · '.join(facts(row))}"
     return link(
         href,

@@ -112,7 +112,8 @@ def said(first: str, second: str, found: ComparedFeatures, floor: float) -> None
         if found.by == "responses"
         else "Matched by the <b>meaning</b> of their strongest pictures (cosine of the mean"
         " embeddings), for the catalogues do not both hold responses to the same pictures:"
-        " built again without --slim, they are matched by those."
+        " built again without --slim, they are matched by those. Features that fire on fewer than"
+        f" {TOGETHER} pictures are left out: what they mean is what one picture shows."
     )
     both = (side_said(name, side) for name, side in ((first, found.first), (second, found.second)))
     words.html(pieces.soft(f"{how}<br>{'<br>'.join(both)}"))
@@ -180,9 +181,6 @@ def drawn(
 def one(row: FeatureRow | None, dictionary: str, small: dict[str, str]) -> str:
     """One feature of a pair."""
     if row is None:
-        return (
-            f'<span class="sb-nobody">none fires with it on {TOGETHER} pictures, or it never'
-            " changes</span>"
-        )
+        return '<span class="sb-nobody">nothing: too few pictures to tell</span>'
     at = replace(Address(), dictionary=dictionary, feature=row.feature)
     return pieces.strip(row, href(at), small)
