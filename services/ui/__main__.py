@@ -15,6 +15,10 @@ from streamlit.web import cli
 VIEWS = ("workbench", "explorer.view", "explorer.atlas", "concepts.view", "recipes.view")
 NOTICE = "streamlit.runtime.caching.cache_data_api"  # says that no server runs yet; so it is
 
+# Streamlit would look through all of memory for garbage behind each run of the script or of a part
+# of it, and a moved slider is two: as long as its answer takes. Python itself does so now and then.
+FLAGS = ("--runner.postScriptGC=false",)
+
 
 def warm() -> None:
     """Read the views' modules in; one that cannot be read is told of when its page is opened."""
@@ -29,10 +33,10 @@ def warm() -> None:
 def main() -> None:
     """Serve; what is given goes on to ``streamlit run``."""
     warm()
-    # Streamlit collects garbage after each run of the script; what was read in by now never is any,
-    # and looking through it costs longer than a run.
+    # What was read in by now never is garbage, and looking through it costs longer than a run.
     gc.freeze()
-    sys.argv = ["streamlit", "run", str(Path(__file__).with_name("app.py")), *sys.argv[1:]]
+    app = str(Path(__file__).with_name("app.py"))
+    sys.argv = ["streamlit", "run", app, *FLAGS, *sys.argv[1:]]
     cli.main()
 
 

@@ -9,7 +9,7 @@ from services.ui import alone, changing, locating, markup, trusting, units
 from services.ui.alone import ANSWER
 from services.ui.backend import backend, model
 from services.ui.pictures import eye, heat_map, thumbnail
-from services.ui.session import generation, page_address, record, redraw
+from services.ui.session import feature_address, generation, record, redraw
 from steerboard.analysis.trust import verdicts
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.jobs import AttributeResult, RankedFeature, Reference
@@ -150,7 +150,7 @@ def catalogue(row: RankedFeature, how: How) -> str:
     """The address of a feature's page in the catalogue; empty where there is none."""
     if how.units != "feature":
         return ""
-    return page_address("features", d=locating.dictionary().id, feature=row.feature)
+    return feature_address(locating.dictionary().id, row.feature)
 
 
 def none(how: How) -> str:

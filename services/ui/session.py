@@ -59,6 +59,11 @@ def page_address(path: str, **query: object) -> str:
     return f"{path}?{urlencode({KEY: session(), **query})}" if path in known else ""
 
 
+def feature_address(dictionary: str, feature: int) -> str:
+    """The address of a feature's page in the explorer; empty where there is no explorer."""
+    return page_address("features", dictionary=dictionary, feature=feature)
+
+
 def follow() -> None:
     """Open the picture that the address asks for, once."""
     wanted, origin = st.query_params.get(PICTURE, ""), st.query_params.get(ORIGIN, "")

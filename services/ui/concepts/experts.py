@@ -14,7 +14,7 @@ from services.ui.concepts.naming import Named
 from services.ui.patient import Patient
 from services.ui.pictures import thumbnail
 from services.ui.ranking import known_features
-from services.ui.session import act, page_address, redraw, session, tell
+from services.ui.session import act, feature_address, redraw, session, tell
 from steerboard.analysis.concept_steering import away, towards
 from steerboard.analysis.concepts import Concept, half_splits
 from steerboard.analysis.expertise import Expertise, expertise
@@ -145,7 +145,7 @@ def table(skill: Expertise, dictionary: str) -> str:
         rows.append(
             markup.expert(
                 f"#{feature} {card.label if card else ''}".strip(),
-                page_address("features", d=dictionary, feature=feature),
+                feature_address(dictionary, feature),
                 float(skill.precision[feature]),
                 float(skill.auroc[feature]),
                 [thumbnail(held[p], SIDE) for p in pictures if p in held],

@@ -9,7 +9,7 @@ import streamlit as st
 from services.ui import markup
 from services.ui.backend import backend, model
 from services.ui.explorer.address import whole
-from services.ui.session import UNIT, act, generation, page_address, redraw, state
+from services.ui.session import UNIT, act, feature_address, generation, redraw, state
 from steerboard.spec.errors import SteerboardError
 from steerboard.store.events import DictionaryChosen, FeatureMoved
 
@@ -66,7 +66,7 @@ def show() -> None:
         return
     with st.container(border=True, key="pinned"):
         name, slider, buttons, away = st.columns([2, 2, 1.6, 0.4], vertical_alignment="center")
-        link = page_address("features", dictionary=pin.dictionary, feature=pin.feature)
+        link = feature_address(pin.dictionary, pin.feature)
         shown = f"#{pin.feature} {escape(pin.label)}".strip()
         titled = f'<a href="{escape(link)}" target="_self">{shown}</a>' if link else shown
         name.html(f'<div class="sb-id">{titled}</div><small>from the catalogue</small>')
