@@ -214,7 +214,8 @@ def compare(
 def write_responses(place: str, partial: Partial) -> None:
     """Write the responses of the panel beside a catalogue: what comparing it takes."""
     folder, _, name = place.removesuffix(".parquet").rpartition("/")
-    Shards(folder or ".", "").put(f"{name}{RESPONSES}", pack(panel_records(partial.panel)))
+    responses = pack(panel_records(partial.panel), small=True)
+    Shards(folder or ".", "").put(f"{name}{RESPONSES}", responses)
 
 
 def told(info: ModelInfo, book: DictionaryInfo) -> dict[str, object]:

@@ -41,31 +41,48 @@ def clarity(embeddings: Array, there: Array) -> Array:
 
 
 def polysemanticity(embeddings: Array, there: Array) -> Array:
-    """``[b]`` 1 - clarity of two k-means centres, that is 1 - their cosine; nan below three."""
+    """``[b]`` 1 - clarity of two k-means centres, that is 1 - their cosine; nan below three.
+
+    Spherical k-means, as the embeddings are directions: a picture goes with the centre of unit
+    length to which it has the larger cosine. A centre is a sum of pictures, whose products with
+    each other therefore suffice. Pictures that are all alike have one centre: 0.
+    """
     x = embeddings.astype(np.float64) * there[..., None]
-    centres = farthest(x, there)
+    products = x @ x.transpose(0, 2, 1)
+    groups = farthest(products, there)
     for _ in range(ROUNDS):
-        near = np.einsum("bnd,bkd->bnk", x, centres)
-        # cosine to centres of unit length: spherical k-means, as the embeddings are directions
-        second = (near[..., 1] > near[..., 0]) & there
-        sums = [(x * m[..., None]).sum(1) for m in (~second & there, second)]
-        after = unit(np.stack(sums, 1))
-        if np.array_equal(after, centres):
+        near = unit_sums(products, groups) @ products
+        second = (near[:, 1] > near[:, 0]) & there
+        after = np.stack([~second & there, second], 1).astype(np.float64)
+        if np.array_equal(after, groups):
             break
-        centres = after
-    cosine = (centres[:, 0] * centres[:, 1]).sum(-1)
-    found: Array = np.where(there.sum(1) > 2, 1 - cosine, np.nan)
+        groups = after
+    centres = unit_sums(products, groups)
+    cosine = ((centres @ products)[:, 0] * centres[:, 1]).sum(-1)
+    both = np.all(groups.sum(2) > 0, axis=1)
+    found: Array = np.where(there.sum(1) > 2, np.where(both, 1 - cosine, 0.0), np.nan)
     return found
 
 
-def farthest(x: Array, there: Array) -> Array:
-    """``[b, 2, d]`` the two pictures of each feature that are least alike: where k-means begins."""
-    cosines = np.einsum("bnd,bmd->bnm", x, x)
+def unit_sums(products: Array, groups: Array) -> Array:
+    """``[b, 2, n]`` the weights of pictures in the sum of each group, of unit length.
+
+    Args:
+        products: ``[b, n, n]`` of the pictures with each other.
+        groups: ``[b, 2, n]`` 1 for each picture of a group, else 0.
+    """
+    square = ((groups @ products) * groups).sum(-1, keepdims=True)
+    found: Array = groups / np.sqrt(np.where(square > 0, square, 1))
+    return found
+
+
+def farthest(products: Array, there: Array) -> Array:
+    """``[b, 2, n]`` the two pictures that are least alike, a group each: where k-means begins."""
     both = there[:, :, None] & there[:, None, :]
-    flat = np.where(both, cosines, np.inf).reshape(len(x), -1).argmin(1)
-    i, j = np.divmod(flat, x.shape[1])
-    rows = np.arange(len(x))
-    return np.stack([x[rows, i], x[rows, j]], 1)
+    flat = np.where(both, products, np.inf).reshape(len(products), -1).argmin(1)
+    ends = np.stack(np.divmod(flat, products.shape[1]), 1)
+    found: Array = (ends[..., None] == np.arange(products.shape[1])).astype(np.float64)
+    return found
 
 
 def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:

@@ -21,7 +21,8 @@ from steerboard.spec.answers import Code
 
 Array = npt.NDArray[Any]
 SHADES = 127
-SCHEMA = 1
+SCHEMA = 2
+READ = (1, 2)  # in 1 all numbers of patches had four bytes
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,12 @@ def totals(records: Sequence[Record]) -> Array:
     return found
 
 
-def pack(records: Sequence[Record]) -> bytes:
-    """A shard as a file: arrays end to end, without pickles."""
+def pack(records: Sequence[Record], small: bool = False) -> bytes:
+    """A shard as a file: arrays end to end, without pickles.
+
+    What is soon deleted is not worth a compressor's time, which is more than all the rest takes:
+    only a ``small`` file is compressed.
+    """
     thumbnails = [np.frombuffer(r.thumbnail, np.uint8) for r in records]
     arrays = {
         "head": text({"schema": SCHEMA, "facts": [r.facts for r in records]}),
@@ -105,15 +110,16 @@ def pack(records: Sequence[Record]) -> bytes:
         "entries": np.array([len(r.features) for r in records], np.int64),
         "features": joined([r.features for r in records], np.int32),
         "peaks": joined([r.peaks for r in records], np.float32),
-        "spots": joined([np.diff(r.starts) for r in records], np.int32),
-        "patches": joined([r.patches for r in records], np.int32),
+        "spots": narrow(joined([np.diff(r.starts) for r in records], np.int32)),
+        "patches": narrow(joined([r.patches for r in records], np.int32)),
         "shades": joined([r.shades for r in records], np.int8),
         "embeddings": np.stack([r.embedding for r in records]) if records else np.zeros((0, 0)),
         "thumbnails": joined(thumbnails, np.uint8),
         "thumbnail_sizes": np.array([len(t) for t in thumbnails], np.int64),
     }
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    save = np.savez_compressed if small else np.savez
+    save(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -122,9 +128,9 @@ def unpack(data: bytes) -> list[Record]:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         held = {name: file[name] for name in file.files}
     head = json.loads(held["head"].tobytes())
-    if head["schema"] != SCHEMA:
-        raise ValueError(f"a shard of schema {head['schema']}, and this version reads {SCHEMA}")
-    digests = held["digests"].tobytes()
+    if head["schema"] not in READ:
+        raise ValueError(f"a shard of schema {head['schema']}, and this version reads {READ}")
+    digests, patches = held["digests"].tobytes(), held["patches"].astype(np.int32)
     ends = np.cumsum(held["entries"])
     spots = np.concatenate([[0], np.cumsum(held["spots"], dtype=np.int64)])
     thumbs = np.concatenate([[0], np.cumsum(held["thumbnail_sizes"])])
@@ -139,7 +145,7 @@ def unpack(data: bytes) -> list[Record]:
                 held["features"][start:stop],
                 held["peaks"][start:stop],
                 spots[start : stop + 1] - a,
-                held["patches"][a:b],
+                patches[a:b],
                 held["shades"][a:b],
                 held["embeddings"][i],
                 held["thumbnails"][thumbs[i] : thumbs[i + 1]].tobytes(),
@@ -151,6 +157,11 @@ def unpack(data: bytes) -> list[Record]:
 def joined(arrays: Sequence[Array], kind: Any) -> Array:
     """Arrays end to end, also where there are none."""
     return np.concatenate([np.zeros(0, kind), *arrays]).astype(kind)
+
+
+def narrow(values: Array) -> Array:
+    """Numbers from 0 on in as few bytes each as the largest takes."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
 def text(value: object) -> Array:
