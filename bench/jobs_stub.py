@@ -1,20 +1,27 @@
-"""An inference service that computes nothing: a real gRPC server that waits and then answers."""
+"""An inference service that computes nothing: a real gRPC server that waits and then answers.
+
+As the real one it holds the pictures that it was sent, and asks for the bytes of others."""
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import grpc
 import numpy as np
+from grpc_status import rpc_status
 
 from steerboard.api.channel import SHARED_OPTIONS
 from steerboard.api.convert_answers import attributions_to_message, steered_to_message
 from steerboard.api.convert_models import model_to_message
+from steerboard.api.status import error_to_status
 from steerboard.spec.answers import Answer, Attribution, Prediction, ResolvedTarget, Steered
 from steerboard.spec.capabilities import DictionaryInfo, Limits, ModelInfo, SiteInfo
+from steerboard.spec.digest import image_digest
+from steerboard.spec.errors import ImageNotCached
 from steerboard.v1 import steering_pb2
 
 MODEL, DICTIONARY = "stub", "nothing"
@@ -72,42 +79,82 @@ def described() -> ModelInfo:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a question comes to.
+
+    Attributes:
+        answer: To it.
+        sent: Digests of the pictures that came along.
+        named: Those of the pictures that did not.
+    """
+
+    answer: bytes
+    sent: frozenset[str]
+    named: frozenset[str]
+
+
+@lru_cache(maxsize=4096)  # a question that comes again is not read again
+def attribute_asked(data: bytes) -> Asked:
+    """Of the bytes of an ``AttributeRequest``."""
+    request = steering_pb2.AttributeRequest.FromString(data)
+    return Asked(attributions(len(request.images), request.maps), *pictures(request.images))
+
+
+@lru_cache(maxsize=4096)
+def steer_asked(data: bytes) -> Asked:
+    """Of the bytes of a ``SteerRequest``."""
+    request = steering_pb2.SteerRequest.FromString(data)
+    answer = steered(len(request.images), len(request.steer_sets))
+    return Asked(answer, *pictures(request.images))
+
+
+def pictures(images: Iterable[Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Digests of those that came along, and of those that were named."""
+    found = list(images)
+    sent = frozenset(image_digest(i.encoded) for i in found if i.encoded)
+    return sent, frozenset(i.digest for i in found if i.digest)
+
+
 class Waiting:
-    """Answers any call after ``seconds``, and counts them."""
+    """Answers any call about pictures that it holds after ``seconds``, and counts them."""
 
     def __init__(self, info: ModelInfo, seconds: float) -> None:
         self._info, self._seconds = info, seconds
+        self._held: set[str] = set()
         self.calls: dict[str, int] = {"Attribute": 0, "Steer": 0}
 
-    async def model(self, request: Any, context: Any) -> bytes:
+    async def model(self, request: bytes, context: Any) -> bytes:
         """GetModel, at once."""
         message = steering_pb2.GetModelResponse(model=model_to_message(self._info))
         return message.SerializeToString()
 
-    async def attribute(self, request: Any, context: Any) -> bytes:
+    async def attribute(self, request: bytes, context: Any) -> bytes:
         """Attribute."""
-        self.calls["Attribute"] += 1
-        await asyncio.sleep(self._seconds)
-        return attributions(len(request.images), request.maps)
+        return await self._answer("Attribute", attribute_asked(request), context)
 
-    async def steer(self, request: Any, context: Any) -> bytes:
+    async def steer(self, request: bytes, context: Any) -> bytes:
         """Steer."""
-        self.calls["Steer"] += 1
+        return await self._answer("Steer", steer_asked(request), context)
+
+    async def _answer(self, name: str, asked: Asked, context: Any) -> bytes:
+        self._held |= asked.sent
+        if not asked.named <= self._held:
+            await self._refuse(asked.named - self._held, context)
+        self.calls[name] += 1
         await asyncio.sleep(self._seconds)
-        return steered(len(request.images), len(request.steer_sets))
+        return asked.answer
+
+    async def _refuse(self, missing: frozenset[str], context: Any) -> None:
+        error = ImageNotCached("send their bytes", details={"digests": ",".join(missing)})
+        status = rpc_status.to_status(error_to_status(error))
+        await context.abort(status.code, status.details, status.trailing_metadata)
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """For a server; answers are bytes that were made once."""
-        methods = {
-            "GetModel": (self.model, steering_pb2.GetModelRequest),
-            "Attribute": (self.attribute, steering_pb2.AttributeRequest),
-            "Steer": (self.steer, steering_pb2.SteerRequest),
-        }
+        """For a server; questions stay bytes, and answers are bytes that were made once."""
+        methods = {"GetModel": self.model, "Attribute": self.attribute, "Steer": self.steer}
         service = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"].full_name
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(answer, kind.FromString)
-            for name, (answer, kind) in methods.items()
-        }
+        handlers = {n: grpc.unary_unary_rpc_method_handler(m) for n, m in methods.items()}
         return grpc.method_handlers_generic_handler(service, handlers)
 
 

@@ -46,7 +46,7 @@ def complete(spec: JobSpec, chunk: int, state: State) -> bool:
         case AttributeSetJob():
             if chunk == picture_set.chunks(spec):
                 return bool(state) and state["chunks"] == chunk and "parts" not in state
-            return len(state.get("rows", ())) == len(picture_set.images_of(spec, chunk))
+            return len(state.get("rows", ())) == len(picture_set.pictures_of(spec, chunk))
         case CatalogueJob():
             return catalogue_set.closed(spec, chunk, state)
         case EvidenceJob():

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from services.attribution.results import Rows
-from services.attribution.tools import State, Tools, held
+from services.attribution.tools import Sent, State, Tools, held
 from steerboard.analysis.expertise import expertise
 from steerboard.analysis.probe import difference_of_means, logistic
 from steerboard.analysis.responses import strongest
@@ -19,7 +19,7 @@ from steerboard.catalogue.shards import Shards
 from steerboard.spec.answers import Code
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
-from steerboard.spec.requests import Encode, Encoded
+from steerboard.spec.requests import Encode
 from steerboard.spec.runner import Runner
 
 AT_ONCE = 64  # chunks that a closing step reads
@@ -28,13 +28,13 @@ WORK = "responses"
 
 
 def answered(
-    spec: AttributeSetJob, items: Sequence[bytes | SteerboardError], runner: Runner
-) -> Rows:
+    spec: AttributeSetJob, items: Sequence[Sent], runner: Runner
+) -> list[Code | SteerboardError]:
     """Which features answer to each picture, and how strongly; or the picture's error."""
-    good = tuple(Encoded(data=data) for data in items if isinstance(data, bytes))
+    good = tuple(item for item in items if not isinstance(item, SteerboardError))
     asked = Encode(model=spec.model, images=good, dictionary=spec.dictionary) if good else None
     codes = iter(runner.encode(asked).items if asked else ())
-    return [plain(next(codes) if isinstance(item, bytes) else item) for item in items]
+    return [item if isinstance(item, SteerboardError) else next(codes) for item in items]
 
 
 def plain(found: Code | SteerboardError) -> State:

@@ -8,12 +8,13 @@ import numpy as np
 
 from services.attribution import composed, labelled
 from services.attribution.results import Rows
-from services.attribution.tools import State, Tools, held
+from services.attribution.tools import Sent, State, Tools
+from services.attribution.tools import held as parts
 from steerboard.spec.answers import Attribution, ResolvedTarget
 from steerboard.spec.attribution_job import COMPOSED, LABELLED
 from steerboard.spec.errors import BadImage, ImageNotCached, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
-from steerboard.spec.requests import Encoded, Target
+from steerboard.spec.requests import Digest, Encoded, Target
 from steerboard.spec.runner import Runner
 
 CHUNK = 16  # pictures
@@ -29,49 +30,75 @@ def chunks(spec: AttributeSetJob) -> int:
     return -(-len(spec.images) // CHUNK)
 
 
-def images_of(spec: AttributeSetJob, chunk: int) -> list[str]:
-    """Digests of a chunk's pictures."""
-    return [i.sha256 for i in spec.images[chunk * CHUNK : (chunk + 1) * CHUNK]]
+def pictures_of(spec: AttributeSetJob, chunk: int) -> range:
+    """The places of a chunk's pictures in the set."""
+    return range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(spec.images)))
 
 
-def targets_of(spec: AttributeSetJob, chunk: int) -> list[Target]:
-    """A target for each picture of a chunk."""
-    if len(spec.targets) == 1:
-        return [*spec.targets] * len(images_of(spec, chunk))
-    return list(spec.targets[chunk * CHUNK : (chunk + 1) * CHUNK])
+def target_of(spec: AttributeSetJob, place: int) -> Target:
+    """That of a picture."""
+    return spec.targets[place if len(spec.targets) > 1 else 0]
 
 
 def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
-    """The next pictures of a chunk; a bad one carries its own error."""
+    """The next pictures of a chunk; a bad one carries its own error.
+
+    They are asked for by digest first: what the service still has is not even read.
+    """
     if spec.method in COMPOSED:
         return measured(spec, chunk, state, tools, batch)
     before = state.get("rows", [])
-    names, targets = images_of(spec, chunk), targets_of(spec, chunk)
-    items: list[bytes | SteerboardError] = []
-    weight = 0
-    for name in names[len(before) : len(before) + batch]:
-        item = fetched(tools, name)
+    places = pictures_of(spec, chunk)[len(before) :][:batch]
+    pictures = spec.images[places.start : places.stop]
+    found = held(spec, places, pictures, tools.runner)
+    if found is None:
+        found = answered(spec, places, sendable(tools, pictures), tools.runner)
+    told = labelled.plain if spec.method in LABELLED else brief
+    rows = [{"image": p.sha256, **told(a)} for p, a in zip(pictures, found, strict=False)]
+    return {"rows": [*before, *rows]}
+
+
+def held(
+    spec: AttributeSetJob, places: range, pictures: Sequence[Digest], runner: Runner
+) -> list[Any] | None:
+    """What is said of pictures whose bytes the service holds; None where it lacks some."""
+    try:
+        found = answered(spec, places, pictures, runner)
+    except ImageNotCached:
+        return None
+    return None if any(isinstance(item, ImageNotCached) for item in found) else found
+
+
+def sendable(tools: Tools, pictures: Sequence[Digest]) -> list[Sent]:
+    """As many of the pictures as one call may carry, or why one cannot be had."""
+    items, weight = list[Sent](), 0
+    for picture in pictures:
+        item = fetched(tools, picture.sha256)
         weight += len(item) if isinstance(item, bytes) else 0
         if items and weight > BATCH_BYTES:
             break
-        items.append(item)
-    start = len(before)
-    found = (
-        labelled.answered(spec, items, tools.runner)
-        if spec.method in LABELLED
-        else [brief(a) for a in ask(spec, items, targets[start : start + len(items)], tools.runner)]
-    )
-    return {"rows": [*before, *({"image": names[start + i], **a} for i, a in enumerate(found))]}
+        items.append(Encoded(data=item) if isinstance(item, bytes) else item)
+    return items
+
+
+def answered(
+    spec: AttributeSetJob, places: range, items: Sequence[Sent], runner: Runner
+) -> list[Any]:
+    """By a method's own way, an answer for each picture or its error."""
+    if spec.method in LABELLED:
+        return labelled.answered(spec, items, runner)
+    return ask(spec, items, [target_of(spec, i) for i in places], runner)
 
 
 def measured(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
     """The next picture of a chunk, or some more steered answers about the one that was begun."""
     before, now = state.get("rows", []), state.get("now")
-    name = images_of(spec, chunk)[len(before)]
-    target = targets_of(spec, chunk)[len(before)]
+    place = pictures_of(spec, chunk)[len(before)]
+    name, target = spec.images[place].sha256, target_of(spec, place)
     item = fetched(tools, name)
     if now is None or isinstance(item, SteerboardError):
-        (answer,) = ask(spec, [item], [target], tools.runner)
+        sent = item if isinstance(item, SteerboardError) else Encoded(data=item)
+        (answer,) = ask(spec, [sent], [target], tools.runner)
         row = {"image": name, **brief(answer)}
         if "error" in row:
             return {"rows": [*before, row]}
@@ -110,21 +137,16 @@ def fetched(tools: Tools, sha256: str) -> bytes | SteerboardError:
 
 
 def ask(
-    spec: AttributeSetJob,
-    items: list[bytes | SteerboardError],
-    targets: Sequence[Target],
-    runner: Runner,
+    spec: AttributeSetJob, items: Sequence[Sent], targets: Sequence[Target], runner: Runner
 ) -> list[Item]:
     """An attribution for each picture, in one call for each target."""
-    found: dict[int, Item] = {}
+    found: dict[int, Item] = {i: e for i, e in enumerate(items) if isinstance(e, SteerboardError)}
+    sent = {i: p for i, p in enumerate(items) if not isinstance(p, SteerboardError)}
     groups: dict[Target, list[int]] = {}
-    for i, item in enumerate(items):
-        if isinstance(item, SteerboardError):
-            found[i] = item
-        else:
-            groups.setdefault(targets[i], []).append(i)
+    for i in sent:
+        groups.setdefault(targets[i], []).append(i)
     for target, members in groups.items():
-        request = spec.question(tuple(Encoded(data=items[i]) for i in members), target)
+        request = spec.question(tuple(sent[i] for i in members), target)
         found.update(zip(members, runner.attribute(request).items, strict=True))
     return [found[i] for i in range(len(items))]
 
@@ -166,7 +188,7 @@ def gathered(count: int, state: State, tools: Tools) -> State:
     start = state.get("chunks", 0)
     stop = min(count, start + CLOSED_AT_ONCE)
     sums = Sums.of(state)
-    sums.add([row for part in held(tools, range(start, stop)) for row in part])
+    sums.add([row for part in parts(tools, range(start, stop)) for row in part])
     return sums.state(stop)
 
 

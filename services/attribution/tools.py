@@ -6,10 +6,12 @@ from typing import Any
 
 from services.attribution.results import Rows
 from steerboard.spec.catalogue import FeatureCard
-from steerboard.spec.errors import NotFound
+from steerboard.spec.errors import NotFound, SteerboardError
+from steerboard.spec.requests import ImageRef
 from steerboard.spec.runner import Runner
 
 State = dict[str, Any]  # a chunk's half-done work, as JSON
+Sent = ImageRef | SteerboardError  # a picture as a service is asked about it, or why it is not
 
 
 @dataclass(frozen=True)

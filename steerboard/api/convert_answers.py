@@ -153,14 +153,20 @@ def _attribution_to_message(found: Attribution) -> pb.Attribution:
 
 
 def _attribution_from_message(message: pb.Attribution) -> Attribution:
-    scalars: dict[str, Any] = {name: getattr(message, name) for name in _SCALARS}
-    arrays: dict[str, Any] = {n: floats_from_message(getattr(message, n)) for n in _ARRAYS}
-    return Attribution(
+    return Attribution(  # field by field: a set has one for each of its pictures
         target=_target_from_message(message.target),
+        value=message.value,
         features=ints_from_message(message.features),
+        scores=floats_from_message(message.scores),
+        activations=floats_from_message(message.activations),
+        peaks=floats_from_message(message.peaks),
+        prefix_scores=floats_from_message(message.prefix_scores),
+        rest=message.rest,
+        error=message.error,
+        bias=message.bias,
+        total=message.total,
+        maps=floats_from_message(message.maps),
         baseline=optional(message, "baseline"),
-        **scalars,
-        **arrays,
     )
 
 

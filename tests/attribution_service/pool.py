@@ -10,7 +10,7 @@ from services.attribution.hands import Hands
 from steerboard.api.tokens import Identity
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.digest import image_digest
-from steerboard.spec.errors import SteerboardError
+from steerboard.spec.errors import ImageNotCached, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
 from steerboard.spec.requests import Attribute, Digest, Prompts, Steer
 
@@ -32,20 +32,25 @@ class Counting:
         return self.inner.model(name)
 
     def attribute(self, request: Attribute) -> Any:
-        self._count(request)
-        return self.inner.attribute(request)
+        return self._counted(self.inner.attribute, request)
 
     def steer(self, request: Steer) -> Any:
-        self._count(request)
-        return self.inner.steer(request)
+        return self._counted(self.inner.steer, request)
 
-    def _count(self, request: Any) -> None:
+    def _counted(self, ask: Callable[[Any], Any], request: Any) -> Any:
+        """A question by digests that the runner does not know counts for nothing."""
         self.calls += 1
         error = self.fail(self.calls)
         if error is not None:
             raise error
+        try:
+            found = ask(request)
+        except ImageNotCached:
+            self.calls -= 1
+            raise
         self.pictures += len(request.images)
         self.asked.append(request)
+        return found
 
 
 def a_set(images: list[bytes]) -> AttributeSetJob:

@@ -77,7 +77,7 @@ def test_a_set_reports_a_bad_picture_in_place_and_counts_the_good_ones(
 def test_a_picture_that_vanished_from_the_store_is_reported_in_place(
     desk: Desk, hands: Hands, library: Library, tiny_images: list[bytes]
 ) -> None:
-    extra = tiny_images[0] + b" "
+    extra = tiny_images[0] + b" of which the runner has never heard"
     images = [extra, *tiny_images[:3]]
     opened = desk.submit(a_set(images), images, ANN)
     library._blobs.rm(library._root, recursive=True)
@@ -85,6 +85,27 @@ def test_a_picture_that_vanished_from_the_store_is_reported_in_place(
     _, (total, *found), _ = desk.results_page(opened.id, "", 0, ANN)
     assert (total["pictures"], total["failed"]) == (3, 1)
     assert found[0]["reason"] == "IMAGE_NOT_CACHED"
+
+
+def test_the_bytes_of_a_picture_that_the_runner_holds_are_not_read(
+    desk: Desk, hands: Hands, counting: Counting, library: Library, tiny_images: list[bytes]
+) -> None:
+    images = [data + b" seen once" for data in tiny_images]
+    work(desk, hands, desk.submit(a_set(images), images, ANN).id)
+    assert kinds(counting.asked) == {"encoded"}
+    counting.asked.clear()
+    another = a_set(images).model_copy(update={"top_k": 4})
+    opened = desk.submit(another, [], ANN)
+    library._blobs.rm(library._root, recursive=True)
+    work(desk, hands, opened.id)
+    assert kinds(counting.asked) == {"digest"}
+    _, (total, *_), _ = desk.results_page(opened.id, "", 0, ANN)
+    assert (total["pictures"], total["failed"]) == (16, 0)
+
+
+def kinds(asked: list[Any]) -> set[str]:
+    """How the pictures of questions travelled."""
+    return {image.kind for request in asked for image in request.images}
 
 
 def test_each_picture_has_its_own_target(
