@@ -62,6 +62,7 @@ def test_a_feature_is_turned_off_and_the_session_comes_back(address: str, page: 
     expect(page.locator(".sb-card.measured")).to_have_count(0, timeout=PATIENCE_MS)
     suggested(page)
     hands.sees_no_traceback(page)
+    leads_to_its_page(page)
 
 
 def moved_by_mouse(page: Page, row: Locator, off: float) -> None:
@@ -77,6 +78,15 @@ def moved_by_mouse(page: Page, row: Locator, off: float) -> None:
     hands.turn_off(row)
     expect(shown).not_to_have_text(text, timeout=PATIENCE_MS)
     assert hands.changes(page)[1] == off
+
+
+def leads_to_its_page(page: Page) -> None:
+    """A ranked feature's number leads to its page, in the catalogue of its own dictionary."""
+    link = hands.rows(page).first.locator(".sb-id a")
+    number = link.inner_text().split()[0]
+    link.click()
+    title = page.locator(".sb-title span")
+    expect(title).to_have_text(f"{number} of middle", timeout=PATIENCE_MS)
 
 
 def suggested(page: Page) -> None:

@@ -22,7 +22,8 @@ def judge(
     low, high = overall.tango
     strongest = max(controls, key=lambda c: c.fix_rate.value, default=None)
     reasons = [
-        f"{overall.fixes} fixes and {overall.breaks} breaks in {overall.n} pictures: net"
+        f"{count(overall.fixes, 'fix', 'fixes')} and {count(overall.breaks, 'break', 'breaks')} in"
+        f" {count(overall.n, 'picture', 'pictures')}: net"
         f" {overall.net:+.1f} per 1,000 [{low:+.1f}, {high:+.1f}], p = {overall.p:.2g}",
         f"{percent(failing)} of the failing pictures are fixed",
         f"{percent(right)} of the right pictures outside the failure group are broken",
@@ -47,3 +48,8 @@ def percent(found: Share) -> str:
     """Such as ``71 % [60, 80] of 92``."""
     ends = f"[{100 * found.low:.0f}, {100 * found.high:.0f}]"
     return f"{100 * found.value:.0f} % {ends} of {found.n}"
+
+
+def count(number: int, one: str, more: str) -> str:
+    """A number with its noun."""
+    return f"{number} {one if number == 1 else more}"
