@@ -16,7 +16,7 @@ from steerboard.spec.recipe import Recipe
 
 SCENES = 300  # numbers of new scenes that are fitted on
 PEOPLE = 1000  # more medical ones: of these a recipe changes few
-REFINE = 400  # batches by which gradients refine what regression finds
+REFINE = 400  # batches by which gradients refine what regression finds, where no gate says it
 
 
 def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, PictureSet]) -> dict:
@@ -28,12 +28,15 @@ def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, Pictu
     )
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
     found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
-    found, taught = refine(loaded, recipe, files, list(pictures), found, REFINE)
+    taught = None
+    if not found.gates:
+        found, taught = refine(loaded, recipe, files, list(pictures), found, REFINE)
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
     line: dict[str, object] = {
         "r2": {fit.site: [fit.r2, fit.r2_prefix, fit.r2_patches] for fit in found.fits},
-        "refined": taught.model_dump(mode="json"),
+        "gates": [gate.model_dump(mode="json") for gate in found.gates],
+        "refined": taught.model_dump(mode="json") if taught else None,
     }
     for name, images in sets.items():
         beside = compare(shop.runner, new, recipe, images)

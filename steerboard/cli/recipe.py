@@ -202,7 +202,7 @@ def bake(
         int, typer.Option(min=0, help="blocks behind the edits that mend what is left over")
     ] = 64,
     refine: Annotated[
-        int, typer.Option(min=0, help="batches of 32 by which gradients refine these weights")
+        int, typer.Option(min=0, help="batches of 56 by which gradients refine these blocks")
     ] = 0,
     config: Config = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
@@ -240,23 +240,29 @@ def bake(
             new.close()
     fits = [fit.model_dump(mode="json") for fit in baked.fits]
     taught = refined.model_dump(mode="json") if refined else None
-    record = {"fits": fits, "refined": taught, **beside.model_dump(mode="json")}
+    made = [gate.model_dump(mode="json") for gate in baked.gates]
+    record = {"fits": fits, "gates": made, "refined": taught, **beside.model_dump(mode="json")}
     (out / "steerboard_baked.json").write_text(json.dumps(record, indent=1) + "\n")
-    typer.echo(json.dumps(record) if as_json else told(out, baked.fits, refined, beside))
+    typer.echo(json.dumps(record) if as_json else told(out, baked, refined, beside))
 
 
-def told(out: Path, fits: Any, refined: Any, beside: Any) -> str:
+def told(out: Path, baked: Any, refined: Any, beside: Any) -> str:
     """Fit, what gradients made of it, agreement and both evidences, for a terminal."""
     lines = [f"checkpoint: {out} (open_clip.create_model('local-dir:{out}'))"]
     lines += [
         f"{f.site}: {f.edits} edits, R^2 {f.r2 or 0:.3f} on pictures held out"
         f" (prefix {f.r2_prefix or 0:.3f}, patches {f.r2_patches or 0:.3f})"
-        for f in fits
+        for f in baked.fits
+    ]
+    lines += [
+        f"{g.site}: two neurons stand for a condition, right on {g.agrees:.1%} of tokens held out"
+        for g in baked.gates
     ]
     if refined is not None:
         lines.append(
             f"refined over {refined.steps} steps: apart from the live edit by {refined.before:.4f},"
-            f" then {refined.after:.4f} on pictures held out; weights of step {refined.kept} kept"
+            f" then {refined.after:.4f} on pictures held out; weights of step {refined.kept} kept,"
+            f" {refined.size:.1%} of these blocks' weights changed by norm"
         )
     for what, share in (("changes", beside.changed), ("leaves", beside.rest)):
         lines.append(

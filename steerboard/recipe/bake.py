@@ -13,8 +13,12 @@ pictures that the fit did not see, and R^2 is reported on those.
 What one block's neurons cannot say the blocks behind may: by then attention has carried a condition
 on the whole picture to every token. So each of ``further`` blocks is given, in the same way, what
 the baked pass still lacks of the live one at its output.
+
+Neurons for conditions on single tokens are made first (``gates``). Where these say all that there
+is to say, constant pushes, nothing is regressed: what is left are the gates' own errors.
 """
 
+import copy
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,9 +34,12 @@ from steerboard.analysis.evidence.answers import chunks
 from steerboard.analysis.evidence.pictures import Picture, digest_of
 from steerboard.dictionary.native import DictionaryFile
 from steerboard.model.load import LoadedModel
-from steerboard.model.tower import block_of
+from steerboard.model.tower import Tower, block_of
+from steerboard.model.towers import read_tower
 from steerboard.recipe.apply import Dictionaries, editor, opened
+from steerboard.recipe.gates import Gate, conditions, gates
 from steerboard.spec.base import Spec
+from steerboard.spec.edits import Add
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
 
@@ -105,11 +112,15 @@ class Moments:
         )
         return found
 
-    def r2(self, solution: Tensor) -> float | None:
-        """1 - error / spread of ``solution`` on these tokens; None where nothing spreads."""
+    def r2(self, solution: Tensor, change: "Moments | None" = None) -> float | None:
+        """1 - error / spread of ``solution`` on these tokens; None where nothing spreads.
+
+        The spread is that of ``change``, of the same tokens, where gates say a part of it.
+        """
         error = (self.square - 2 * (solution * self.cross).sum(0)).sum()
         error = error + torch.einsum("hd,hg,gd->", solution, self.gram, solution)
-        spread = (self.square - self.total**2 / max(self.weight, 1e-30)).sum()
+        whole = change or self
+        spread = (whole.square - whole.total**2 / max(whole.weight, 1e-30)).sum()
         return float(1 - error / spread) if spread > 1e-12 else None
 
 
@@ -145,10 +156,15 @@ class Tokens:
 
 @dataclass(frozen=True, eq=False)
 class Baked:
-    """What is added to each site's output projection (``[h + 1, d]``), and how well it fits."""
+    """What is added to each site's output projection (``[h + 1, d]``), and how well it fits.
+
+    ``weights`` stand in place of the image tower's own, by name; what is added comes on top.
+    """
 
     added: Mapping[str, Tensor]
     fits: tuple[Fit, ...]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
 
 
 def bake(
@@ -178,20 +194,52 @@ def bake(
         raise InvalidRequest(
             f"{len(pictures)} pictures are too few to fit weights on: use at least {LEAST}"
         )
+    weights, made = gates(loaded, recipe, files, pictures, [held_out(p) for p in pictures])
+    student = with_weights(loaded, weights)
+    closed = frozenset(g.site for g in made if pushes_alone(recipe, made, g.site))
+    if all(e.site in closed for e in recipe.steer.edits):
+        sites = [site for site in sites if site in closed]
     added: dict[str, Tensor] = {}
     fits = []
-    for site in sites:
+
+    def tokens_at(site: str, tower: Tower) -> Tokens:
         tokens = Tokens()
         for part in chunks(pictures, CHUNK):
-            hidden, change = harvest(loaded, recipe, files, part, site, added)
+            hidden, change = harvest(loaded, tower, recipe, files, part, site, added)
             unseen = torch.tensor([held_out(picture) for picture in part])
             tokens.add(hidden, change, loaded.tower.prefix, unseen)
-        step, fit = solve(site, recipe, tokens, len(pictures))
+        return tokens
+
+    for site in sites:
+        tokens = tokens_at(site, student)
+        change = tokens_at(site, loaded.tower) if any(g.site == site for g in made) else tokens
+        step, fit = solve(site, recipe, tokens, change, len(pictures), site in closed)
         # A block behind that mends nothing on pictures it has not seen is left as it is.
-        if fit.edits or (fit.r2 or 0.0) > 0:
+        if site not in closed and (fit.edits or (fit.r2 or 0.0) > 0):
             added[site] = step
         fits.append(fit)
-    return Baked(added, tuple(fits))
+    return Baked(added, tuple(fits), weights, made)
+
+
+def pushes_alone(recipe: Recipe, made: Sequence[Gate], site: str) -> bool:
+    """Whether gates say all that the edits of a site do: constant pushes, each under a gate."""
+    own = [edit for edit in recipe.steer.edits if edit.site == site]
+    kinds = [s for s in conditions(recipe) if s.edits[0].site == site]
+    under = sum(len(s.edits) for s in kinds)
+    gated = sum(gate.site == site for gate in made)
+    return (
+        all(isinstance(edit.op, Add) for edit in own) and under == len(own) and gated == len(kinds)
+    )
+
+
+def with_weights(loaded: LoadedModel, weights: Mapping[str, Tensor]) -> Tower:
+    """A copy of the image tower with some weights in place of its own."""
+    visual = copy.deepcopy(loaded.clip.visual)
+    with torch.no_grad():
+        for name, own in visual.named_parameters():
+            if name in weights:
+                own.copy_(weights[name])
+    return read_tower(visual)
 
 
 def held_out(picture: Picture) -> bool:
@@ -254,6 +302,7 @@ class Adding:
 @torch.inference_mode()
 def harvest(
     loaded: LoadedModel,
+    student: Tower,
     recipe: Recipe,
     files: Mapping[str, DictionaryFile],
     pictures: Sequence[Picture],
@@ -262,7 +311,8 @@ def harvest(
 ) -> tuple[Tensor, Tensor]:
     """Hidden neurons ``[b, t, h]`` of the baked pass, and what it lacks at ``site`` ``[b, t, d]``.
 
-    ``added`` is what is baked so far. Where nothing but a prefix is read, patches are left out.
+    ``student`` is the tower that is baked into, ``added`` what is baked so far. Where nothing
+    but a prefix is read, patches are left out.
     """
     edit, tower = editor(loaded.tower, recipe, files), loaded.tower
     baked = Adding(added)
@@ -274,20 +324,27 @@ def harvest(
     start = tower.start(torch.stack([loaded.pixels(p.data, p.key) for p in pictures]))
     one, two = start, start
     for index in range(last + 1):
-        one, two = tower.block(one, index, live), tower.block(two, index, baked)
+        one, two = tower.block(one, index, live), student.block(two, index, baked)
     read = None if tower.patches_read(site) else tower.prefix
     return baked.hidden[:, :read], (one - two)[:, :read]
 
 
-def solve(site: str, recipe: Recipe, tokens: Tokens, pictures: int) -> tuple[Tensor, Fit]:
-    """The ridge that predicts the held-out pictures best, then the fit over all of them."""
+def solve(
+    site: str, recipe: Recipe, tokens: Tokens, change: Tokens, pictures: int, closed: bool
+) -> tuple[Tensor, Fit]:
+    """The ridge that predicts the held-out pictures best, then the fit over all of them.
+
+    R^2 is of the whole ``change``, of which ``tokens`` are what gates leave over; where a site is
+    ``closed`` nothing comes on top of them, and the ridge is 0.
+    """
     seen, unseen = tokens.of(False), tokens.of(True)
-    tried = {ridge: seen.solve(ridge) for ridge in RIDGES}
-    scores = {ridge: unseen.r2(w) for ridge, w in tried.items()}
+    none = {0.0: torch.zeros_like(seen.cross)}
+    tried = none if closed else {ridge: seen.solve(ridge) for ridge in RIDGES}
+    scores = {ridge: unseen.r2(w, change.of(True)) for ridge, w in tried.items()}
     best = {r: -float("inf") if score is None else score for r, score in scores.items()}
-    ridge = max(RIDGES, key=lambda r: best[r])
+    ridge = max(tried, key=lambda r: best[r])
     kinds = [k for k, unseen in tokens.parts if unseen]
-    each = {k: tokens.of(True, [k]).r2(tried[ridge]) for k in kinds}
+    each = {k: tokens.of(True, [k]).r2(tried[ridge], change.of(True, [k])) for k in kinds}
     fit = Fit(
         site=site,
         edits=sum(e.site == site for e in recipe.steer.edits),
@@ -298,7 +355,22 @@ def solve(site: str, recipe: Recipe, tokens: Tokens, pictures: int) -> tuple[Ten
         pictures=pictures,
         tokens=tokens.counted,
     )
-    return (seen + unseen).solve(ridge), fit
+    return none[0.0] if closed else (seen + unseen).solve(ridge), fit
+
+
+def projected(loaded: LoadedModel, baked: Baked) -> dict[str, Tensor]:
+    """All that is baked as weights of the image tower, by name, in place of its own."""
+    weights = dict(baked.weights)
+    names = {id(module): name for name, module in loaded.clip.visual.named_modules()}
+    for site, added in baked.added.items():
+        output, gamma = projection(loaded, site)
+        own = names[id(output)]
+        step = added if gamma is None else added / gamma.double()
+        for name, held, part in (
+            (f"{own}.weight", output.weight, step[:-1].T), (f"{own}.bias", output.bias, step[-1])
+        ):  # fmt: skip
+            weights[name] = (weights.get(name, held).double() + part).to(held.dtype)
+    return weights
 
 
 def write_checkpoint(source: Path, target: Path, loaded: LoadedModel, baked: Baked) -> None:
@@ -309,23 +381,17 @@ def write_checkpoint(source: Path, target: Path, loaded: LoadedModel, baked: Bak
     """
     if target.exists():
         raise InvalidRequest(f"{target} is there already: choose a new folder")
-    names = {id(module): name for name, module in loaded.clip.named_modules()}
     weights = load_file(source / WEIGHTS)
-    for site, added in baked.added.items():
-        output, gamma = projection(loaded, site)
-        own = names[id(output)]
-        step = added if gamma is None else added / gamma.double()
-        put(weights, f"{own}.weight", step[:-1].T)
-        put(weights, f"{own}.bias", step[-1])
+    for name, value in projected(loaded, baked).items():
+        put(weights, f"visual.{name}", value)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(WEIGHTS))
     save_file({k: v.contiguous() for k, v in weights.items()}, target / WEIGHTS)
     fits = [fit.model_dump(mode="json") for fit in baked.fits]
     (target / "steerboard_baked.json").write_text(json.dumps(fits, indent=1) + "\n")
 
 
-def put(weights: dict[str, Tensor], name: str, step: Tensor) -> None:
-    """Add to one tensor in its own precision; raises InvalidRequest where there is no bias."""
+def put(weights: dict[str, Tensor], name: str, value: Tensor) -> None:
+    """One tensor in place of another, in its precision; raises InvalidRequest where none is."""
     if name not in weights:
         raise InvalidRequest(f"the checkpoint has no {name}: this layer cannot take the recipe")
-    held = weights[name]
-    weights[name] = (held.double() + step.to(held.device)).to(held.dtype)
+    weights[name] = value.detach().to(weights[name])

@@ -1,20 +1,24 @@
-"""Baked weights refined by gradient: what ridge regression leaves, taught by the live recipe.
+"""Baked weights refined by gradient: what regression leaves, taught by the live recipe.
 
 The regression of ``bake`` makes changes alike at every token, whatever comes of them. An answer
-hangs on few: near the border a half of the change moves nothing. So the same output projections,
-and no other weight, are taught on the fitting pictures to say what the live recipe says:
+hangs on few: near the border a half of the change moves nothing. And a condition on the whole
+picture needs attention, which no output projection has. So all weights of the blocks from the
+first edited one on are taught on the fitting pictures to say what the live recipe says:
 
-    J = s * mean over changed of KL(p_live, p_baked) + (1 - s) * mean over the rest of it
+    J = s * mean over changed of K + (1 - s) * mean over the rest of K,   K = KL(p_live, p_baked)
 
 (knowledge distillation, Hinton et al., arXiv 1503.02531). Changed are pictures whose answer the
-live recipe changes; on the rest p_live is what holds the model where it was. Half of each batch is
-of the one kind, half of the other. The weights kept are those of the smallest J on pictures held
-out, which never teach; at first these are the regression's own. Letters: ``n`` picture, ``t``
-token, ``d`` width, ``c`` class.
+live recipe changes; on the rest p_live is what holds the model where it was. Beside them stand
+mixed pictures, of which a rectangle of patches is another's, as they enter the first edited block
+(Beyer et al., arXiv 2106.05237: a student who sees much that the teacher answers learns the
+function, not the pictures). What is judged and kept is a running mean of the weights, that of the
+smallest J on pictures held out, which never teach; at first the regression's own. Letters: ``n``
+picture, ``t`` token, ``d`` width, ``c`` class.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,22 +27,26 @@ from torch.nn import functional
 from steerboard.analysis.evidence.answers import chunks
 from steerboard.analysis.evidence.pictures import Picture
 from steerboard.model.load import LoadedModel
-from steerboard.model.tower import Visit, block_of
+from steerboard.model.tower import Tower, Visit, block_of, unvisited
 from steerboard.recipe.apply import Dictionaries, editor, opened
-from steerboard.recipe.bake import CHUNK, Adding, Baked, held_out
+from steerboard.recipe.bake import CHUNK, Baked, held_out, projected, with_weights
 from steerboard.spec.base import Spec
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
 from steerboard.spec.requests import Classifier, Prompts
 
-SHARE = 0.1  # of J that changed pictures have: with more of it the others move as well
-HALF, RATE = 16, 6e-4  # of a batch
-LOOKS = 10  # at the pictures held out, while it is taught
+SHARE, MIXED = 0.2, 0.5  # of J that changed pictures have; what mixed ones weigh beside it
+CHANGED, OTHERS, MIXTURES = 8, 20, 28  # pictures of a batch
+RATE, WARM, MEAN = 2.5e-4, 0.1, 0.99  # Adam's at its highest; share of steps till then; of the mean
+LOOKS = 8  # at the pictures held out, while it is taught
 MOST_BYTES = 4 * 2**30  # of activations in memory
 
 
 class Refined(Spec):
-    """J on held-out pictures before and after; ``kept`` is the step whose weights were kept."""
+    """J on held-out pictures before and after; ``kept`` is the step whose weights were kept.
+
+    ``size`` is the norm of the change of all taught weights over the norm of these.
+    """
 
     steps: int
     kept: int
@@ -46,6 +54,7 @@ class Refined(Spec):
     after: float
     pictures: int
     changed: int
+    size: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,8 @@ class Course:
     ``said`` are log probabilities ``[n, c]``; ``unseen`` pictures only judge.
     """
 
-    loaded: LoadedModel
+    teacher: Tower
+    live: Visit
     head: tuple[Tensor, Tensor]
     first: int
     x: Tensor
@@ -63,33 +73,37 @@ class Course:
     changed: Tensor
     unseen: Tensor
 
-    def log_p(self, added: dict[str, Tensor], which: Tensor) -> Tensor:
-        """What the baked pass says of some pictures, ``[n, c]``."""
-        return says(self.loaded, self.head, self.x[which], self.first, Adding(added))
-
-    def apart(self, added: dict[str, Tensor], which: Tensor) -> Tensor:
-        """KL(p_live, p_baked) of some pictures, ``[n]``."""
-        found = functional.kl_div(
-            self.log_p(added, which), self.said[which], log_target=True, reduction="none"
-        )
-        return found.sum(1)
-
-    def kinds(self, unseen: bool) -> list[tuple[float, Tensor]]:
-        """Shares and numbers of the changed pictures and of the rest; those there are.
+    def kinds(self, unseen: bool) -> list[tuple[float, int, Tensor]]:
+        """Share, pictures of a batch and numbers of the changed and of the rest; those there are.
 
         Of those held out, or of those that teach.
         """
         own = self.unseen == unseen
-        both = ((SHARE, own & self.changed), (1 - SHARE, own & ~self.changed))
-        return [(share, which.nonzero().flatten()) for share, which in both if which.any()]
+        both = (
+            (SHARE, CHANGED, own & self.changed),
+            (1 - SHARE, OTHERS, own & ~self.changed),
+        )
+        return [(s, size, which.nonzero().flatten()) for s, size, which in both if which.any()]
+
+    def says(self, tower: Tower, x: Tensor) -> Tensor:
+        """What a tower says of inputs ``x [n, t, d]``, ``[n, c]``."""
+        return says(tower, self.head, x, self.first)
 
     @torch.no_grad()
-    def judged(self, added: dict[str, Tensor]) -> float:
+    def judged(self, tower: Tower) -> float:
         """J on the pictures held out."""
         return sum(
-            share * float(torch.cat([self.apart(added, p) for p in which.split(CHUNK)]).mean())
-            for share, which in self.kinds(unseen=True)
+            share * float(torch.cat([self._apart(tower, p) for p in which.split(CHUNK)]).mean())
+            for share, _, which in self.kinds(unseen=True)
         )
+
+    def _apart(self, tower: Tower, which: Tensor) -> Tensor:
+        return apart(self.said[which], self.says(tower, self.x[which]))
+
+    @torch.no_grad()
+    def answer(self, x: Tensor) -> Tensor:
+        """What the live recipe says of any inputs, ``[n, c]``."""
+        return says(self.teacher, self.head, x, self.first, self.live)
 
 
 def refine(
@@ -101,64 +115,121 @@ def refine(
     steps: int,
     rate: float = RATE,
 ) -> tuple[Baked, Refined]:
-    """Teach what ``bake`` found for ``steps`` batches of 32 pictures; the model is not changed.
-
-    Every block that ``bake`` looked at is taught, those too that it left as they were.
+    """Teach what ``bake`` found for ``steps`` batches; the model is not changed.
 
     Raises:
         InvalidRequest: No picture whose answer the recipe changes, or too many to hold.
     """
     course = course_of(loaded, recipe, dictionaries, pictures)
-    hidden = {fit.site: loaded.tower.site(f"mlp_post{fit.site[10:]}").width for fit in baked.fits}
-    start = {
-        site: baked.added.get(site, torch.zeros(size + 1, loaded.tower.width)).float()
-        for site, size in hidden.items()
-    }
-    added, kept, scores = taught(course, start, steps, rate)
+    student = with_weights(loaded, projected(loaded, baked))
+    own = {id(p) for block in student.blocks[course.first :] for p in block.parameters()}
+    taught_ = {n: p for n, p in student.visual.named_parameters() if id(p) in own}
+    before = {name: p.detach().clone() for name, p in loaded.clip.visual.named_parameters()}
+    kept, scores = taught(course, student, taught_, steps, rate)
+    found = {name: p.detach() for name, p in taught_.items()}
+    moved = sum(float((p - before[n]).square().sum()) for n, p in found.items())
+    whole = sum(float(before[n].square().sum()) for n in found)
     told = Refined(
         steps=steps, kept=kept, before=scores[0], after=min(scores), pictures=len(course.x),
-        changed=int(course.changed.sum()),
+        changed=int(course.changed.sum()), size=(moved / max(whole, 1e-30)) ** 0.5,
     )  # fmt: skip
-    return replace(baked, added={site: step.double() for site, step in added.items()}), told
+    return Baked({}, baked.fits, found, baked.gates), told
 
 
 def taught(
-    course: Course, start: dict[str, Tensor], steps: int, rate: float
-) -> tuple[dict[str, Tensor], int, list[float]]:
-    """The best weights, their step, and J on held-out pictures at each look."""
-    own = {site: step.clone().requires_grad_() for site, step in start.items()}
-    optimiser = torch.optim.Adam(own.values(), rate)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    best, kept, scores = start, 0, [course.judged(start)]
+    course: Course, student: Tower, own: Mapping[str, Tensor], steps: int, rate: float
+) -> tuple[int, list[float]]:
+    """Leave the best weights in ``student``; their step, and J held out at each look."""
+    weights = [p.requires_grad_() for p in own.values()]
+    optimiser = torch.optim.Adam(weights, rate, betas=(0.9, 0.99))
+    falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps + 1, pct_start=WARM)
+    mean = [p.detach().clone() for p in weights]
+    best, kept, scores = [m.clone() for m in mean], 0, [course.judged(student)]
     every = max(1, steps // LOOKS)
-    batches = [(share, drawn(which)) for share, which in course.kinds(unseen=False)]
+    lessons = lessons_of(course, student)
     for step in range(1, steps + 1):
         optimiser.zero_grad()
-        parts = [(share, next(part)) for share, part in batches]
-        loss_of(course, own, parts).backward()
+        next(lessons).backward()
         optimiser.step()
         falling.step()
+        lasting = min(MEAN, step / (step + 4))
+        for m, p in zip(mean, weights, strict=True):
+            m.mul_(lasting).add_(p.detach(), alpha=1 - lasting)
         if step % every == 0 or step == steps:
-            scores.append(course.judged(own))
+            with exchanged(weights, mean):
+                scores.append(course.judged(student))
             if scores[-1] <= min(scores):
-                best, kept = {site: w.detach().clone() for site, w in own.items()}, step
-    return best, kept, scores
+                best, kept = [m.clone() for m in mean], step
+    with torch.no_grad():
+        for p, b in zip(weights, best, strict=True):
+            p.requires_grad_(False).copy_(b)
+    return kept, scores
 
 
-def loss_of(
-    course: Course, added: dict[str, Tensor], parts: Sequence[tuple[float, Tensor]]
-) -> Tensor:
-    """J on some pictures of each kind, in one pass."""
-    apart = course.apart(added, torch.cat([which for _, which in parts]))
-    means = [kind.mean() for kind in apart.split([len(which) for _, which in parts])]
-    return torch.stack([share * m for (share, _), m in zip(parts, means, strict=True)]).sum()
+@contextmanager
+def exchanged(weights: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
+    """The values of ``others`` in the place of ``weights`` while inside."""
+    held = [p.detach().clone() for p in weights]
+    put(weights, others)
+    try:
+        yield
+    finally:
+        put(weights, held)
 
 
-def drawn(which: Tensor) -> Iterator[Tensor]:
-    """Halves of batches of one kind, in a new order each time round, for ever."""
+@torch.no_grad()
+def put(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Copy values into weights."""
+    for p, value in zip(weights, values, strict=True):
+        p.copy_(value)
+
+
+def lessons_of(course: Course, student: Tower) -> Iterator[Tensor]:
+    """J on one batch after the other, for ever."""
     generator = torch.Generator().manual_seed(0)
+    kinds = [(s, drawn(which, size, generator)) for s, size, which in course.kinds(unseen=False)]
+    both = (course.unseen == 0).nonzero().flatten()
+    pairs = drawn(both, MIXTURES, generator), drawn(both, MIXTURES, generator)
     while True:
-        yield from which[torch.randperm(len(which), generator=generator)].split(HALF)
+        parts = [(share, next(part)) for share, part in kinds]
+        plain = torch.cat([which for _, which in parts])
+        x = mixed(course, next(pairs[0]), next(pairs[1]), generator)
+        found = course.says(student, torch.cat([course.x[plain], x]))
+        off = apart(torch.cat([course.said[plain], course.answer(x)]), found)
+        *kls, strange = off.split([*(len(which) for _, which in parts), len(x)])
+        own = [share * kl.mean() for (share, _), kl in zip(parts, kls, strict=True)]
+        yield torch.stack([*own, MIXED * strange.mean()]).sum()
+
+
+def drawn(which: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``size`` of one kind at a time, in a new order each time round, for ever."""
+    while True:
+        order = which[torch.randperm(len(which), generator=generator)]
+        while len(order) < size:
+            order = torch.cat([order, which[torch.randperm(len(which), generator=generator)]])
+        yield from (part for part in order.split(size) if len(part) == size)
+
+
+def mixed(course: Course, one: Tensor, two: Tensor, generator: torch.Generator) -> Tensor:
+    """Inputs ``[n, t, d]`` of pictures ``one`` with a rectangle of patches of pictures ``two``."""
+    rows, columns = course.teacher.grid
+    places = torch.zeros(len(one), rows, columns, dtype=torch.bool)
+    for place in places:
+        (top, bottom), (left, right) = (
+            torch.randint(0, side + 1, (2,), generator=generator).sort().values.tolist()
+            for side in (rows, columns)
+        )
+        # Half of them are whole rows, as labels and skies are.
+        across = bool(torch.rand((), generator=generator) < 1 / 2)
+        place[top:bottom, slice(None) if across else slice(left, right)] = True
+    own = torch.zeros(len(one), course.teacher.prefix, dtype=torch.bool)
+    which = torch.cat([own, places.flatten(1)], dim=1)[..., None]
+    return torch.where(which, course.x[two], course.x[one])
+
+
+def apart(said: Tensor, found: Tensor) -> Tensor:
+    """KL(p_live, p_baked) ``[n]`` of log probabilities ``[n, c]``."""
+    return functional.kl_div(found, said, log_target=True, reduction="none").sum(1)
 
 
 @torch.no_grad()
@@ -181,8 +252,8 @@ def course_of(
         for index in range(first):
             x = tower.block(x, index)
         inputs.append(x)
-        said.append(says(loaded, head, x, first, live))
-        changed.append(said[-1].argmax(1) != says(loaded, head, x, first, Adding({})).argmax(1))
+        said.append(says(tower, head, x, first, live))
+        changed.append(said[-1].argmax(1) != says(tower, head, x, first).argmax(1))
     moved = torch.cat(changed)
     if not moved.any():
         raise InvalidRequest(
@@ -190,14 +261,14 @@ def course_of(
             " nothing to refine by; use pictures that it is for"
         )
     unseen = torch.tensor([held_out(p) for p in pictures])
-    return Course(loaded, head, first, torch.cat(inputs), torch.cat(said), moved, unseen)
+    return Course(tower, live, head, first, torch.cat(inputs), torch.cat(said), moved, unseen)
 
 
 def says(
-    loaded: LoadedModel, head: tuple[Tensor, Tensor], x: Tensor, first: int, visit: Visit
+    tower: Tower, head: tuple[Tensor, Tensor], x: Tensor, first: int, visit: Visit = unvisited
 ) -> Tensor:
     """Log probabilities ``[n, c]`` from inputs ``x [n, t, d]`` of block ``first``."""
-    embeddings = functional.normalize(loaded.tower.run(x, first, visit), dim=-1)
+    embeddings = functional.normalize(tower.run(x, first, visit), dim=-1)
     return functional.log_softmax(embeddings @ head[0].T + head[1], dim=-1)
 
 

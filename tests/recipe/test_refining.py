@@ -12,9 +12,9 @@ import steerboard as sb
 from steerboard.analysis.evidence.pictures import ManifestSet
 from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_model
-from steerboard.recipe.bake import Baked, bake, held_out, write_checkpoint
+from steerboard.recipe.bake import Baked, bake, held_out, projected, write_checkpoint
 from steerboard.recipe.making import make
-from steerboard.recipe.refine import SHARE, head_of, refine, within_memory
+from steerboard.recipe.refine import SHARE, course_of, head_of, mixed, refine, within_memory
 from steerboard.spec.edits import Add, Condition, Direction, Edit, SteerSet
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
@@ -64,7 +64,7 @@ def test_refined_weights_lie_as_near_to_the_live_edit_as_is_told(
 
     From nothing, for on these few pictures the regression leaves nothing to teach.
     """
-    none = replace(baked, added={})
+    none = replace(baked, added={}, weights={})
     new, told = refine(loaded, live, {}, list(pictures), none, 60, 3e-3)
     assert told.after < told.before and 0 < told.kept <= told.steps == 60
     write_checkpoint(tiny_house / "model", tmp_path / "new", loaded, new)
@@ -85,17 +85,38 @@ def test_refined_weights_lie_as_near_to_the_live_edit_as_is_told(
     assert told.after == pytest.approx(mean, rel=1e-3)
 
 
-def test_only_output_projections_are_taught_and_the_model_stays_as_it_was(
+def test_only_blocks_from_the_first_edited_one_are_taught_and_the_model_stays_as_it_was(
     loaded: LoadedModel, live: Recipe, baked: Baked, pictures: ManifestSet
 ) -> None:
     before = {name: w.clone() for name, w in loaded.clip.state_dict().items()}
-    new, told = refine(loaded, live, {}, list(pictures), baked, 2)
-    assert set(new.added) == {fit.site for fit in baked.fits} and new.fits == baked.fits
+    later = live.model_copy(
+        update={"steer": SteerSet(edits=tuple(moved(e, 1) for e in live.steer.edits))}
+    )
+    later = later.model_copy(
+        update={
+            "provenance": later.provenance.model_copy(
+                update={"n_bar": {"resid_post.1": later.provenance.n_bar["resid_post.0"]}}
+            )
+        }
+    )
+    new, told = refine(loaded, later, {}, list(pictures), replace(baked, added={}, weights={}), 2)
+    assert not new.added and new.fits == baked.fits
+    assert new.weights and all(".resblocks.0." not in name for name in new.weights)
     assert told.pictures == len(pictures) and 0 < told.changed < told.pictures
+    own = [before[f"visual.{name}"] for name in new.weights]
+    apart = sum(
+        float((w - o).square().sum()) for w, o in zip(new.weights.values(), own, strict=True)
+    )
+    whole = sum(float(o.square().sum()) for o in own)
+    assert told.size == pytest.approx((apart / whole) ** 0.5, rel=1e-4) and told.size > 0
     after = loaded.clip.state_dict()
     assert all(torch.equal(w, after[name]) for name, w in before.items())
-    again, _ = refine(loaded, live, {}, list(pictures), baked, 2)
-    assert all(torch.equal(step, again.added[site]) for site, step in new.added.items())
+    again, _ = refine(loaded, later, {}, list(pictures), replace(baked, added={}, weights={}), 2)
+    assert all(torch.equal(w, again.weights[name]) for name, w in new.weights.items())
+
+
+def moved(edit: Edit, block: int) -> Edit:
+    return edit.model_copy(update={"site": f"resid_post.{block}"})
 
 
 def test_teaching_that_only_harms_keeps_what_regression_found(
@@ -103,8 +124,23 @@ def test_teaching_that_only_harms_keeps_what_regression_found(
 ) -> None:
     new, told = refine(loaded, live, {}, list(pictures), baked, 3, 100.0)
     assert told.kept == 0 and told.after == told.before
-    for site, step in baked.added.items():
-        torch.testing.assert_close(new.added[site], step, rtol=1e-5, atol=1e-8)
+    for name, weight in projected(loaded, baked).items():
+        torch.testing.assert_close(new.weights[name], weight, rtol=1e-5, atol=1e-8)
+
+
+def test_a_mixed_picture_is_one_of_two_at_every_patch_and_the_first_at_the_prefix(
+    loaded: LoadedModel, live: Recipe, pictures: ManifestSet
+) -> None:
+    course = course_of(loaded, live, {}, list(pictures))
+    one, two = torch.arange(8), torch.arange(8, 16)
+    x = mixed(course, one, two, torch.Generator().manual_seed(0))
+    from_one = (x == course.x[one]).all(-1)
+    assert from_one[:, : loaded.tower.prefix].all()
+    assert ((x == course.x[two]).all(-1) | from_one).all()
+    # A rectangle: what its rows take of the columns is the same in each.
+    taken = ~from_one[:, loaded.tower.prefix :].unflatten(1, loaded.tower.grid)
+    assert (taken == (taken.any(2, keepdim=True) & taken.any(1, keepdim=True))).all()
+    assert 0 < int(taken.sum()) < taken.numel()
 
 
 def test_a_recipe_that_changes_no_answer_has_nothing_to_teach(
