@@ -1,15 +1,18 @@
 """A catalogue's build beside the raw model: pictures a second, and CPU seconds a picture by part.
 
-    python -m bench.catalogue_build --model emojiland --pictures 960 --rounds 3
-    python -m bench.catalogue_build --model ViT-B-32 --pictures 192 --rounds 3
-    python -m bench.catalogue_build --model emojiland --pictures 960 --rounds 3 --workers
+    python -m bench.catalogue_build --model emojiland --pictures 240 960 1900
+    python -m bench.catalogue_build --model ViT-B-32 --pictures 96 480 --rounds 1
+    python -m bench.catalogue_build --model emojiland --pictures 240 960 --workers
 
 Raw is the bare tower in batches over pixels that are ready, and the dictionary's encoder over the
 site's activations: nothing is decoded, gathered, kept or sent. The build does all that a catalogue
 takes: decodes, runs the tower through to the embedding, encodes, makes records and thumbnails,
 merges, and writes the file. In this process; with ``--workers`` by real services and workers over
-Redis and gRPC, whose CPU seconds stand by part. Raw and build go in turn, on the same cores. Larger
-sets in the same round show whether a picture costs more where there are more of them.
+Redis and gRPC, whose CPU seconds stand by part. Raw and build go in turn, on the same cores, and no
+picture is known from an earlier turn. Larger sets in the same round show whether a picture costs
+more where there are more of them. What a file costs by its features, however many pictures there
+are, is a small set's burden: *further* is what each picture costs that the largest set of a round
+has more than the smallest.
 """
 
 import argparse
@@ -18,8 +21,9 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +40,7 @@ from steerboard.inprocess.served import ServedModel
 from tests.attribution_service.crew import Crew, family
 
 BATCH, FEATURES = 32, 6144
+RAW = 960  # pictures of a raw turn at most
 Parts = dict[str, float]
 
 
@@ -46,6 +51,12 @@ class Rate:
     speed: float
     cpu: Parts
 
+    def beyond(self, other: "Rate", count: int, fewer: int) -> "Rate":
+        """Of the pictures that this build of ``count`` has more than the other."""
+        more = count - fewer
+        cpu = {n: (count * c - fewer * other.cpu[n]) / more for n, c in self.cpu.items()}
+        return Rate(more / (count / self.speed - fewer / other.speed), cpu)
+
 
 def own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -53,9 +64,9 @@ def own_cpu() -> float:
 
 
 def images(count: int) -> ImageSet:
-    """The first pictures of the demo's validation split."""
+    """The first pictures of the demo's."""
     source = open_images(str(DEMO / "images" / "manifest.jsonl"))
-    held = list(ImageSet(source, split="validation", decode=False))[:count]
+    held = list(islice(ImageSet(source, decode=False), count))
     return ImageSet(Held(held), decode=False)
 
 
@@ -112,7 +123,8 @@ def raw(model: ServedModel, book: str, count: int, threads: int) -> Rate:
 
 def here(runner: LocalRunner, name: str, book: str, some: ImageSet, count: int) -> Rate:
     """The build in this process."""
-    runner._kernel.cache.clear() if hasattr(runner._kernel.cache, "clear") else None
+    runner._kernel.cache.clear()
+    runner._pictures.forget()
     with tempfile.TemporaryDirectory() as folder:
         began, cpu = time.perf_counter(), own_cpu()
         build_catalogue(runner, some, Wanted(name, book), f"{folder}/c.parquet", f"{folder}/work")
@@ -165,15 +177,19 @@ def told(rates: list[Rate]) -> dict[str, object]:
 
 
 def compared(
-    raws: Callable[[], Rate], builds: dict[str, Callable[[int], Rate]], rounds: int
+    raws: Callable[[], Rate], build: Callable[[int, int], Rate], sizes: list[int], rounds: int
 ) -> dict[str, object]:
     """Raw and the builds in turn, and how they compare within each round."""
     first: list[Rate] = []
-    rest: dict[str, list[Rate]] = {name: [] for name in builds}
+    rest: dict[str, list[Rate]] = {f"build of {n}": [] for n in sizes}
     for turn in range(rounds):
         first.append(raws())
-        for name, one in builds.items():
-            rest[name].append(one(turn))
+        made = {n: build(n, turn) for n in sizes}
+        for n, rate in made.items():
+            rest[f"build of {n}"].append(rate)
+        if len(made) > 1:
+            few, many = min(made), max(made)
+            rest.setdefault("further", []).append(made[many].beyond(made[few], many, few))
     out: dict[str, object] = {"raw": told(first)}
     for name, rates in rest.items():
         pairs = list(zip(rates, first, strict=True))
@@ -189,32 +205,27 @@ def compared(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=EMOJILAND)
-    parser.add_argument("--pictures", type=int, default=960)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[240, 960])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", action="store_true", help="of emojiland, by real services")
     asked = parser.parse_args()
     runner, model, book = served(asked.model)
     torch.set_num_threads(asked.threads)
-    sizes = {f"build of {n}": n for n in (asked.pictures // 4, asked.pictures)}
-    sets = {n: images(n) for n in sizes.values()}
+    sizes = asked.pictures
+    sets = {n: images(n) for n in sizes}
 
     def raws() -> Rate:
-        return raw(model, book, asked.pictures, asked.threads)
+        return raw(model, book, min(RAW, max(sizes)), asked.threads)
 
-    if asked.workers:
-        with staged() as crew:
-            builds = {
-                name: (lambda turn, n=n: by_workers(crew, sets[n], n, turn))
-                for name, n in sizes.items()
-            }
-            found = compared(raws, builds, asked.rounds)
-    else:
-        builds = {
-            name: (lambda turn, n=n: here(runner, asked.model, book, sets[n], n))
-            for name, n in sizes.items()
-        }
-        found = compared(raws, builds, asked.rounds)
+    with staged() if asked.workers else nullcontext() as crew:
+
+        def one(n: int, turn: int) -> Rate:
+            if crew is not None:
+                return by_workers(crew, sets[n], n, turn)
+            return here(runner, asked.model, book, sets[n], n)
+
+        found = compared(raws, one, sizes, asked.rounds)
     runner.close()
     print(json.dumps({"model": asked.model, "machine": machine(), **found}, indent=1))
 
