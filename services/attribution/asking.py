@@ -5,13 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from services.attribution.members import NUMERICS, Asked
 from steerboard.spec.jobs import JobSpec
 from steerboard.spec.requests import Digest
 
 _SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+
+
+class OtherVersion(Exception):
+    """A job is none for this worker; says so in a sentence."""
 
 
 class Named(Sequence[Digest]):
@@ -38,6 +43,23 @@ class Named(Sequence[Digest]):
         if place not in self._made:
             self._made[place] = Digest(**self._images[place])
         return self._made[place]
+
+
+def question(asked: Asked) -> JobSpec:
+    """What is asked; raises OtherVersion, for the parts of a job are computed in one way."""
+    if asked.numerics != NUMERICS:
+        raise OtherVersion(
+            f"the job door computes by version {asked.numerics} and its workers by version"
+            f" {NUMERICS}: start all from one release, and ask again"
+        )
+    try:
+        return parsed(asked.spec)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise OtherVersion(
+            f"the workers do not know what the job door asks for ({place}): start all from one"
+            " release, and ask again"
+        ) from error
 
 
 def parsed(spec: str) -> JobSpec:

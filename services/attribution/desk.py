@@ -8,6 +8,7 @@ from services.attribution.compute import size
 from services.attribution.dispatch import Dispatcher
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
+from services.attribution.members import NUMERICS
 from services.attribution.picture_set import CHUNK
 from services.attribution.records import Records, unknown
 from services.attribution.results import Kept, OfOne, Results, Rows
@@ -41,7 +42,6 @@ PAGE, MAX_PAGE = 200, 1000
 LISTED = 100  # jobs
 MAX_NAMED = 2000  # missing pictures that one answer lists
 KNOWN_S = 5.0
-NUMERICS = 3  # raised when the arithmetic of a job, or the form of its result, changes
 
 
 class Desk:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from services.attribution.asking import parsed
+from services.attribution.asking import OtherVersion, question
 from services.attribution.compute import BATCH, complete, rows, step, told, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
@@ -98,7 +98,11 @@ class Hands:
     jobs: OrderedDict[str, Job] = field(default_factory=OrderedDict)
 
     def job(self, name: str, opened: str) -> Job | None:
-        """A job at hand, or read from its record; None where it has ended."""
+        """A job at hand, or read from its record; None where it has ended.
+
+        Raises:
+            OtherVersion: It is for another worker.
+        """
         found = self.jobs.get(name)
         if found is None or found.asked.opened != opened:
             asked = insist(lambda: self.records.asked(name))
@@ -113,7 +117,7 @@ class Hands:
     def _job(self, name: str, asked: Asked) -> Job:
         folder = self.library.folder(asked.submitter.tenant, name)
         kept: Kept = JobFiles(folder) if asked.chunks > 1 else OfOne(self.results, name)
-        return Job(name, asked, parsed(asked.spec), kept, folder)
+        return Job(name, asked, question(asked), kept, folder)
 
     def chunk(self, job: str, chunk: int, message: str = "") -> None:
         """Begin a chunk, and compute it; see ``done``."""
@@ -129,30 +133,32 @@ class Hands:
         if begun.losses >= MAX_LOSSES:
             self.end(job, Internal(f"{begun.losses} workers died over this job: it is given up"))
             return False
-        found = self.job(job, begun.opened)
+        try:
+            found = self.job(job, begun.opened)
+        except OtherVersion as error:
+            self.put_back(job, chunk, "failed", Unavailable(str(error)))
+            return False
         return found is not None and self._tried(Progress(self, found, chunk, begun, until))
 
     def _tried(self, progress: "Progress") -> bool:
         """What a try comes to, and what is done about what stops it."""
-        job = progress.job.id
+        job, chunk = progress.job.id, progress.chunk
         try:
             return progress.run()
         except (Unavailable, Overloaded, DeadlineExceeded, SoftTimeLimitExceeded) as error:
-            self.put_back(progress, error)
+            slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
+            self.put_back(job, chunk, progress.kind(slow), error)
         except Cancelled:
             pass
         except SteerboardError as error:
             self.end(job, error)
         except Exception:
-            _LOG.exception("chunk %d of job %s", progress.chunk, job)
+            _LOG.exception("chunk %d of job %s", chunk, job)
             self.end(job, Internal("the computation failed: the log of the worker says why"))
         return False
 
-    def put_back(self, progress: "Progress", error: Exception) -> None:
+    def put_back(self, job: str, chunk: int, kind: Deferral, error: Exception) -> None:
         """Another try later; without any progress for too long the job fails."""
-        job, chunk = progress.job.id, progress.chunk
-        slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
-        kind: Deferral = "more" if progress.moved else "slow" if slow else "failed"
         waited = insist(lambda: self.records.defer(job, chunk, kind))
         _LOG.warning("chunk %d of job %s is put back (%s): %r", chunk, job, kind, error)
         patience = self.patience_s
@@ -189,6 +195,10 @@ class Progress:
     ) -> None:
         self.job, self.chunk, self.moved = job, chunk, False
         self._hands, self._begun, self._until = hands, begun, until
+
+    def kind(self, slow: bool) -> Deferral:
+        """What a try was that was stopped."""
+        return "more" if self.moved else "slow" if slow else "failed"
 
     def run(self) -> bool:
         """To the end (True), or to the end of its time; raises what stopped it."""

@@ -6,6 +6,9 @@ from typing import Any
 from steerboard.api.tokens import Identity
 from steerboard.spec.jobs import Lane
 
+# Raised when the arithmetic of a job, or the form of its results, changes.
+NUMERICS = 3
+
 
 @dataclass(frozen=True)
 class Size:
@@ -43,6 +46,7 @@ class Asked:
         submitter: Who asked.
         lane: Of the job.
         chunks: Of the job.
+        numerics: Those of the door that accepted it.
     """
 
     opened: str
@@ -50,6 +54,7 @@ class Asked:
     submitter: Identity
     lane: Lane
     chunks: int
+    numerics: int = NUMERICS
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import redis
 from services.attribution import record_scripts, turn_scripts
 from services.attribution.celery_app import VISIBILITY_S
 from services.attribution.job_errors import error_from_json, error_to_json
-from services.attribution.members import Asked, Begun, Size, Turns, begun, pairs
+from services.attribution.members import NUMERICS, Asked, Begun, Size, Turns, begun, pairs
 from services.attribution.presence import Presence, key
 from services.attribution.redis_link import speaking
 from steerboard.api.tokens import Identity
@@ -82,6 +82,7 @@ class Records(Presence):
         record = {
             "spec": spec.model_dump_json(),
             "kind": spec.kind,
+            "numerics": NUMERICS,
             "submitter": who.model_dump_json(),
             "pictures": size.pictures,
             "price": size.price,
@@ -177,12 +178,13 @@ class Records(Presence):
     def asked(self, job: str) -> Asked | None:
         """What is asked; None where the job has ended."""
         with speaking():
-            opened, spec, submitter, lane, total = self._redis.hmget(
-                key("job", job), ["opened", "spec", "submitter", "lane", "total"]
+            opened, spec, submitter, lane, total, numerics = self._redis.hmget(
+                key("job", job), ["opened", "spec", "submitter", "lane", "total", "numerics"]
             )
         if not spec:
             return None
-        return Asked(opened, spec, Identity.model_validate_json(submitter), lane, int(total))
+        who = Identity.model_validate_json(submitter)
+        return Asked(opened, spec, who, lane, int(total), int(numerics or NUMERICS))
 
     def further(self, lane: Lane, message: str, done: tuple[str, int] | None) -> Turns | None:
         """Finish ``done``, and begin the chunk of the lane whose turn is next; None without one."""

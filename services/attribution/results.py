@@ -12,6 +12,9 @@ from services.attribution.redis_link import open_redis, speaking
 
 KEEP_S = 24 * 3600
 CACHE = "the result cache (Redis)"
+# Of half-done work; raised when the state of a step changes. During an upgrade each worker goes on
+# with what its own version kept, and begins a chunk anew where there is nothing of it.
+FORM = 2
 Rows = list[dict[str, Any]]
 
 
@@ -115,4 +118,4 @@ def result_key(job: str, chunk: int) -> str:
 
 def part_key(job: str, chunk: int) -> str:
     """A chunk's half-done work."""
-    return f"steerboard:part:{job}:{chunk}"
+    return f"steerboard:part:{FORM}:{job}:{chunk}"

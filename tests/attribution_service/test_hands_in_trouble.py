@@ -1,12 +1,15 @@
 """What becomes of a chunk where something goes wrong: it waits, goes on, or says why it ends."""
 
+import json
 import shutil
 from contextlib import suppress
 
 import pytest
 
+from services.attribution import results
 from services.attribution.desk import Desk
 from services.attribution.hands import MAX_LOSSES, Hands
+from services.attribution.members import NUMERICS
 from services.attribution.worker import work as work_on
 from steerboard.spec.errors import (
     DeadlineExceeded,
@@ -174,6 +177,48 @@ def test_a_set_outlives_a_cache_that_forgets_everything(
         desk.results._redis.delete(name)
     work(desk, hands, opened.id)
     assert len(desk.results_page(opened.id, "", 0, ANN)[1]) == 49
+
+
+def test_a_worker_of_another_version_leaves_a_job_to_others_and_says_so_at_last(
+    desk: Desk, hands: Hands, tiny_images: list[bytes]
+) -> None:
+    jobs = [desk.submit(a_set(tiny_images * n), [], ANN).id for n in (1, 2)]
+    for job in jobs:
+        desk.records._redis.hset(f"steerboard:job:{job}", "numerics", NUMERICS + 1)
+    hands.chunk(jobs[0], 0)
+    assert desk.status(jobs[0], ANN).state == "running"  # put back, for another worker
+    desk.records._redis.hset(f"steerboard:job:{jobs[0]}", "numerics", NUMERICS)
+    work(desk, hands, jobs[0])
+    assert desk.status(jobs[0], ANN).state == "done"
+    hands.patience_s = 0.3
+    work(desk, hands, jobs[1])
+    with pytest.raises(Unavailable, match=f"version {NUMERICS + 1}.* version {NUMERICS}.*again"):
+        desk.results_page(jobs[1], "", 0, ANN)
+
+
+def test_a_question_that_a_worker_does_not_know_is_left_to_others_too(
+    desk: Desk, hands: Hands, job: AttributeJob
+) -> None:
+    opened = desk.submit(job, [], ANN)
+    newer = {**job.model_dump(mode="json"), "of_a_later_release": 1}
+    desk.records._redis.hset(f"steerboard:job:{opened.id}", "spec", json.dumps(newer))
+    hands.patience_s = 0.3
+    work(desk, hands, opened.id)
+    with pytest.raises(Unavailable, match=r"do not know .*of_a_later_release.*one release"):
+        desk.results_page(opened.id, "", 0, ANN)
+
+
+def test_half_done_work_of_another_version_is_left_alone(
+    desk: Desk, hands: Hands, tiny_images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = desk.submit(a_set(tiny_images), [], ANN)
+    ((job, chunk),) = out(desk, "bulk")
+    monkeypatch.setattr(results, "FORM", results.FORM - 1)
+    desk.results.keep_part(job, chunk, {"in": "an older form"})
+    monkeypatch.undo()
+    desk.records.defer(job, chunk, "more")  # by the old worker
+    work(desk, hands, opened.id)
+    assert desk.status(opened.id, ANN).state == "done"
 
 
 def test_a_job_that_failed_goes_on_where_it_was(
