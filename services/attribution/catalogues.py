@@ -62,21 +62,22 @@ class Catalogues:
 
     def infos(self) -> list[CatalogueInfo]:
         """What there is; files of an older schema are left out."""
-        places = sorted(self._library.catalogue_folder.glob("*.parquet"))
-        names = [p.stem for p in places if "." not in p.stem]
+        names = self._library.catalogues.names()
         return [i.info for i in map(self._index_or_none, names) if i is not None]
 
     def index(self, dictionary: str) -> Index:
         """The index of a dictionary's catalogue; raises NotFound or InvalidRequest."""
-        place = self._library.catalogue_folder / f"{dictionary}.parquet"
-        if dictionary != Path(dictionary).name or not dictionary or not place.is_file():
+        folder = self._library.catalogues
+        plain = bool(dictionary) and dictionary == Path(dictionary).name
+        version = folder.version(dictionary) if plain else None
+        if version is None:
             raise NotFound(
                 f"there is no catalogue of dictionary {dictionary!r} here: build one with"
                 " `steerboard catalogue build`",
                 field="dictionary",
             )
         with self._reading:
-            return self._opened(place, place.stat().st_mtime_ns)
+            return self._opened(folder.place(dictionary), version)
 
     def search(
         self, query: FeatureQuery, clues: Clues, start: int, stop: int, pictures: int
@@ -220,12 +221,12 @@ def pictured(index: Index, rows: list[FeatureRow], count: int) -> list[FeatureRo
     return [r.model_copy(update={"pictures": p}) for r, p in zip(rows, shown, strict=True)]
 
 
-def read_index(place: Path, _written: int) -> Index:
+def read_index(place: str, version: str) -> Index:
     """The index of a file."""
-    catalogue = held_catalogue(place)
+    catalogue = held_catalogue(place, version)
     if not isinstance(catalogue, Catalogue):
         raise InvalidRequest(
-            f"{place.name} was built by an earlier version, which knew too little to search:"
+            f"{Path(place).name} was built by an earlier version, which knew too little to search:"
             " build it again",
             field="dictionary",
         )

@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from steerboard.api.convert_library import ImageSet
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.first_schema import FirstCatalogue
+from steerboard.catalogue.folder import Folder, placed
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.spec.catalogue import FeatureCard, ImageCard
 from steerboard.spec.digest import digest, image_digest
@@ -60,7 +61,7 @@ class Library:
         self._sets = {
             n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()
         }
-        self._catalogue: Path = base / record.get("catalogue", "catalogue")
+        self._catalogue = Folder(placed(base, str(record.get("catalogue") or "catalogue")))
         self._blobs, self._root = fsspec.core.url_to_fs(blobs)
 
     def image_sets(self) -> list[ImageSet]:
@@ -141,11 +142,14 @@ class Library:
         self, dictionary: str, indices: Iterable[int], references: int = 16
     ) -> list[FeatureCard]:
         """Cards of the features that are known; none without a catalogue."""
-        path = self._catalogue / f"{Path(dictionary).name}.parquet"
-        return held_catalogue(path).cards(indices, references) if path.is_file() else []
+        name = Path(dictionary).name
+        version = self._catalogue.version(name)
+        if version is None:
+            return []
+        return held_catalogue(self._catalogue.place(name), version).cards(indices, references)
 
     @property
-    def catalogue_folder(self) -> Path:
+    def catalogues(self) -> Folder:
         """Where catalogues lie, a file a dictionary."""
         return self._catalogue
 
@@ -162,12 +166,7 @@ def folder_of(tenant: str) -> str:
     return digest(tenant)[:16]
 
 
-def held_catalogue(path: Path) -> Catalogue | FirstCatalogue:
-    """One reader a file, process and version of the file: a rebuilt one is read anew."""
-    return opened(str(path), path.stat().st_mtime_ns)
-
-
 @lru_cache(maxsize=32)
-def opened(path: str, _written: int) -> Catalogue | FirstCatalogue:
-    """The reader of a file."""
-    return open_catalogue(path)
+def held_catalogue(place: str, _version: str) -> Catalogue | FirstCatalogue:
+    """One reader a file, process and version of the file: a rebuilt one is read anew."""
+    return open_catalogue(place)

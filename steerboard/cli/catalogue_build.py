@@ -10,6 +10,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from steerboard.catalogue.build import Built, Plan
 from steerboard.catalogue.build import build as build_one
+from steerboard.catalogue.folder import placed
 from steerboard.images.image_set import ImageSet, open_images
 from steerboard.images.splits import HashSplit, read_shares
 from steerboard.inprocess.config import Config, read_config
@@ -44,7 +45,7 @@ def build(wanted: Wanted) -> None:
     """Build one catalogue a dictionary, and say what came of it."""
     settings, base = read_config(wanted.config)
     images = image_set(wanted, settings, base)
-    out = wanted.out or str(base / (settings.catalogue or "catalogue"))
+    out = wanted.out or placed(base, settings.catalogue or "catalogue")
     with asked(wanted) as runner:
         models = [m.id for m in runner.models()]
         model = runner.model(wanted.model or models[0])

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.folder import Folder, placed
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.catalogue.sums import edges
 from steerboard.inprocess.config import read_config
@@ -20,8 +21,8 @@ def opened(config: Path, dictionary: str, place: str) -> Catalogue:
         names = [d for m in settings.models.values() for d in m.dictionaries]
         if dictionary and dictionary not in names:
             raise NotFound(f"there is no dictionary {dictionary!r}; there is {', '.join(names)}")
-        folder = base / (settings.catalogue or "catalogue")
-        place = str(folder / f"{dictionary or names[0]}.parquet")
+        folder = Folder(placed(base, settings.catalogue or "catalogue"))
+        place = folder.place(dictionary or names[0])
     found = open_catalogue(place)
     if not isinstance(found, Catalogue):
         raise InvalidRequest(

@@ -8,6 +8,7 @@ import pytest
 
 from services.attribution.library import Library
 from steerboard.catalogue.first_schema import FirstCatalogue
+from steerboard.catalogue.folder import Folder
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.spec.errors import InvalidRequest
 
@@ -48,7 +49,7 @@ def test_the_library_reads_whatever_is_there_and_sees_that_it_was_rebuilt(
     tiny_house: Path, tmp_path: Path
 ) -> None:
     library = Library(tiny_house, str(tmp_path / "blobs"))
-    library._catalogue = tmp_path
+    library._catalogue = Folder(str(tmp_path))
     assert library.features("middle", [3]) == []
     save(tmp_path / "middle.parquet", "1")
     assert [c.feature for c in library.features("middle", [3, 4, 8])] == [3, 8]

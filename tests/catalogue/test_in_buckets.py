@@ -7,13 +7,16 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from services.attribution.catalogues import Catalogues
+from services.attribution.library import Library
 from steerboard.catalogue.build import Plan, build
 from steerboard.catalogue.compare import compare, read_responses
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.folder import Folder
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.images.image_set import ImageSet, Report, open_images
 from steerboard.inprocess.runner import LocalRunner
-from steerboard.spec.errors import NotFound
+from steerboard.spec.errors import NotFound, Unavailable
 from tests.images.bucket_server import Bucket, bucket
 
 PLAN, COUNT = Plan("tiny", "middle", top=5), 24
@@ -74,6 +77,46 @@ def test_a_set_in_a_bucket_gives_the_catalogue_of_the_same_set_on_disk(
     assert found[card.references[0].image].startswith(b"\xff\xd8")
     assert ELSEWHERE in os.environ or server.read > before
     assert compare(read_responses(target), read_responses(target)).pictures == COUNT
+
+
+def test_the_door_finds_and_reads_catalogues_in_a_bucket(
+    place: str, runner: LocalRunner, pictures: Path, tmp_path: Path
+) -> None:
+    config, shelf = tmp_path / "steerboard.yaml", "s3://house/shelf"
+    config.write_text(f"catalogue: {shelf}\n")
+    library = Library(config, str(tmp_path / "blobs"))
+    door = Catalogues(library, runner)
+    assert door.infos() == [] and library.features("middle", [0]) == []
+    with pytest.raises(NotFound, match="there is no catalogue of dictionary 'middle' here"):
+        door.index("middle")
+
+    images = ImageSet(open_images(str(pictures / "manifest.jsonl")), decode=False)
+    target, work = f"{shelf}/middle.parquet", str(tmp_path / "work")
+    build(runner, images, PLAN, target, work)
+    library._catalogue = Folder(shelf, trusted_s=0)
+    assert [(i.dictionary, i.pictures) for i in door.infos()] == [("middle", 64)]
+    index = door.index("middle")
+    feature = int(index.features[0])
+    (card,) = library.features("middle", [feature])
+    (name, *_) = (r.image for r in card.references)
+    assert door.thumbnails("middle", [name], "")[name].startswith(b"\xff\xd8")
+    assert door.index("middle") is index  # read once
+    build(runner, ImageSet(images.source, "size < 0.4", decode=False), PLAN, target, work)
+    assert door.index("middle").info.pictures < 64
+
+
+def test_a_bucket_out_of_reach_is_no_empty_folder(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    folder = Folder("s3://house/shelf")
+    with pytest.raises(Unavailable, match="catalogues at s3://house/shelf are out of reach"):
+        folder.names()
+    with pytest.raises(Unavailable, match="out of reach"):
+        folder.version("middle")
 
 
 def test_what_is_not_in_a_bucket_is_a_sentence(place: str) -> None:

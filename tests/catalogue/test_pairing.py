@@ -12,6 +12,7 @@ from services.attribution.comparing import Comparisons
 from services.attribution.library import Library
 from steerboard.api.convert_comparison import comparison_from_message, comparison_to_message
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.folder import Folder
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.pairing import Pairing, chosen, pair, summary
 from steerboard.inprocess.runner import LocalRunner
@@ -106,7 +107,7 @@ def comparisons(
     folder: Path, tiny_house: Path, runner: LocalRunner, tmp_path_factory: pytest.TempPathFactory
 ) -> Comparisons:
     library = Library(tiny_house, str(tmp_path_factory.mktemp("blobs")))
-    library._catalogue = folder
+    library._catalogue = Folder(str(folder))
     return Comparisons(Catalogues(library, runner))
 
 
