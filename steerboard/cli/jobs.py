@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from steerboard.cli.attribute import read_target, read_tokens
-from steerboard.spec.errors import Cancelled, InvalidRequest, NotFound
+from steerboard.cli.job_pictures import labels, pictures
+from steerboard.spec.errors import Cancelled, InvalidRequest
 
 if TYPE_CHECKING:
     from steerboard.api.jobs_client import JobClient
@@ -67,6 +68,7 @@ def submit(
     token: Token = "",
 ) -> None:
     """Have one picture or a set attributed; prints the job's id."""
+    check_out(out)
     found = pictures(images, config, where, split)
     place = {
         "dictionary": dictionary, "site": site or None, "units": units, "method": method,
@@ -98,6 +100,8 @@ def list_jobs(
         return
     for status in found:
         typer.echo("  ".join(cells(status)))
+    if not found:
+        typer.echo("no job of yours in the last day", err=True)
 
 
 @app.command()
@@ -124,9 +128,18 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Write a job's result as Parquet, of a set at work the pictures that are done."""
+    check_out(out)
     with client_of(door, token) as client:
         about = fetch_to(client, job, out)
     typer.echo(json.dumps(about)) if as_json else tell(about, out)
+
+
+def check_out(out: str) -> None:
+    """Nobody opens a table as what it is not; raises InvalidRequest."""
+    if out and not out.endswith(".parquet"):
+        raise InvalidRequest(
+            f"{out}: a result is written as Parquet, so let the name end in .parquet", field="out"
+        )
 
 
 def fetch_to(client: "JobClient", job: str, out: str) -> dict[str, Any]:
@@ -193,42 +206,6 @@ def model_of(inference: str, token: str, name: str) -> "ModelInfo":
         runner.close()
 
 
-def pictures(images: str, config: Path, where: str, split: str) -> "list[Picture]":
-    """What is named: a file, a folder, a manifest, or a set of the configuration."""
-    from steerboard.images.image_set import ImageSet, open_images
-    from steerboard.images.picture import Picture
-    from steerboard.inprocess.config import read_config
-    from steerboard.spec.digest import image_digest
-
-    path = Path(images)
-    if path.is_file() and path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
-        data = path.read_bytes()
-        return [Picture(path.name, data, image_digest(data))]
-    place = config / "steerboard.yaml" if config.is_dir() else config
-    settings, base = read_config(config) if place.is_file() else (None, config)
-    named = settings.image_sets.get(images) if settings else None
-    if named is not None:
-        source = open_images(str(base / named.manifest), str(base / named.images))
-    elif not path.exists() and "://" not in images:
-        raise NotFound(f"there is no picture, folder or image set {images!r}", field="images")
-    else:
-        source = open_images(images)
-    found = list(ImageSet(source, where, split, decode=False).pictures())
-    if not found:
-        raise InvalidRequest(f"no picture of {images!r} fits", field="images")
-    return found
-
-
-def labels(found: "list[Picture]", positive: str) -> tuple[bool, ...]:
-    """Whether each picture fits a condition."""
-    from steerboard.images.conditions import condition
-
-    fits = condition(positive)
-    return tuple(
-        fits({**p.attributes, "key": p.key, "label": p.label, "split": p.split}) for p in found
-    )
-
-
 def question(
     info: "ModelInfo",
     found: "list[Picture]",
@@ -239,10 +216,15 @@ def question(
     """The job; raises InvalidRequest or NotFound with what is wrong."""
     from pydantic import ValidationError
 
+    from steerboard.analysis.methods import METHODS
     from steerboard.api.status import from_validation
     from steerboard.spec.jobs import AttributeJob, AttributeSetJob
     from steerboard.spec.requests import Digest
 
+    if place["method"] not in METHODS:
+        raise InvalidRequest(
+            f"there is no method {place['method']!r}; there is {', '.join(METHODS)}", field="method"
+        )
     if info.classifier is None:
         raise InvalidRequest(
             f"model {info.id} names no classes: give it prompts or a probe in steerboard.yaml",
