@@ -72,6 +72,9 @@ def test_two_dictionaries_are_seen_side_by_side(parts: Stage, page: Page) -> Non
     shot(page, "compare-narrow.png")
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 420
+    pair, small = pairs.first.bounding_box(), pairs.first.locator("img").last.bounding_box()
+    assert pair and small, "a pair's pictures stand within it"
+    assert pair["y"] <= small["y"] and small["y"] + small["height"] <= pair["y"] + pair["height"]
     second.click()
     expect(page.locator(".sb-title span")).to_have_text(f"{number} of middle", timeout=PATIENCE_MS)
     sees_no_traceback(page)

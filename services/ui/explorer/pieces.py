@@ -77,7 +77,7 @@ def strip(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
     notes = f"#{row.feature} · {' · '.join(facts(row))}"
     return link(
         href,
-        f'<span class="sb-strip">{images}</span><b>{title(row)}</b><small>{notes}</small>',
+        f'<span class="sb-film">{images}</span><b>{title(row)}</b><small>{notes}</small>',
         kind="sb-side",
     )
 
