@@ -18,6 +18,7 @@ from steerboard.inprocess.pictures import Pictures
 from steerboard.inprocess.residence import Residence
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.inprocess.served import ServedModel, serve
+from steerboard.inprocess.traced import Traced
 from steerboard.model.placement import HOST, Placement
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
 from steerboard.spec.edits import Edit, Feature, Scale, SteerSet
@@ -72,6 +73,7 @@ def behind_engine(
     inner = DirectKernel(cache_bytes, crew=Crew(shares=True), kept=kept)
     if kept is not None:
         served = {name: told(model) for name, model in served.items()}
+    served = {name: swift(model) for name, model in served.items()}
     devices = [model.placement.device for model in served.values()]
     memory = Memory(devices[0] if devices else None)
     kernel = BatchingKernel(inner, memory=memory, make_room=inner.cache.clear)
@@ -86,6 +88,13 @@ def told(model: ServedModel) -> ServedModel:
     if model.placement.precision != "float32":
         return model  # kept as the tower computes them
     return replace(model, info=info.model_copy(update={"precision": f"{info.precision}, {KEPT}"}))
+
+
+def swift(model: ServedModel) -> ServedModel:
+    """The model with small passes traced: many threads want Python's lock here."""
+    if model.placement.device.type != "cpu":
+        return model
+    return replace(model, traced=Traced(model.loaded.tower))
 
 
 def warm(runner: Runner) -> None:

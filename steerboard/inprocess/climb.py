@@ -13,8 +13,9 @@ from steerboard.inprocess.codes import Codes
 from steerboard.inprocess.crew import Worker
 from steerboard.inprocess.rows import Row
 from steerboard.inprocess.served import ServedModel
+from steerboard.inprocess.traced import Traced
 from steerboard.model.placement import full
-from steerboard.model.tower import Visit
+from steerboard.model.tower import Visit, block_of
 
 # Tokens that are worth another core's while: with fewer a layer's weights cost more than its rows.
 TAKEN = 150
@@ -72,6 +73,8 @@ class Climb:
         for index in range(first, blocks):
             if index > first:
                 step()
+            if traced := small(served, rows, index):
+                return traced.rest(x, index)
             half = (len(rows) + 1) // 2
             if isinstance(step, Worker) and _worth(x[half:], blocks - index):
                 theirs = partial(self._onward, served, rows[half:], x[half:], index)
@@ -91,7 +94,8 @@ class Climb:
             x = torch.stack(list(begin))
             return self._edited(served, rows, f"resid_post.{index - 1}", x)
         pictures = {row.image: pixels for row, pixels in zip(rows, begin, strict=True)}
-        x = served.loaded.tower.start(served.placement.pixels(list(pictures.values())))
+        pixels = served.placement.pixels(list(pictures.values()))
+        x = (small(served, (), 0) or served.loaded.tower).start(pixels)
         if len(pictures) == len(rows):
             return x
         which = {image: i for i, image in enumerate(pictures)}
@@ -124,6 +128,15 @@ class Climb:
         sets = [row.steer for row in rows]
         x = full(x)
         return served.editor.change(site, x, sets, self._codes.known(served, site, x, rows))
+
+
+def small(served: ServedModel, rows: Sequence[Row], first: int) -> Traced | None:
+    """Who runs all from block ``first`` on at once: where that is little, and not edited."""
+    traced, blocks = served.traced, len(served.loaded.tower.blocks)
+    if traced is None or not traced.takes(first):
+        return None
+    edits = (edit for row in rows for edit in row.steer.edits)
+    return None if any(block_of(edit.site, blocks) >= first for edit in edits) else traced
 
 
 def _worth(x: Tensor, blocks: int) -> bool:

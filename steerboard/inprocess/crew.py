@@ -26,6 +26,8 @@ T = TypeVar("T")
 PIECE = 800
 # From this ``rows * tokens * width**2`` on cores go their own ways: below, calling costs too much.
 WORTH = 2**26
+# Calling costs so many times less where a pass is one call (see ``traced``).
+CALLED_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Crew:
         """How many of the rows, in order, make up each piece; ``costs`` are theirs in any unit."""
         cores, rows, tower = torch.get_num_threads(), len(costs), served.loaded.tower
         work = rows * tower.tokens * tower.width**2
-        if served.placement.device.type != "cpu" or cores < 2 or rows < 2 or work < self.worth:
+        small = served.traced is not None and served.traced.takes()
+        worth = self.worth // CALLED_ONCE if small else self.worth
+        if served.placement.device.type != "cpu" or cores < 2 or rows < 2 or work < worth:
             return [rows]
         turns = max(1, round(rows * tower.tokens / (self.piece * cores)))
         done = np.cumsum(costs) / sum(costs)

@@ -15,6 +15,7 @@ from steerboard.inprocess.config import (
     read_prompts,
 )
 from steerboard.inprocess.residence import Residence, Weights
+from steerboard.inprocess.traced import Traced
 from steerboard.model.edits import Editor, Layout
 from steerboard.model.find import located
 from steerboard.model.images import MAX_BYTES, MAX_PIXELS
@@ -37,6 +38,7 @@ class ServedModel:
     info: ModelInfo
     placement: Placement = HOST
     weights: Weights | None = None
+    traced: Traced | None = None
 
 
 def serve(
