@@ -58,7 +58,7 @@ async def serve(settings: Settings) -> None:
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    server.add_insecure_port(settings.listen)
+    bind(server, settings.listen)
     await server.start()
     settle()
     _LOG.info("the job door is open on %s", settings.listen)
@@ -71,6 +71,17 @@ async def serve(settings: Settings) -> None:
     await checks.enter_graceful_shutdown()
     await server.stop(GRACE_S)
     aside.close()
+
+
+def bind(server: grpc.aio.Server, address: str) -> None:
+    """Take the address that calls come to; one that cannot be had ends the process."""
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise SystemExit(
+            f"{address} cannot be listened on: another program may have it; end that one, or set"
+            " STEERBOARD_JOBS_LISTEN to another port"
+        ) from None
 
 
 def settle() -> None:
