@@ -14,7 +14,6 @@ import logging
 import threading
 import warnings
 from collections.abc import Hashable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -56,7 +55,11 @@ class Traced:
 
     def rest(self, x: Tensor, first: int) -> Tensor:
         """See ``rest``."""
-        return self._run((first, x.shape[1]), partial(rest, self._tower, first=first), x)
+
+        def stage(x: Tensor) -> Tensor:
+            return rest(self._tower, x, first)
+
+        return self._run((first, x.shape[1]), stage, x)
 
     def _run(self, key: Hashable, stage: Stage, x: Tensor) -> Tensor:
         with self._lock:

@@ -43,9 +43,11 @@ def test_it_is_the_tower_s_own_pass_from_every_block(served, swift, rows):
 
 def test_it_is_traced_indeed(swift, served):
     with torch.inference_mode():
-        swift.traced.start(pixels(served, 2))
-    (stage,) = swift.traced._known.values()
-    assert isinstance(stage, torch.jit.ScriptFunction)
+        x = swift.traced.start(pixels(served, 2))
+        swift.traced.rest(x, 0)
+        swift.traced.rest(x, 1)
+    stages = list(swift.traced._known.values())
+    assert len(stages) == 3 and all(isinstance(s, torch.jit.ScriptFunction) for s in stages)
 
 
 def neuron(site):
