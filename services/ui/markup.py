@@ -280,6 +280,11 @@ def strip(before: str, after: str) -> str:
     return f'<div class="sb-strip">{escape(before)} → <b>{escape(after)}</b></div>'
 
 
+def strip_away() -> str:
+    """The same where there is no outcome."""
+    return '<div class="sb-strip">The model has not answered: see below</div>'
+
+
 def explanation(what: str, signed_: bool, method: str) -> str:
     """What the scores below are about."""
     reads = (

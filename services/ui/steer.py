@@ -95,6 +95,7 @@ def answered(data: bytes, clean: Prediction, decision: Margin, names: tuple[str,
         try:
             answer = ask(data, edits, target)
         except SteerboardError as error:
+            st.html(markup.strip_away())
             recovery.explain(
                 "The model has not answered to the moved features.",
                 error,

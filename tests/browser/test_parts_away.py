@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import hands
-from tests.browser.chromium import PATIENCE_MS
+from tests.browser.chromium import NARROW, PATIENCE_MS
 from tests.ui.bad_pictures import pattern, saved
 from tests.ui.stage import Stage
 
@@ -23,7 +23,11 @@ def test_inference_away_is_one_sentence_and_mends_itself(parts: Stage, page: Pag
         expect(warnings.first).to_contain_text("What you did is kept")
         hands.idle(page)
         hands.shot(page, "inference-away.png")
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        away = page.locator(".sb-strip", has_text="has not answered")
+        expect(away).to_be_in_viewport()  # where the warning itself is far below
     hands.changes(page)
+    expect(away).to_have_count(0)
     expect(warnings).to_have_count(0, timeout=PATIENCE_MS)
     hands.sees_no_traceback(page)
 
