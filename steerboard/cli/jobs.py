@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from steerboard.cli.attribute import read_target, read_tokens
 from steerboard.cli.job_pictures import labels, pictures
-from steerboard.spec.errors import Cancelled, InvalidRequest
+from steerboard.cli.job_watch import follow, words
+from steerboard.spec.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from steerboard.api.jobs_client import JobClient
@@ -143,44 +143,34 @@ def check_out(out: str) -> None:
 
 
 def fetch_to(client: "JobClient", job: str, out: str) -> dict[str, Any]:
-    """The file's own words."""
+    """The file's own words; raises InvalidRequest where it cannot be written."""
     from steerboard.api.job_table import export
 
-    return export(client, job, out)
+    try:
+        return export(client, job, out)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{out} cannot be written ({error.strerror or error}): name another place; the job"
+            f" {job} keeps its result for a day",
+            field="out",
+        ) from error
 
 
 def tell(about: dict[str, Any], out: str) -> None:
     """What was written."""
     state = "" if about["state"] == "done" else f" so far; the job is {about['state']}"
-    typer.echo(f"{out}: {about['pictures']} pictures{state}")
+    typer.echo(f"{out}: {counted(about['pictures'])}{state}")
 
 
-def follow(client: "JobClient", job: str) -> "JobStatus":
-    """A line of progress until the job ends; raises what it failed with."""
-    with Console(stderr=True).status("") as line:
-        for status in client.watch(job):
-            line.update(words(status))
-    if status.state == "cancelled":
-        raise Cancelled("the job was taken back")
-    if status.state == "failed":
-        client.result_page(job)
-    return status
-
-
-def words(status: "JobStatus") -> str:
-    """How far a job is."""
-    said = f"{status.state}: {status.done} of {status.total} chunks"
-    if status.rate is not None:
-        said += f", {status.rate:.1f} pictures a second"
-    if status.seconds_left is not None:
-        said += f", {status.seconds_left:.0f} s left"
-    return f"{said} {status.message}".rstrip()
+def counted(pictures: int) -> str:
+    """So many."""
+    return f"{pictures} picture{'' if pictures == 1 else 's'}"
 
 
 def cells(status: "JobStatus") -> tuple[str, ...]:
     """A line of the list; the id stands alone in front, to be copied."""
     at = datetime.fromtimestamp(status.submitted or 0.0).strftime("%H:%M:%S")
-    return (status.id, at, status.kind, f"{status.pictures} pictures", words(status))
+    return (status.id, at, status.kind, counted(status.pictures), words(status))
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """Results as Parquet files, and the command line, against the whole service as real processes."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,10 +14,12 @@ from typer.testing import CliRunner
 from steerboard.api.job_table import export, read_about
 from steerboard.api.tokens import Identity, sign
 from steerboard.cli import app
+from steerboard.cli.job_watch import heard
+from steerboard.cli.jobs import fetch_to
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import InvalidRequest
-from steerboard.spec.jobs import AttributeJob, AttributeSetJob
-from tests.attribution_service.crew import SECRET, Crew, ended, wait_for
+from steerboard.spec.jobs import AttributeJob, AttributeSetJob, JobStatus
+from tests.attribution_service.crew import PATIENCE_S, SECRET, Crew, ended, wait_for
 from tests.attribution_service.test_service import distinct, many, one
 
 pytestmark = pytest.mark.timeout(900)
@@ -119,6 +124,45 @@ def test_the_command_asks_lists_fetches_and_takes_back(
     )
     assert fetched["spec"]["method"] == "shapley" and fetched["pictures"] == 1
     assert say(crew, "cancel", alone.strip()).strip() == "done"  # what has ended stays
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_sentence(
+    crew: Crew, tiny_images: list[bytes], tmp_path: Path
+) -> None:
+    client = crew.client()
+    spec = one(tiny_images[3], top_k=2)
+    client.ask(spec)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InvalidRequest, match=r"cannot be written .*another place"):
+        fetch_to(client, client.submit(spec).id, str(tmp_path / "file" / "a.parquet"))
+    client.close()
+
+
+def test_who_watches_outlives_a_queue_that_is_started_anew(
+    crew: Crew, tiny_images: list[bytes]
+) -> None:
+    client, waits, seen = crew.client(), Event(), list[JobStatus]()
+
+    def pause() -> None:
+        waits.set()
+        time.sleep(0.1)
+
+    def watch(job: str) -> str:
+        for status in heard(client, job, pause):
+            seen.append(status)
+        return seen[-1].state
+
+    with ThreadPoolExecutor(1) as pool:
+        with crew.held("worker"):
+            pictures = distinct(tiny_images, 40)
+            job = client.submit(many(pictures, top_k=9), pictures).id
+            watching = pool.submit(watch, job)
+            wait_for(lambda: bool(seen))
+            crew.kill("queue")
+            wait_for(waits.is_set)
+            crew.start("queue")
+        assert watching.result(PATIENCE_S) == "done"
+    client.close()
 
 
 def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
