@@ -96,11 +96,15 @@ class Desk:
 
     def status(self, job: str, who: Identity) -> JobStatus:
         """Where a job stands, in words too; raises NotFound."""
-        status = self._status(job, who)
-        if status.state != "queued" or self.records.alive():
-            return status
-        note = "no worker is running: the job waits until one is started"
-        return status.model_copy(update={"message": note})
+        (status,) = self._noted([self._status(job, who)])
+        return status
+
+    def _noted(self, found: list[JobStatus]) -> list[JobStatus]:
+        """Those that wait for a worker say so where there is none."""
+        if not any(s.state == "queued" for s in found) or self.records.alive():
+            return found
+        note = {"message": "no worker is running: the job waits until one is started"}
+        return [s.model_copy(update=note) if s.state == "queued" else s for s in found]
 
     def address(self, spec: JobSpec, who: Identity) -> str:
         """Digest of the question, of who may see the answer, and of all that could change it."""
@@ -140,7 +144,7 @@ class Desk:
     def mine(self, count: int, who: Identity) -> list[JobStatus]:
         """The caller's jobs of the last day, the latest first; raises InvalidRequest."""
         _, stop = page("", count or LISTED)
-        return self.records.mine(who, stop)
+        return self._noted(self.records.mine(who, stop))
 
     def cancel(self, job: str, who: Identity) -> JobStatus:
         """Take a caller's wish back; the job ends when nobody else waits for it."""

@@ -320,6 +320,9 @@ def test_callers_see_their_own_jobs_the_latest_first(desk: Desk, job: AttributeJ
     submit(desk, job.model_copy(update={"top_k": 4}), BOB)
     submit(desk, job, BOB)  # joins
     assert [j.id for j in desk.mine(0, ANN)] == [second.id, first.id]
+    assert all("no worker is running" in j.message for j in desk.mine(0, ANN))
+    desk.records.beat("w", 1, 1.0)
+    assert not any(j.message for j in desk.mine(0, ANN))
     assert desk.mine(1, ANN)[0].kind == "attribute"
     assert len(desk.mine(0, BOB)) == 2 and desk.mine(0, Identity(subject="eve")) == []
     with pytest.raises(InvalidRequest, match="at least one"):
