@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.index import Index
 from steerboard.spec.catalogue import FeatureCard
 
 SIDE, LINE, SHOWN = 130, 18, 9
@@ -42,13 +43,16 @@ def usual(catalogue: Catalogue) -> list[int]:
 
 def telling(catalogue: Catalogue, count: int) -> list[int]:
     """Of those the ones with the largest average precision for a class, at most three of each."""
-    known = [card for card in catalogue.cards(usual(catalogue)) if card.classes]
-    taken: Counter[str] = Counter()
-    out = []
-    for card in sorted(known, key=lambda c: (-c.classes[0].ap, c.feature)):
-        taken[card.classes[0].name] += 1
-        if taken[card.classes[0].name] <= OF_A_CLASS:
-            out.append(card.feature)
+    index = Index(catalogue)
+    rates = index.statistics["firing_rate"]
+    known = (rates >= SELDOM) & (rates <= OFTEN) & (index.best >= 0)
+    order = np.lexsort((index.features, -index.statistics["precision"]))
+    taken: Counter[int] = Counter()
+    out: list[int] = []
+    for at in order[known[order]].tolist():
+        taken[int(index.best[at])] += 1
+        if taken[int(index.best[at])] <= OF_A_CLASS:
+            out.append(int(index.features[at]))
     return out[:count]
 
 
