@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
 
 from services.inference.engine.admission import Admission, Load
 from services.inference.engine.ticket import Ticket, carrying
@@ -12,6 +13,8 @@ from steerboard.api.interceptor import caller
 from steerboard.spec.jobs import Lane
 
 T = TypeVar("T")
+V = TypeVar("V")
+Later = tuple["Future[V]", Callable[[V], T]]
 
 
 class Desk:
@@ -27,36 +30,58 @@ class Desk:
         load: Load,
         seconds_left: float | None,
         lane: Lane = "interactive",
+        soon: Callable[[Ticket], Later[Any, T] | None] = lambda _: None,
     ) -> T:
         """The result of ``call`` in a thread; where the caller leaves, its ticket is cancelled.
 
         The call waits in ``lane`` where the caller's token allows it, else in the one it allows.
+        A thread costs more than many a small answer: where ``soon`` gives what is waited for, and
+        what becomes of it, none is taken.
 
         Raises:
             Overloaded: Too much is in hand.
         """
         ticket = _ticket(seconds_left, lane)
         self.admission.enter(ticket.caller, load)
+        leave = partial(self.admission.leave, ticket.caller, load)
+        try:
+            with carrying(ticket):
+                later = soon(ticket)
+        except BaseException:
+            leave()
+            raise
+        if later is None:
+            return await _while_wanted(ticket, self._threaded(call, ticket, leave))
+        waiting, finish = later
+        waiting.add_done_callback(lambda _: leave())
+        return finish(await _while_wanted(ticket, asyncio.wrap_future(waiting)))
 
+    def _threaded(
+        self, call: Callable[[Ticket], T], ticket: Ticket, leave: Callable[[], None]
+    ) -> "asyncio.Future[T]":
         def work() -> T:
             try:
                 with carrying(ticket):
                     ticket.check()
                     return call(ticket)
             finally:
-                self.admission.leave(ticket.caller, load)
+                leave()
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        future.add_done_callback(_look_at)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            ticket.cancelled = True
-            raise
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def close(self) -> None:
         """Wait for the calls in hand."""
         self._pool.shutdown()
+
+
+async def _while_wanted(ticket: Ticket, future: "asyncio.Future[T]") -> T:
+    """What comes; where the caller leaves first, the ticket says so."""
+    future.add_done_callback(_look_at)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        ticket.cancelled = True
+        raise
 
 
 def _look_at(future: "asyncio.Future[T]") -> None:

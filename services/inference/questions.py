@@ -1,16 +1,22 @@
 """The five questions of the contract: how each is decoded, asked, weighed and encoded."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from services.inference.engine.admission import Load
-from services.inference.engine.batching import TEXTS_A_ROW
+from services.inference.engine.batching import TEXTS_A_ROW, BatchingKernel
 from services.inference.engine.ticket import Ticket
+from services.inference.engine.work import Arrays
 from steerboard.api import convert_answers as answers
 from steerboard.api import convert_requests as requests
+from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.runner import Runner
+
+FEW, LITTLE = 8, 2**20  # pictures and bytes of a call for which no thread is taken
+Soon = tuple["Future[Arrays]", Callable[[Arrays], Any]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,23 @@ class Question:
         """The response message."""
         answer = getattr(runner, self.name)(self.decode(message))
         return self.encode(ticket.stamp(answer))
+
+    def soon(
+        self, runner: Runner, engine: BatchingKernel | None, message: Any, ticket: Ticket
+    ) -> Soon | None:
+        """Where only the engine takes time: what it computes, and the response message from that.
+
+        For a few pictures of which nothing must be decoded: of others the rest takes time too.
+        """
+        if self.name != "predict" or engine is None or not isinstance(runner, LocalRunner):
+            return None
+        if len(message.images) > FEW or message.ByteSize() > LITTLE:
+            return None
+        begun = runner.begin(self.decode(message))
+        if begun is None:
+            return None
+        waiting = engine.embed_later(begun.served, begun.rows)
+        return waiting, lambda found: self.encode(ticket.stamp(begun.finish(found[0])))
 
 
 def _texts(message: Any) -> int:

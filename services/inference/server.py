@@ -51,7 +51,7 @@ class InferenceServer:
     async def load(self, load: Load) -> None:
         """Load and warm in a thread, then say SERVING."""
         runner, self._engine = await asyncio.get_running_loop().run_in_executor(None, load)
-        self._servicer.runner = runner
+        self._servicer.runner, self._servicer.engine = runner, self._engine
         await self._say(health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float = GRACE_S) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.inference.desk import Desk
 from services.inference.engine.admission import Load
+from services.inference.engine.batching import BatchingKernel
 from services.inference.questions import QUESTIONS
 from services.inference.stream import Stream
 from steerboard.api.convert_models import model_to_message
@@ -23,6 +24,7 @@ class Servicer(SteeringServiceServicer):
 
     def __init__(self, desk: Desk) -> None:
         self.runner: Runner | None = None
+        self.engine: BatchingKernel | None = None
         self._desk = desk
         self._streams: set[Stream] = set()
 
@@ -37,7 +39,11 @@ class Servicer(SteeringServiceServicer):
         runner, question = self._ready(), QUESTIONS[name]
         load = question.load(message, runner.model(message.model))
         return await self._desk.run(
-            lambda ticket: question.answer(runner, message, ticket), load, seconds_left, lane
+            lambda ticket: question.answer(runner, message, ticket),
+            load,
+            seconds_left,
+            lane,
+            lambda ticket: question.soon(runner, self.engine, message, ticket),
         )
 
     async def ListModels(

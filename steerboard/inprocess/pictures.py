@@ -83,6 +83,11 @@ class Pictures:
         found = {sha256: data for sha256, data in held.items() if data is not None}
         return self._rows(served, images, found, tenant, kept)
 
+    def at_hand(self, served: ServedModel, images: Sequence[ImageRef]) -> bool:
+        """Whether nothing of these pictures must be decoded."""
+        tenant = self._tenant()
+        return not any(self._must_decode(served, i, tenant, frozenset()) for i in images)
+
     def _rows(
         self,
         served: ServedModel,

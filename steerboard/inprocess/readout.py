@@ -74,6 +74,12 @@ class Heads:
             self._heads.put(key, head, weight.numel() * weight.element_size())
         return head
 
+    def at_hand(self, served: ServedModel, classifier: Classifier) -> bool:
+        """Whether ``of`` has nothing to compute."""
+        if not isinstance(classifier, Prompts):
+            return True
+        return self._heads.get((served.info.fingerprint, tuple(classifier.texts()))) is not None
+
     def texts(self, served: ServedModel, texts: Sequence[str]) -> Tensor:
         """Unit-length embeddings ``[c, e]``."""
         name = served.info.fingerprint

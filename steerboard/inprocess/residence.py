@@ -96,6 +96,10 @@ class Residence:
                 guest.users -= 1
                 self._change.notify_all()
 
+    def stays(self, weights: Weights | None) -> bool:
+        """Whether a model is on the device, and nothing makes it leave."""
+        return self._budget is None and self.here(weights)
+
     def here(self, weights: Weights | None) -> bool:
         """Whether a model is on the device."""
         with self._change:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +47,15 @@ from steerboard.spec.requests import Attribute, Embed, Encode, ImageRef, Predict
 T = TypeVar("T")
 AHEAD = 2  # questions of streams in hand: one is computed, another decoded
 Question = Predict | Steer | Attribute | Encode | Embed
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A ``Predict`` of which only the embeddings of ``rows`` are to be computed yet."""
+
+    served: ServedModel
+    rows: list[Row]
+    finish: Callable[[Tensor], Answer[Prediction]]
 
 
 class LocalRunner:
@@ -97,6 +106,25 @@ class LocalRunner:
             return head.predictions(self._kernel.embed(served, rows))
 
         return self._answer(served, request.images, compute)
+
+    def begin(self, request: Predict) -> Begun | None:
+        """``predict`` up to the kernel's part; None where something else takes time as well.
+
+        Raises what ``predict`` raises.
+        """
+        served, start = self._find(request.model), time.perf_counter()
+        known = self._heads.at_hand(served, request.classifier)
+        here = self._residence.stays(served.weights)
+        if not (known and here and self._pictures.at_hand(served, request.images)):
+            return None
+        head = self._heads.of(served, request.classifier)
+        rows = self._pictures.rows(served, request.images)
+        good = [row for row in rows if isinstance(row, Row)]
+
+        def finish(embeddings: Tensor) -> Answer[Prediction]:
+            return self._joined(served, rows, head.predictions(embeddings), start)
+
+        return Begun(served, good, finish) if good else None
 
     def steer(self, request: Steer) -> Answer[Steered]:
         """The clean answer and one for each steer set, of each image."""
@@ -242,9 +270,21 @@ class LocalRunner:
         start = time.perf_counter()
         rows = self._pictures.rows(served, images)
         good = [row for row in rows if isinstance(row, Row)]
-        results = iter(self._computed(served, compute, good) if good else ())
-        items = tuple(row if isinstance(row, SteerboardError) else next(results) for row in rows)
-        return Answer(items, self._provenance(served, dictionary), elapsed(start, len(good)))
+        results = self._computed(served, compute, good) if good else []
+        return self._joined(served, rows, results, start, dictionary)
+
+    def _joined(
+        self,
+        served: ServedModel,
+        rows: Sequence[Row | SteerboardError],
+        results: list[T],
+        start: float,
+        dictionary: str = "",
+    ) -> Answer[T]:
+        """Results in their pictures' places, beside the errors of the others."""
+        left = iter(results)
+        items = tuple(row if isinstance(row, SteerboardError) else next(left) for row in rows)
+        return Answer(items, self._provenance(served, dictionary), elapsed(start, len(results)))
 
     def _computed(
         self, served: ServedModel, compute: Callable[[list[Row]], list[T]], rows: list[Row]

@@ -10,6 +10,7 @@ much may wait at all is decided before, in ``admission``.
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -122,16 +123,22 @@ class BatchingKernel:
 
     def embed(self, served: ServedModel, rows: Sequence[Row]) -> Tensor:
         """See ``Kernel``."""
+        unique, where = unique_rows(rows)
+        (found,) = self._ask(self._embedding(served), joining(unique))
+        return found[where]
 
+    def embed_later(self, served: ServedModel, rows: Sequence[Row]) -> "Future[Arrays]":
+        """``embed`` of a few clean rows, which take their turn from now on; nobody waits here."""
+        work = self._embedding(served)
+        self._full[work.key] = work.full
+        return self._push(work, rows, torch.empty(len(rows), 0))
+
+    def _embedding(self, served: ServedModel) -> Work:
         def compute(rows: list[Row], _: Tensor, between: Between | None) -> Arrays:
             return (self._inner.embed(served, rows, between),)
 
-        unique, where = unique_rows(rows)
-        work = Work(
-            ("embed", served.info.fingerprint), compute, full=self._inner.full_batch(served)
-        )
-        (found,) = self._ask(work, joining(unique))
-        return found[where]
+        full = self._inner.full_batch(served)
+        return Work(("embed", served.info.fingerprint), compute, full=full)
 
     def read(self, served: ServedModel, rows: Sequence[Row], site: str) -> Tensor:
         """See ``Kernel``."""
@@ -216,11 +223,11 @@ class BatchingKernel:
         parts, start = [], 0
         while start < len(rows):
             turn = slice(start, start + self._limit(work.key) * work.a_row)
-            parts.append(self._submit(work, rows[turn], readouts[turn]))
+            parts.append(self._push(work, rows[turn], readouts[turn]).result())
             start = turn.stop
         return joined(parts)
 
-    def _submit(self, work: Work, rows: Sequence[Any], readouts: Tensor) -> Arrays:
+    def _push(self, work: Work, rows: Sequence[Any], readouts: Tensor) -> "Future[Arrays]":
         ticket = current()
         task = Task(
             key=work.key,
@@ -240,7 +247,7 @@ class BatchingKernel:
                 raise Unavailable("the service is stopping: try again later", retry_after_s=5.0)
             self._scheduler.push(task)
             self._change.notify_all()
-        return task.future.result()
+        return task.future
 
     def _work(self) -> None:
         while batch := self._next():
