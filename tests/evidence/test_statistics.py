@@ -54,6 +54,18 @@ def test_newcombe_gives_what_his_paper_prints() -> None:
     np.testing.assert_allclose(newcombe(36, 12, 2, 0), (0.0569, 0.3404), atol=5e-5)
 
 
+def test_newcombes_positive_association_is_corrected_for_continuity() -> None:
+    """Written out for one table: phi is (40 x 24 - 12 x 4 - 80 / 2) over the root of margins."""
+    phi = (960 - 48 - 40) / np.sqrt(52 * 28 * 44 * 36)
+    (low_a, high_a), (low_b, high_b) = (
+        proportion_confint(k, 80, method="wilson") for k in (52, 44)
+    )
+    a, b = 52 / 80, 44 / 80
+    down = np.sqrt((a - low_a) ** 2 - 2 * phi * (a - low_a) * (high_b - b) + (high_b - b) ** 2)
+    up = np.sqrt((high_a - a) ** 2 - 2 * phi * (high_a - a) * (b - low_b) + (b - low_b) ** 2)
+    np.testing.assert_allclose(newcombe(40, 12, 4, 24), (a - b - down, a - b + up), atol=1e-6)
+
+
 def test_tangos_score_is_that_of_the_most_likely_table_with_this_difference() -> None:
     for _, fixes, breaks, neither in TABLES[:20]:
         n = fixes + breaks + neither + 1
