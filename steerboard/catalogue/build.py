@@ -10,17 +10,18 @@ from steerboard.catalogue.neighbours import NEAREST, nearest
 from steerboard.catalogue.observe import BATCH, batched, observe
 from steerboard.catalogue.panel import LIMIT
 from steerboard.catalogue.partial import SAMPLED, TOP, Partial, panel_records
-from steerboard.catalogue.records import Array, pack
+from steerboard.catalogue.records import Array, Record, pack
 from steerboard.catalogue.shards import Shards, merged, shelved
 from steerboard.catalogue.shelf import Shelf
 from steerboard.catalogue.table import Known
 from steerboard.images.image_set import ImageSet, Report
-from steerboard.images.picture import Picture
+from steerboard.images.picture import Broken, Picture
 from steerboard.spec.capabilities import DictionaryInfo, ModelInfo
-from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.errors import NotFound
 from steerboard.spec.runner import Near, Runner
 
 RESPONSES = ".responses"
+REFUSED = "the model could not read it when this build was begun"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ class Built:
     features: int = 0
     reused: int = 0  # pictures whose records were there from an earlier try
 
+    def take_over(self, pictures: Sequence[Picture], records: Sequence[Record]) -> None:
+        """Count what an earlier try observed; what it could not read has no record."""
+        known = {r.sha256 for r in records}
+        self.reused += len(known)
+        for picture in pictures:
+            if picture.sha256 not in known:
+                self.report.pictures -= 1
+                self.report.add(Broken(picture.key, REFUSED))
+
 
 def build(
     runner: Runner,
@@ -90,9 +100,7 @@ def build(
     for _ in merged(shards, names, partial):
         pass
     if not partial.pictures:
-        raise InvalidRequest(
-            f"no picture of the set could be read ({built.report.broken} are broken)"
-        )
+        raise built.report.nothing()
     words = (*info.prompts, *sorted(labels), *plan.words)
     finish(runner, info, book, plan, partial, shards, names, place, words, directions)
     built.features = int((partial.sums.fired > 0).sum())
@@ -143,7 +151,7 @@ def recorded(
             labels.update(p.label for p in batch if p.label)
             name = shards.name(p.sha256 for p in batch)
             if shards.has(name):
-                built.reused += len(batch)
+                built.take_over(batch, shards.read(name))
                 found.append(name)
             else:
                 yield batch
@@ -172,12 +180,12 @@ def finish(
     texts: Iterable[str],
     directions: Array | None = None,
 ) -> None:
-    """Write the catalogue of a merged part, and the responses of its panel beside it."""
+    """Write the responses of a merged part's panel, and then its catalogue beside them."""
     shelf = shelved(shards, names, partial)
     known = named(runner, info, plan, partial, shelf, texts, directions)
-    write(place, known, told(info, book), thumbnails=plan.beside)
     if plan.beside:
         write_responses(place, partial)
+    write(place, known, told(info, book), thumbnails=plan.beside)
 
 
 def named(

@@ -11,7 +11,7 @@ from steerboard.catalogue.shards import SUFFIX
 from steerboard.catalogue.thumbnails import THUMBNAILS
 from steerboard.images.image_set import ImageSet
 from steerboard.images.picture import Broken
-from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.errors import NotFound
 from steerboard.spec.jobs import CatalogueJob, JobSpec, JobStatus
 from steerboard.spec.requests import Digest
 
@@ -62,9 +62,7 @@ def spec_of(images: ImageSet, plan: Plan, built: Built) -> tuple[CatalogueJob, d
         keys[picture.sha256] = picture.key
         known.append(tuple(facts(picture)))
     if not keys:
-        raise InvalidRequest(
-            f"no picture of the set could be read ({built.report.broken} are broken)"
-        )
+        raise built.report.nothing()
     spec = CatalogueJob(
         model=plan.model,
         images=tuple(Digest(sha256=sha) for sha in keys),

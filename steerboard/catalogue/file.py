@@ -32,10 +32,13 @@ Facts = Mapping[str, Any]
 
 
 def write(place: str, known: Known, about: Facts, thumbnails: bool = True) -> None:
-    """Write a catalogue at ``place`` (ending in ``.parquet``), whole or not at all."""
-    put(place, headed(known, about), tables(known))
+    """Write a catalogue at ``place`` (ending in ``.parquet``), whole or not at all.
+
+    What lies beside it comes first: where the catalogue is, the rest is.
+    """
     if thumbnails:
         write_thumbnails(place, known.shelf.thumbnails)
+    put(place, headed(known, about), tables(known))
 
 
 def headed(known: Known, about: Facts) -> pa.Schema:

@@ -1,6 +1,7 @@
 """From pictures to records, over any Runner: their codes, embeddings and thumbnails."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +19,8 @@ from steerboard.spec.runner import Runner
 
 BATCH = 32
 SIDE = 96  # pixels of a thumbnail's longer side
+NUMBERED = re.compile(r"^picture \d+\b")
+LIGHT = 8192  # bytes of a picture that is its own thumbnail, at most
 LONGEST_FACT = 80  # characters
 
 
@@ -59,7 +62,8 @@ def observed(
     records, broken = [], []
     for picture, code in zip(pictures, codes, strict=True):
         if isinstance(code, SteerboardError):
-            broken.append(Broken(picture.key, code.message))
+            # The place within the question says nothing to whoever asked about a set.
+            broken.append(Broken(picture.key, NUMBERED.sub("the picture", code.message)))
         else:
             records.append(recorded(picture, code, prefix))
     return Observed(tuple(pictures), tuple(records), tuple(broken))
@@ -92,12 +96,20 @@ def facts(picture: Picture) -> list[str]:
 def thumbnail(data: bytes) -> bytes:
     """A small JPEG of a picture that decodes."""
     image = Image.open(io.BytesIO(data))
+    if is_small(image) and len(data) <= LIGHT:
+        return data
     image.draft("RGB", (2 * SIDE, 2 * SIDE))
     small = ImageOps.exif_transpose(image).convert("RGB")
     small.thumbnail((SIDE, SIDE))
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)
     return out.getvalue()
+
+
+def is_small(image: Image.Image) -> bool:
+    """Whether a picture is a thumbnail already, and tells nothing but what it shows."""
+    plain = image.format == "JPEG" and image.mode == "RGB" and not image.info.get("exif")
+    return plain and max(image.size) <= SIDE
 
 
 def batched(pictures: Iterable[Picture], size: int = BATCH) -> Iterator[tuple[Picture, ...]]:

@@ -1,10 +1,12 @@
 """Opens a catalogue of whatever schema."""
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steerboard.catalogue.file import NUMBER, Catalogue
 from steerboard.catalogue.first_schema import FirstCatalogue
+from steerboard.spec.errors import InvalidRequest
 
 
 def open_catalogue(place: str) -> Catalogue | FirstCatalogue:
@@ -12,12 +14,15 @@ def open_catalogue(place: str) -> Catalogue | FirstCatalogue:
 
     Raises:
         NotFound: There is none.
-        InvalidRequest: It was written by a later version.
+        InvalidRequest: It is none, is damaged, or was written by a later version.
     """
     fs, path = fsspec.core.url_to_fs(place)
     if fs.exists(path):
-        with fs.open(path, "rb") as file:
-            held = pq.ParquetFile(file).metadata.metadata or {}
+        try:
+            with fs.open(path, "rb") as file:
+                held = pq.ParquetFile(file).metadata.metadata or {}
+        except (pa.ArrowInvalid, IsADirectoryError) as error:
+            raise InvalidRequest(f"{place} is no catalogue, or a damaged one: {error}") from error
         if held.get(NUMBER) == b"1":
             return FirstCatalogue(place)
     return Catalogue(place)

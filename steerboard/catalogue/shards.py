@@ -5,6 +5,7 @@ stopped finds the shards that it had, and two that run at once write the same fi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -50,7 +51,12 @@ class Shards:
         fs, root = self._open()
         fs.makedirs(root, exist_ok=True)
         half = f"{root}/{name}.{token_hex(6)}"
-        fs.pipe_file(half, data)
+        try:
+            fs.pipe_file(half, data)
+        except OSError:  # such as a full disk, which it would fill for ever
+            with suppress(OSError):
+                fs.rm_file(half)
+            raise
         fs.mv(half, f"{root}/{name}{SUFFIX}")
 
     def get(self, name: str) -> bytes:

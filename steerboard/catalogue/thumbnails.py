@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -31,16 +32,25 @@ def write_thumbnails(place: str, held: Mapping[str, bytes]) -> None:
 
 
 def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
-    """Write tables as row groups into a file that appears when it is complete."""
+    """Write tables as row groups into a file that appears when it is complete.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of it.
+    """
     fs, path = fsspec.core.url_to_fs(place)
     fs.makedirs(path.rpartition("/")[0], exist_ok=True)
     half = f"{path}.half"
-    with (
-        fs.open(half, "wb") as file,
-        pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as out,
-    ):
-        for part in parts:
-            out.write_table(part.replace_schema_metadata(schema.metadata))
+    try:
+        with (
+            fs.open(half, "wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as out,
+        ):
+            for part in parts:
+                out.write_table(part.replace_schema_metadata(schema.metadata))
+    except OSError:
+        with suppress(OSError):
+            fs.rm_file(half)
+        raise
     fs.mv(half, path)
 
 

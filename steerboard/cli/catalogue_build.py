@@ -65,9 +65,22 @@ def build(wanted: Wanted) -> None:
 
 def build_with(wanted: Wanted, runner: Runner, images: ImageSet, plan: Plan, place: str) -> Built:
     """One catalogue, observed from here, with a line that counts pictures."""
+    work = f"{place.removesuffix('.parquet')}.building"
     with counting(plan.dictionary) as progress:
-        work = f"{place.removesuffix('.parquet')}.building"
-        return build_one(runner, images, plan, place, work, progress=progress)
+        try:
+            return build_one(runner, images, plan, place, work, progress=progress)
+        except OSError as error:
+            raise InvalidRequest(
+                f"{place} cannot be written: {error}; what was observed until now stays at {work},"
+                " and the same command goes on from there"
+            ) from error
+        except KeyboardInterrupt:
+            Console(stderr=True).print(
+                f"stopped: what was observed until now stays at {work}, and the same command goes"
+                " on from there",
+                soft_wrap=True,
+            )
+            raise
 
 
 @contextmanager

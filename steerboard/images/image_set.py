@@ -42,6 +42,22 @@ class Report:
         if len(self.named) < LISTED:
             self.named.append(broken)
 
+    def nothing(self) -> InvalidRequest:
+        """What to say where no picture was given out."""
+        if not self.broken:
+            return InvalidRequest(
+                "no picture of the set could be read: there is none in it, or none that fits the"
+                " split and the condition",
+                field="images",
+            )
+        first = self.named[0]
+        rest = (
+            f" (and {self.broken - 1} others, each for its own reason)" if self.broken > 1 else ""
+        )
+        return InvalidRequest(
+            f"no picture of the set could be read: {first.key}: {first.why}{rest}", field="images"
+        )
+
 
 @dataclass(frozen=True)
 class ImageSet:

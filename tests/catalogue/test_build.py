@@ -10,8 +10,9 @@ import pytest
 from scipy import sparse
 
 from steerboard.catalogue.association import Judges, associations
-from steerboard.catalogue.build import Plan, build
+from steerboard.catalogue.build import REFUSED, Plan, build
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.opening import open_catalogue
 from steerboard.catalogue.records import record, totals
 from steerboard.catalogue.search import search
 from steerboard.images.image_set import ImageSet, open_images
@@ -252,9 +253,19 @@ def test_what_is_broken_is_left_out_and_named(
         (tmp_path / f"{i:02d}.png").write_bytes((pictures / f"{i:02d}.png").read_bytes())
     (tmp_path / "03.png").write_bytes((pictures / "03.png").read_bytes()[:200])
     images = ImageSet(open_images(str(tmp_path)), decode=False)
-    found = build(runner, images, PLAN, str(tmp_path / "c.parquet"), str(tmp_path / "work"))
-    assert (found.report.pictures, found.report.broken) == (23, 1)
+    place, work = str(tmp_path / "c.parquet"), str(tmp_path / "work")
+    (tmp_path / "c.parquet.half").mkdir()  # nothing can be written there: a try that ends late
+    with pytest.raises(OSError):
+        build(runner, images, PLAN, place, work)
+    assert (tmp_path / "c.thumbnails.parquet").exists() and not Path(place).exists()
+    (tmp_path / "c.parquet.half").rmdir()
+    again = build(runner, images, PLAN, place, work)
+    assert (again.report.pictures, again.report.broken, again.reused) == (23, 1, 23)
+    assert again.report.named[0].why == REFUSED
+    found = build(runner, images, PLAN, place, work)
+    assert (found.report.pictures, found.report.broken, found.reused) == (23, 1, 0)
     assert found.report.named[0].key == "03.png" and "cut short" in found.report.named[0].why
+    assert found.report.named[0].why.startswith("the picture is ")
     catalogue = Catalogue(str(tmp_path / "c.parquet"))
     assert catalogue.about["pictures"] == 23
     (card,) = catalogue.cards([int(catalogue.columns("feature").column(0)[0].as_py())])
@@ -270,7 +281,7 @@ class Old:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
 
-    def stream(self, questions: Iterable[Encode]) -> Iterator[tuple[int, Any]]:
+    def stream(self, questions: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         return self._runner.stream(q.model_copy(update={"embed": False}) for q in questions)
 
 
@@ -289,7 +300,15 @@ def test_what_cannot_be_built_says_so(
     with pytest.raises(NotFound, match="has no dictionary 'none'; it has middle, last"):
         build(runner, images, Plan("tiny", "none"), place, work)
     nothing = ImageSet(images.source, where="label = none")
-    with pytest.raises(InvalidRequest, match="no picture of the set could be read"):
+    with pytest.raises(InvalidRequest, match="none that fits the split and the condition"):
         build(runner, nothing, PLAN, place, work)
+    (tmp_path / "set").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "set" / name).write_bytes(name.encode())
+    broken = ImageSet(open_images(str(tmp_path / "set")), decode=False)
+    with pytest.raises(InvalidRequest, match=r"read: a\.png: .* is not a picture.* 1 others"):
+        build(runner, broken, PLAN, place, work)
+    with pytest.raises(InvalidRequest, match="is no catalogue, or a damaged one"):
+        open_catalogue(str(tmp_path / "set" / "a.png"))
     with pytest.raises(NotFound, match="build one first"):
         Catalogue(place)
