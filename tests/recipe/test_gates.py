@@ -113,6 +113,9 @@ def test_a_gate_says_what_the_condition_says_as_often_as_is_told(
     assert 0 < int(holds.sum()) < len(unseen)
     agrees = ((step[:, 0] > 0.5) == holds).double().mean()
     assert gate.agrees == pytest.approx(float(agrees), abs=1e-9) and gate.agrees >= 0.9
+    # A step, and no slope: few tokens lie on it.
+    between = ((step[:, 0] > 0.1) & (step[:, 0] < 0.9)).double().mean()
+    assert float(between) < 0.3, float(between)
     assert float(step.min()) > -0.2 and float(step.max()) < 1.2
     assert float((step[:, 1:] > 0.5).double().mean()) == pytest.approx(gate.astray, abs=1e-2)
 
