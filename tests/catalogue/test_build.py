@@ -1,5 +1,6 @@
 """A catalogue against a second, straightforward computation; broken files; stops and goes on."""
 
+import io
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import sparse
 
 from steerboard.catalogue.association import Judges, associations
 from steerboard.catalogue.build import REFUSED, Plan, build
 from steerboard.catalogue.file import Catalogue
+from steerboard.catalogue.observe import thumbnail
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.catalogue.records import record, totals
 from steerboard.catalogue.search import search
@@ -312,3 +315,18 @@ def test_what_cannot_be_built_says_so(
         open_catalogue(str(tmp_path / "set" / "a.png"))
     with pytest.raises(NotFound, match="build one first"):
         Catalogue(place)
+
+
+def jpeg(side: int, **kept: Any) -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((side, side)).convert("RGB").save(out, "JPEG", **kept)
+    return out.getvalue()
+
+
+def test_a_small_picture_is_its_own_thumbnail_unless_it_tells_more() -> None:
+    assert thumbnail(jpeg(96)) == jpeg(96)
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    for other in (jpeg(97), jpeg(96, exif=exif), jpeg(96) + b"\0" * 9000):
+        small = Image.open(io.BytesIO(thumbnail(other)))
+        assert small.size == (96, 96) and not small.getexif() and thumbnail(other) != other
