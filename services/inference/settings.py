@@ -10,6 +10,7 @@ from steerboard.api.tokens import MIN_SECRET_BYTES, is_loopback
 from steerboard.spec.base import Spec
 
 LEAST_KEPT = 16 * 2**20
+MAX_PORT = 65_535
 
 
 class Settings(Spec):
@@ -46,6 +47,14 @@ class Settings(Spec):
         if not path.exists():
             raise ValueError(f"{path} does not exist")
         return path
+
+    @field_validator("listen")
+    @classmethod
+    def _has_a_port(cls, listen: str) -> str:
+        # gRPC would take the number modulo 65536 and listen somewhere else, without a word.
+        if not listen.startswith("unix:") and int(listen.rpartition(":")[2]) > MAX_PORT:
+            raise ValueError(f"{listen} has a port above {MAX_PORT}")
+        return listen
 
     @field_validator("token_secret")
     @classmethod

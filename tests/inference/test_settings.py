@@ -54,6 +54,7 @@ def test_all_values_are_taken(tmp_path):
         ({"STEERBOARD_QUEUE_CALLS": "1"}, "STEERBOARD_QUEUE_CALLS"),
         ({"STEERBOARD_TOKEN_SECRET": "short"}, "at least 32 bytes"),
         ({"STEERBOARD_INFERENCE_LISTEN": "nowhere"}, "STEERBOARD_INFERENCE_LISTEN"),
+        ({"STEERBOARD_INFERENCE_LISTEN": "127.0.0.1:99999"}, "a port above 65535"),
         ({"STEERBOARD_INFERENCE_LISTEN": "0.0.0.0:1"}, "set STEERBOARD_TOKEN_SECRET"),
         ({"STEERBOARD_INFERENCE_LISTEN": "[::]:1"}, "set STEERBOARD_TOKEN_SECRET"),
     ],
