@@ -130,7 +130,7 @@ def test_controls_follow_the_address_and_write_into_it(explore: Explore) -> None
 def test_a_feature_has_a_page_and_the_unknown_a_sentence(explore: Explore) -> None:
     page = explore(feature="1849")
     html = markup(page)
-    assert "<h1>owl</h1>" in html and "<b>163 pictures</b> of 1,800" in html
+    assert "<h1>owl</h1>" in html and "of the pictures (163 of 1,800)" in html
     assert html.count("<figure>") == 17 and "sb-histogram" in html and "similar decoder" in html
     assert "unit=middle%3A1849" in html and "picture=" in html
     gone = explore(feature="99999")
