@@ -7,7 +7,7 @@ from bench.emojiland_recipes import scenes
 from bench.emojiland_recipes.workshop import NAME, Workshop
 from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
 from steerboard.model.load import load
-from steerboard.recipe.bake import bake, write_checkpoint
+from steerboard.recipe.bake import bake, worth, write_checkpoint
 from steerboard.recipe.compare import compare
 from steerboard.recipe.refine import refine
 from steerboard.recipe.serving import serve_folder
@@ -16,7 +16,7 @@ from steerboard.spec.recipe import Recipe
 
 SCENES = 300  # numbers of new scenes that are fitted on
 PEOPLE = 1000  # more medical ones: of these a recipe changes few
-REFINE = 400  # batches by which gradients refine what regression finds, where no gate says it
+REFINE = 400  # batches by which gradients refine what explains less than half of the change
 
 
 def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, PictureSet]) -> dict:
@@ -29,7 +29,7 @@ def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, Pictu
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
     found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
     taught = None
-    if not found.gates:
+    if worth(found) < 1 / 2:
         found, taught = refine(loaded, recipe, files, list(pictures), found, REFINE)
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
