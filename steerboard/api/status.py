@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from steerboard.spec.errors import (
     Internal,
@@ -96,7 +97,8 @@ def error_class(code: int, reason: str = "") -> type[SteerboardError]:
 
 def from_validation(error: ValidationError) -> InvalidRequest:
     """What pydantic found, as a sentence about the first field and a count of the others."""
-    found = error.errors(include_url=False, include_context=False)
+    told = error.errors(include_url=False, include_context=False)
+    found = [one for one in told if not _follows(one, told)]
     first = found[0]
     path = field_path(first["loc"])
     where = path or error.title
@@ -105,6 +107,14 @@ def from_validation(error: ValidationError) -> InvalidRequest:
         text = f"does not do: {first['msg'].removeprefix('Value error, ')}"
     more = f" ({len(found) - 1} more fields are wrong too)" if len(found) > 1 else ""
     return InvalidRequest(f"{where} {text}{more}", field=path)
+
+
+def _follows(one: ErrorDetails, told: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is only too short because pydantic leaves out its faulty items."""
+    depth = len(one["loc"])
+    return one["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == one["loc"] for other in told
+    )
 
 
 def field_path(location: Sequence[int | str]) -> str:
