@@ -7,7 +7,8 @@ from bench.emojiland_recipes import scenes
 from bench.emojiland_recipes.workshop import NAME, Workshop
 from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
 from steerboard.model.load import load
-from steerboard.recipe.bake import bake, worth, write_checkpoint
+from steerboard.recipe.bake import bake, worth
+from steerboard.recipe.baked import write_checkpoint
 from steerboard.recipe.compare import compare
 from steerboard.recipe.refine import refine
 from steerboard.recipe.serving import serve_folder

@@ -211,7 +211,7 @@ def bake(
     from steerboard.inprocess.config import read_config
     from steerboard.model.load import load as load_model
     from steerboard.recipe.bake import bake as bake_weights
-    from steerboard.recipe.bake import write_checkpoint
+    from steerboard.recipe.baked import write_checkpoint
     from steerboard.recipe.compare import compare
     from steerboard.recipe.files import load
     from steerboard.recipe.refine import refine as refine_weights

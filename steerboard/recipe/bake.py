@@ -18,16 +18,9 @@ Neurons for conditions on single tokens are made first (``gates``). Where these 
 is to say, constant pushes, nothing is regressed: what is left are the gates' own errors.
 """
 
-import copy
-import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from steerboard.analysis.evidence.answers import chunks
@@ -35,10 +28,10 @@ from steerboard.analysis.evidence.pictures import Picture, digest_of
 from steerboard.dictionary.native import DictionaryFile
 from steerboard.model.load import LoadedModel
 from steerboard.model.tower import Tower, block_of
-from steerboard.model.towers import read_tower
 from steerboard.recipe.apply import Dictionaries, editor, opened
+from steerboard.recipe.baked import Baked, Fit, projection, with_weights
 from steerboard.recipe.gates import Gate, conditions, gates
-from steerboard.spec.base import Spec
+from steerboard.recipe.moments import Tokens
 from steerboard.spec.edits import Add
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
@@ -46,125 +39,6 @@ from steerboard.spec.recipe import Recipe
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHUNK = 32
 LEAST = 8  # pictures
-WEIGHTS = "open_clip_model.safetensors"
-
-
-class Fit(Spec):
-    """How well one block's change is predicted, on pictures that the fit did not see.
-
-    R^2 = 1 - squared error / squared change about its mean, over all dimensions; null where the
-    tokens do not change at all.
-    """
-
-    site: str
-    edits: int
-    ridge: float
-    r2: float | None
-    r2_prefix: float | None
-    r2_patches: float | None
-    pictures: int
-    tokens: int
-
-
-@dataclass(eq=False)
-class Moments:
-    """What ridge regression needs to know of tokens, summed: bounded however many pictures."""
-
-    gram: Tensor  # [h + 1, h + 1]
-    cross: Tensor  # [h + 1, d]
-    square: Tensor  # [d]
-    total: Tensor  # [d]
-    weight: float = 0.0
-
-    @classmethod
-    def empty(cls, hidden: int, width: int) -> "Moments":
-        """Of no token."""
-        kind = torch.float64
-        gram = torch.zeros(hidden + 1, hidden + 1, dtype=kind)
-        cross = torch.zeros(hidden + 1, width, dtype=kind)
-        return cls(gram, cross, torch.zeros(width, dtype=kind), torch.zeros(width, dtype=kind))
-
-    def add(self, hidden: Tensor, change: Tensor, weight: float) -> None:
-        """Tokens ``hidden [n, h]`` and ``change [n, d]``, each of them so heavy."""
-        h = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1).double()
-        c = change.double()
-        self.gram += weight * (h.T @ h)
-        self.cross += weight * (h.T @ c)
-        self.square += weight * (c * c).sum(0)
-        self.total += weight * c.sum(0)
-        self.weight += weight * len(h)
-
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
-            self.gram + other.gram,
-            self.cross + other.cross,
-            self.square + other.square,
-            self.total + other.total,
-            self.weight + other.weight,
-        )
-
-    def solve(self, ridge: float) -> Tensor:
-        """``W [h + 1, d]``."""
-        size = len(self.gram)
-        lift = ridge * self.gram.diagonal().mean()
-        found: Tensor = torch.linalg.solve(
-            self.gram + lift * torch.eye(size, dtype=torch.float64), self.cross
-        )
-        return found
-
-    def r2(self, solution: Tensor, change: "Moments | None" = None) -> float | None:
-        """1 - error / spread of ``solution`` on these tokens; None where nothing spreads.
-
-        The spread is that of ``change``, of the same tokens, where gates say a part of it.
-        """
-        error = (self.square - 2 * (solution * self.cross).sum(0)).sum()
-        error = error + torch.einsum("hd,hg,gd->", solution, self.gram, solution)
-        whole = change or self
-        spread = (whole.square - whole.total**2 / max(whole.weight, 1e-30)).sum()
-        return float(1 - error / spread) if spread > 1e-12 else None
-
-
-@dataclass(eq=False)
-class Tokens:
-    """Moments of prefix tokens and of patches, of fitting and of held-out pictures."""
-
-    parts: dict[tuple[str, bool], Moments] = field(default_factory=dict)
-    counted: int = 0
-
-    def add(self, hidden: Tensor, change: Tensor, prefix: int, unseen: Tensor) -> None:
-        """Pictures' ``[b, t, h]`` and ``[b, t, d]``; each kind of token weighs 1 a picture.
-
-        ``unseen [b]`` are held out.
-        """
-        self.counted += hidden.shape[0] * hidden.shape[1]
-        for kind, part in (("prefix", slice(0, prefix)), ("patches", slice(prefix, None))):
-            for apart in (False, True):
-                h, c = hidden[unseen == apart, part], change[unseen == apart, part]
-                if h.shape[0] and h.shape[1]:
-                    empty = Moments.empty(h.shape[2], c.shape[2])
-                    own = self.parts.setdefault((kind, apart), empty)
-                    own.add(h.flatten(0, 1), c.flatten(0, 1), 1 / h.shape[1])
-
-    def of(self, unseen: bool, kinds: Sequence[str] = ("prefix", "patches")) -> Moments:
-        """The sum of some."""
-        found = [self.parts[k, unseen] for k in kinds if (k, unseen) in self.parts]
-        total = found[0]
-        for moments in found[1:]:
-            total = total + moments
-        return total
-
-
-@dataclass(frozen=True, eq=False)
-class Baked:
-    """What is added to each site's output projection (``[h + 1, d]``), and how well it fits.
-
-    ``weights`` stand in place of the image tower's own, by name; what is added comes on top.
-    """
-
-    added: Mapping[str, Tensor]
-    fits: tuple[Fit, ...]
-    weights: Mapping[str, Tensor] = field(default_factory=dict)
-    gates: tuple[Gate, ...] = ()
 
 
 def bake(
@@ -257,16 +131,6 @@ def pushes_alone(recipe: Recipe, made: Sequence[Gate], site: str) -> bool:
     )
 
 
-def with_weights(loaded: LoadedModel, weights: Mapping[str, Tensor]) -> Tower:
-    """A copy of the image tower with some weights in place of its own."""
-    visual = copy.deepcopy(loaded.clip.visual)
-    with torch.no_grad():
-        for name, own in visual.named_parameters():
-            if name in weights:
-                own.copy_(weights[name])
-    return read_tower(visual)
-
-
 def held_out(picture: Picture) -> bool:
     """A quarter of the pictures, by their content: an order such as twin after twin misleads."""
     return int(digest_of(picture)[:8], 16) % 4 == 3
@@ -287,22 +151,6 @@ def baked_sites(loaded: LoadedModel, recipe: Recipe, further: int = 0) -> list[s
     for site in sites:
         projection(loaded, site)
     return sites
-
-
-def projection(loaded: LoadedModel, site: str) -> tuple[Any, Tensor | None]:
-    """The linear layer before a block's output, and the LayerScale behind it (None: none)."""
-    passes: Any = getattr(loaded.tower, "passes", None)
-    own = passes[block_of(site, len(passes))] if passes is not None else None
-    output = getattr(own.mlp, "output", None) if own is not None else None
-    after: Any = getattr(own, "after_mlp", None)
-    plain = isinstance(after, torch.nn.Identity)
-    gamma = getattr(after, "gamma", None)
-    if not isinstance(output, torch.nn.Linear) or not (plain or gamma is not None):
-        raise InvalidRequest(
-            f"the block before {site} does not end in one linear layer of its MLP: this model's"
-            " recipes can be applied (steerboard.apply), not baked"
-        )
-    return output, gamma
 
 
 class Adding:
@@ -381,42 +229,3 @@ def solve(
         tokens=tokens.counted,
     )
     return none[0.0] if closed else (seen + unseen).solve(ridge), fit
-
-
-def projected(loaded: LoadedModel, baked: Baked) -> dict[str, Tensor]:
-    """All that is baked as weights of the image tower, by name, in place of its own."""
-    weights = dict(baked.weights)
-    names = {id(module): name for name, module in loaded.clip.visual.named_modules()}
-    for site, added in baked.added.items():
-        output, gamma = projection(loaded, site)
-        own = names[id(output)]
-        step = added if gamma is None else added / gamma.double()
-        for name, held, part in (
-            (f"{own}.weight", output.weight, step[:-1].T), (f"{own}.bias", output.bias, step[-1])
-        ):  # fmt: skip
-            weights[name] = (weights.get(name, held).double() + part).to(held.dtype)
-    return weights
-
-
-def write_checkpoint(source: Path, target: Path, loaded: LoadedModel, baked: Baked) -> None:
-    """A copy of the model's folder whose weights hold the recipe.
-
-    Raises:
-        InvalidRequest: ``target`` is there already.
-    """
-    if target.exists():
-        raise InvalidRequest(f"{target} is there already: choose a new folder")
-    weights = load_file(source / WEIGHTS)
-    for name, value in projected(loaded, baked).items():
-        put(weights, f"visual.{name}", value)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(WEIGHTS))
-    save_file({k: v.contiguous() for k, v in weights.items()}, target / WEIGHTS)
-    fits = [fit.model_dump(mode="json") for fit in baked.fits]
-    (target / "steerboard_baked.json").write_text(json.dumps(fits, indent=1) + "\n")
-
-
-def put(weights: dict[str, Tensor], name: str, value: Tensor) -> None:
-    """One tensor in place of another, in its precision; raises InvalidRequest where none is."""
-    if name not in weights:
-        raise InvalidRequest(f"the checkpoint has no {name}: this layer cannot take the recipe")
-    weights[name] = value.detach().to(weights[name])

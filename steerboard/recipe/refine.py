@@ -29,7 +29,8 @@ from steerboard.analysis.evidence.pictures import Picture
 from steerboard.model.load import LoadedModel
 from steerboard.model.tower import Tower, Visit, block_of, unvisited
 from steerboard.recipe.apply import Dictionaries, editor, opened
-from steerboard.recipe.bake import CHUNK, Baked, held_out, projected, with_weights
+from steerboard.recipe.bake import CHUNK, held_out
+from steerboard.recipe.baked import Baked, projected, with_weights
 from steerboard.spec.base import Spec
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe

@@ -12,7 +12,8 @@ from PIL import Image
 import steerboard as sb
 from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_model
-from steerboard.recipe.bake import Baked, bake, held_out, write_checkpoint
+from steerboard.recipe.bake import bake, held_out
+from steerboard.recipe.baked import Baked, write_checkpoint
 from steerboard.recipe.gates import Seen, conditions, fitted
 from steerboard.recipe.making import make
 from steerboard.spec.edits import Add, Condition, Direction, Edit, Mask, Scale, SteerSet

@@ -14,13 +14,15 @@ from steerboard.analysis.evidence.pictures import ManifestSet
 from steerboard.cli import app
 from steerboard.inprocess.config import read_config
 from steerboard.model.load import load as load_model
-from steerboard.recipe.bake import Moments, bake, write_checkpoint
+from steerboard.recipe.bake import bake
+from steerboard.recipe.baked import write_checkpoint
 from steerboard.recipe.compare import compare
 from steerboard.recipe.files import load, save
 from steerboard.recipe.fit import bench_of, fit
 from steerboard.recipe.interaction import compare as interact
 from steerboard.recipe.interaction import interaction
 from steerboard.recipe.making import make
+from steerboard.recipe.moments import Moments
 from steerboard.recipe.serving import serve_folder
 from steerboard.spec.edits import Add, Condition, Direction, Edit, Remove, Scale, SteerSet
 from steerboard.spec.errors import InvalidRequest

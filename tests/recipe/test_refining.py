@@ -12,7 +12,8 @@ import steerboard as sb
 from steerboard.analysis.evidence.pictures import ManifestSet
 from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_model
-from steerboard.recipe.bake import Baked, bake, held_out, projected, write_checkpoint
+from steerboard.recipe.bake import bake, held_out
+from steerboard.recipe.baked import Baked, projected, write_checkpoint
 from steerboard.recipe.making import make
 from steerboard.recipe.refine import SHARE, course_of, head_of, mixed, refine, within_memory
 from steerboard.spec.edits import Add, Condition, Direction, Edit, SteerSet
