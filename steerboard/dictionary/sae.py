@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from steerboard.dictionary.largest import largest
 from steerboard.dictionary.pursuit import pursue
 from steerboard.spec.capabilities import TokenSet
 
@@ -133,14 +134,11 @@ class Sae:
         if self.architecture == "matching_pursuit":
             return pursue(c, self.W_dec, self.k, self.least, self.stop_at_repeat)
         p = c @ self.W_enc + self.b_enc
-        if self.architecture == "abstopk":
-            which = p.abs().topk(self.k, dim=-1).indices
-            return p.gather(-1, which), which
         if self.architecture == "groupmax":
             values, inside = p.unflatten(-1, (self.k, -1)).max(-1)
             return values, inside + torch.arange(0, self.size, self.size // self.k, device=p.device)
-        values, which = p.topk(self.k, dim=-1)
-        return values, which
+        which = largest(p.abs() if self.architecture == "abstopk" else p, self.k)
+        return p.gather(-1, which), which
 
     def encode_units(self, x: Tensor, features: Tensor) -> Tensor:
         """Activations ``[n, t]`` of one feature a row: ``x [n, t, d]``, ``features [n]``.
