@@ -82,6 +82,11 @@ class Sae:
         """Whether a feature's activation needs its own encoder column only."""
         return self.architecture not in COMPETING
 
+    @property
+    def lists(self) -> bool:
+        """Whether ``kept``, on the CPU, names each feature once, rising: a pursuit does not."""
+        return not self.pointwise and self.architecture != "matching_pursuit"
+
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that this kind has, by name."""
         held = {name: getattr(self, name) for name in TENSORS}

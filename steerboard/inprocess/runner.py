@@ -9,7 +9,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from steerboard.inprocess.active import Actives
 from steerboard.inprocess.check_attribute import check_attribute
 from steerboard.inprocess.config import read_config
 from steerboard.inprocess.effects import measured_effects, predict_effects
+from steerboard.inprocess.encoding import encoded
 from steerboard.inprocess.explain import explain
 from steerboard.inprocess.kernel import DirectKernel, Kernel, Row
 from steerboard.inprocess.nearness import nearest
@@ -170,7 +170,7 @@ class LocalRunner:
         def compute(rows: list[Row]) -> list[Code]:
             x, embeddings = self._passed(served, rows, dictionary.site, request.embed)
             alive = served.editor.layout.lives(sae.tokens, x.shape[1]).to(x.device)
-            codes = (sparse(sae.encode(row) * alive[:, None]) for row in x)
+            codes = encoded(sae, x, alive)
             return [replace(c, embedding=e) for c, e in zip(codes, embeddings, strict=True)]
 
         return self._answer(served, request.images, compute, request.dictionary)
@@ -324,18 +324,6 @@ def steered(
 def elapsed(start: float, rows: int) -> Timing:
     """Milliseconds since ``start``."""
     return Timing(computed_ms=1000 * (time.perf_counter() - start), batch_rows=rows)
-
-
-def sparse(code: Tensor) -> Code:
-    """A dense code ``[t, f]``, wherever it lies, as the list of what is not zero."""
-    flat, shape = code.flatten(), (code.shape[0], code.shape[1])
-    if code.device.type == "cpu":  # numpy looks through truth values in a tenth of torch's time
-        places = np.flatnonzero(flat.numpy() != 0)
-        values = flat.numpy()[places]
-    else:
-        there = flat.nonzero()[:, 0]
-        places, values = there.cpu().numpy(), flat[there].cpu().numpy()
-    return Code(shape, *np.divmod(places, shape[1]), values)
 
 
 def open_local(
