@@ -61,20 +61,21 @@ def record(
     thumbnail: bytes = b"",
 ) -> Record:
     """The record of a picture's code ``[t, f]``; its first ``prefix`` tokens are no patches."""
-    order = np.lexsort((code.tokens, code.features))
+    order = np.argsort(code.features * code.shape[0] + code.tokens)
     which, tokens, values = code.features[order], code.tokens[order], code.values[order]
-    features, first, place = np.unique(which, return_index=True, return_inverse=True)
+    first = np.flatnonzero(np.diff(which, prepend=-1))  # entries of each feature begin here
     sizes = np.abs(values).astype(np.float32)
     peaks = np.maximum.reduceat(sizes, first) if len(first) else sizes
     lies = tokens >= prefix
-    shades = np.rint(SHADES * (values[lies] / peaks[place[lies]])).astype(np.int8)
-    counts = np.bincount(place[lies], minlength=len(features))
+    own = np.repeat(peaks, np.diff(first, append=len(which)))
+    shades = np.rint(SHADES * (values[lies] / own[lies])).astype(np.int8)
+    patches = np.concatenate([[0], np.cumsum(lies)])
     return Record(
         sha256,
         tuple(sorted(set(facts))),
-        features.astype(np.int32),
-        peaks.astype(np.float32),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        which[first].astype(np.int32),
+        peaks,
+        patches[np.append(first, len(which))],
         (tokens[lies] - prefix).astype(np.int32),
         shades,
         np.zeros(0, np.float32) if embedding is None else embedding.astype(np.float32),
