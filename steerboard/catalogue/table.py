@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from steerboard.catalogue.association import Judges, associations
+from steerboard.catalogue.columns import table as from_columns
 from steerboard.catalogue.labels import Vocabulary, labels
 from steerboard.catalogue.measures import blocks, clarity, meaning, polysemanticity
 from steerboard.catalogue.neighbours import Meetings, together
@@ -105,7 +106,7 @@ def table(known: Known, own: Array, compared: Compared) -> pa.Table:
         "firing_rate": partial.sums.fired[own] / partial.pictures,
         "mean": partial.sums.mean()[own],
         "maximum": partial.sums.maximum[own].astype(np.float64),
-        "histogram": partial.sums.histogram[own].tolist(),
+        "histogram": list(partial.sums.histogram[own]),
         "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in met],
         "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in met],
         **classes(list(associations(compared.judges, own))),
@@ -114,7 +115,7 @@ def table(known: Known, own: Array, compared: Compared) -> pa.Table:
         **listed(partial.best, own, ""),
         **listed(partial.drawn, own, "sample_", QUANTILES),
     }
-    return pa.table({n: pa.array(columns[n], t) for n, t in COLUMNS.items()}, schema=SCHEMA)
+    return from_columns(columns, SCHEMA)
 
 
 def classes(found: list[Any]) -> dict[str, Any]:
@@ -183,6 +184,6 @@ def listed(
     return {prefix + name: column for name, column in out.items()}
 
 
-def nulls(values: Array) -> Any:
+def nulls(values: Array) -> list[float | None]:
     """Not a number becomes null."""
-    return pa.array(values.astype(np.float32), pa.float32(), mask=np.isnan(values))
+    return [None if np.isnan(v) else v for v in values.tolist()]

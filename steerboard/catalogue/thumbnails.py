@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from steerboard.catalogue.columns import table as from_columns
 from steerboard.catalogue.groups import Groups
 
 THUMBNAILS = ".thumbnails.parquet"
@@ -24,7 +25,7 @@ def write_thumbnails(place: str, held: Mapping[str, bytes]) -> None:
     """Write the thumbnails of a catalogue beside it, by hex digest."""
     names = sorted(held)
     parts = (
-        pa.table({"sha256": [*map(bytes.fromhex, p)], "jpeg": [held[n] for n in p]}, SCHEMA)
+        from_columns({"sha256": [*map(bytes.fromhex, p)], "jpeg": [held[n] for n in p]}, SCHEMA)
         for p in (names[i : i + GROUP] for i in range(0, len(names), GROUP))
     )
     if names:

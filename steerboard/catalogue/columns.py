@@ -1,0 +1,51 @@
+"""Arrow columns from numpy's own memory.
+
+``pa.array`` would look for pandas first, and where that is installed import it: a second and more
+of a small build.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from steerboard.catalogue.records import Array
+
+
+def table(columns: Mapping[str, Sequence[Any] | Array], schema: pa.Schema) -> pa.Table:
+    """Columns by name as a table; None is null."""
+    arrays = [column(f.type, columns[f.name]) for f in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def column(kind: pa.DataType, values: Sequence[Any] | Array) -> pa.Array:
+    """One column; lists may be arrays, and a plain array holds no null."""
+    lacks = [] if isinstance(values, np.ndarray) else [v is None for v in values]
+    valid = pa.py_buffer(np.packbits(~np.array(lacks), bitorder="little")) if any(lacks) else None
+    if pa.types.is_list(kind):
+        rows = [() if v is None else v for v in values]
+        inner = column(kind.value_type, joined(rows))
+        return pa.Array.from_buffers(kind, len(rows), [valid, ends(rows)], children=[inner])
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(b"".join(values))])
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        data = [b"" if v is None else v.encode() if isinstance(v, str) else v for v in values]
+        held = pa.py_buffer(b"".join(data))
+        return pa.Array.from_buffers(kind, len(data), [valid, ends(data), held])
+    plain = [0 if v is None else v for v in values] if valid else values
+    numbers = np.ascontiguousarray(plain, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(numbers), [valid, pa.py_buffer(numbers)])
+
+
+def ends(rows: Sequence[Any]) -> pa.Buffer:
+    """Where each row begins, and where the last one ends."""
+    return pa.py_buffer(np.cumsum([0, *map(len, rows)], dtype=np.int32))
+
+
+def joined(rows: Sequence[Any]) -> Sequence[Any] | Array:
+    """What lists hold, end to end."""
+    if rows and all(isinstance(row, np.ndarray) for row in rows):
+        return np.concatenate(rows)
+    return list(chain.from_iterable(rows))
