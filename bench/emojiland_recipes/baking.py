@@ -7,37 +7,37 @@ from bench.emojiland_recipes import scenes
 from bench.emojiland_recipes.workshop import NAME, Workshop
 from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
 from steerboard.model.load import load
-from steerboard.recipe.bake import bake, worth
+from steerboard.recipe.bake import bake
 from steerboard.recipe.baked import write_checkpoint
 from steerboard.recipe.compare import compare
-from steerboard.recipe.refine import refine
 from steerboard.recipe.serving import serve_folder
+from steerboard.recipe.teach import teach
 from steerboard.spec.evidence import Share
 from steerboard.spec.recipe import Recipe
 
-SCENES = 300  # numbers of new scenes that are fitted on
-PEOPLE = 1000  # more medical ones: of these a recipe changes few
-REFINE = 400  # batches by which gradients refine what explains less than half of the change
+SCENES = 900  # numbers of new scenes that are fitted on
+MORE = {  # of those that a recipe is for: of its other pictures it changes few
+    "watermark": {"watermark": 3000}, "strip": {"typographic": 12000}, "nurse": {"medical": 3000},
+}  # fmt: skip
+TEACH = 4000  # batches of tokens
 
 
 def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, PictureSet]) -> dict:
     """Fit on new scenes of the validation split, compare on each of ``sets``."""
     source, loaded = shop.base / shop.settings.path, load(shop.base / shop.settings.path)
-    own = folder.parent.parent / "scenes-to-bake"
+    kind = folder.parent.name
     pictures: ManifestSet = scenes.written(
-        own, "baking", "validation", scenes.BAKING, SCENES, PEOPLE
+        folder.parent / "scenes", "baking", "validation", scenes.BAKING, SCENES, MORE[kind]
     )
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
     found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
-    taught = None
-    if worth(found) < 1 / 2:
-        found, taught = refine(loaded, recipe, files, list(pictures), found, REFINE)
+    found, taught = teach(loaded, recipe, files, list(pictures), found, TEACH)
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
     line: dict[str, object] = {
         "r2": {fit.site: [fit.r2, fit.r2_prefix, fit.r2_patches] for fit in found.fits},
         "gates": [gate.model_dump(mode="json") for gate in found.gates],
-        "refined": taught.model_dump(mode="json") if taught else None,
+        "taught": [lesson.model_dump(mode="json") for lesson in taught],
     }
     for name, images in sets.items():
         beside = compare(shop.runner, new, recipe, images)

@@ -18,9 +18,13 @@ AT_MOST = 0.1  # of the failing pictures may random directions of the same size 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Scenes behind a block: residuals ``[n, t, d]``, true classes and answers ``[n]``."""
+    """Scenes behind a block: residuals ``[n, t, d]``, true classes and answers ``[n]``.
+
+    ``inputs [n, t, d]`` are what its MLP was given.
+    """
 
     x: Tensor
+    inputs: Tensor
     truth: Tensor
     said: Tensor
 
@@ -33,12 +37,12 @@ class Seen:
 
 def seen(shop: Workshop, scenes: Sequence[Entry], block: int) -> Seen:
     """The model's view of some scenes."""
-    x = residual(shop.loaded, scenes, block)
+    x, inputs = residual(shop.loaded, scenes, block)
     truth = torch.tensor([shop.head.names.index(e.scene.label) for e in scenes])
-    plain = lesson(shop, block, Seen(x, truth, truth), torch.ones(len(x), dtype=torch.bool))
+    plain = lesson(shop, block, Seen(x, inputs, truth, truth), torch.ones(len(x), dtype=torch.bool))
     with torch.no_grad():
         said = torch.cat([plain.logits(part).argmax(-1) for part in x.split(64)])
-    return Seen(x, truth, said)
+    return Seen(x, inputs, truth, said)
 
 
 def lesson(shop: Workshop, block: int, found: Seen, fails: Tensor, most: int = 0) -> Lesson:

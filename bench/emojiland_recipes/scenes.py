@@ -5,7 +5,7 @@ other nor those of the shipped pictures, which are numbers below 400.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ FITTING, CHOOSING, BAKING = 1000, 4000, 6000  # of the validation split's seeds
 REPORTING = 3000  # of the test split's seeds; 2000, 5000, 7000 and 9000 have been reported on
 ATTACKS = ("typographic", "watermark")
 MANIFEST = "manifest.jsonl"
+NO_MORE: Mapping[str, int] = {}
 
 
 @cache
@@ -61,28 +62,33 @@ def profession(split: str, number: int) -> Entry:
     return Entry(f"new/profession-{number}.jpg", split, "profession", scene)
 
 
-def entries(split: str, first: int, count: int, people: int = 0) -> Iterator[Entry]:
+def entries(
+    split: str, first: int, count: int, more: Mapping[str, int] = NO_MORE
+) -> Iterator[Entry]:
     """``count`` pairs an attack, as many medical pictures twice over, and half as many others.
 
-    And ``people`` more medical ones.
+    And ``more`` of some: attacked pictures without their twins, or medical ones.
     """
     for number in range(first, first + count):
         for attack in ATTACKS:
             yield from pair(split, attack, number)
-    for number in range(first, first + 2 * count + people):
+    for attack in ATTACKS:
+        for number in range(first + count, first + count + more.get(attack, 0)):
+            yield pair(split, attack, number)[0]
+    for number in range(first, first + 2 * count + more.get("medical", 0)):
         yield medical(split, number)
     for number in range(first, first + count // 2):
         yield profession(split, number)
 
 
 def written(
-    folder: Path, name: str, split: str, first: int, count: int, people: int = 0
+    folder: Path, name: str, split: str, first: int, count: int, more: Mapping[str, int] = NO_MORE
 ) -> ManifestSet:
     """A set of new pictures in ``folder``, drawn where it is not there yet."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         (folder / "new").mkdir(parents=True, exist_ok=True)
-        found = list(entries(split, first, count, people))
+        found = list(entries(split, first, count, more))
         for entry in found:
             (folder / entry.path).write_bytes(drawn(entry.scene))
         lines = [json.dumps({**e.record(), "split": "new"}) for e in found]

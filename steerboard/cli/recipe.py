@@ -19,11 +19,15 @@ from steerboard.cli.evidence import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from steerboard.recipe.teach import Taught
     from steerboard.spec.recipe import ChosenOn
 
 app = typer.Typer(no_args_is_help=True, help="Named steer sets that can be handed on.")
 File = Annotated[Path, typer.Argument(help="a .recipe.json file")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="file to write")]
+LITTLE = 0.5  # R^2 of baked weights below which teaching is named
 
 
 @app.command()
@@ -201,8 +205,8 @@ def bake(
     further: Annotated[
         int, typer.Option(min=0, help="blocks behind the edits that mend what is left over")
     ] = 64,
-    refine: Annotated[
-        int, typer.Option(min=0, help="batches of 56 by which gradients refine these blocks")
+    teach: Annotated[
+        int, typer.Option(min=0, help="batches of tokens by which gradients teach these MLPs")
     ] = 0,
     config: Config = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
@@ -214,8 +218,8 @@ def bake(
     from steerboard.recipe.baked import write_checkpoint
     from steerboard.recipe.compare import compare
     from steerboard.recipe.files import load
-    from steerboard.recipe.refine import refine as refine_weights
     from steerboard.recipe.serving import serve_folder
+    from steerboard.recipe.teach import teach as teach_weights
     from steerboard.spec.errors import NotFound
 
     found = load(recipe)
@@ -228,9 +232,9 @@ def bake(
     pictures = image_set(config, images, split)
     files = dictionary_files(config, found)
     baked = bake_weights(loaded, found, files, pictures, further)
-    refined = None
-    if refine:
-        baked, refined = refine_weights(loaded, found, files, list(pictures), baked, refine)
+    lessons: Sequence[Taught] = ()
+    if teach:
+        baked, lessons = teach_weights(loaded, found, files, list(pictures), baked, teach)
     write_checkpoint(source, out, loaded, baked)
     with opened(config, "") as live, shown(as_json):
         new = serve_folder(name, out, settings.models[name], base)
@@ -239,14 +243,14 @@ def bake(
         finally:
             new.close()
     fits = [fit.model_dump(mode="json") for fit in baked.fits]
-    taught = refined.model_dump(mode="json") if refined else None
+    taught = [lesson.model_dump(mode="json") for lesson in lessons]
     made = [gate.model_dump(mode="json") for gate in baked.gates]
-    record = {"fits": fits, "gates": made, "refined": taught, **beside.model_dump(mode="json")}
+    record = {"fits": fits, "gates": made, "taught": taught, **beside.model_dump(mode="json")}
     (out / "steerboard_baked.json").write_text(json.dumps(record, indent=1) + "\n")
-    typer.echo(json.dumps(record) if as_json else told(out, baked, refined, beside))
+    typer.echo(json.dumps(record) if as_json else told(out, baked, lessons, beside))
 
 
-def told(out: Path, baked: Any, refined: Any, beside: Any) -> str:
+def told(out: Path, baked: Any, lessons: "Sequence[Taught]", beside: Any) -> str:
     """Fit, what gradients made of it, agreement and both evidences, for a terminal."""
     lines = [f"checkpoint: {out} (open_clip.create_model('local-dir:{out}'))"]
     lines += [
@@ -255,15 +259,18 @@ def told(out: Path, baked: Any, refined: Any, beside: Any) -> str:
         for f in baked.fits
     ]
     lines += [
-        f"{g.site}: two neurons stand for a condition, right on {g.agrees:.1%} of tokens held out"
+        f"{g.site}: {len(g.neurons)} neurons stand for a condition, right on {g.agrees:.1%} of"
+        " tokens held out"
         for g in baked.gates
     ]
-    if refined is not None:
-        lines.append(
-            f"refined over {refined.steps} steps: apart from the live edit by {refined.before:.4f},"
-            f" then {refined.after:.4f} on pictures held out; weights of step {refined.kept} kept,"
-            f" {refined.size:.1%} of these blocks' weights changed by norm"
-        )
+    lines += [
+        f"{t.site}: taught over {t.steps} steps by {t.changed} changed tokens, R^2 {t.before:.3f}"
+        f" before and {t.after:.3f} after on pictures held out, {t.size:.1%} of the MLP's weights"
+        " changed by norm"
+        for t in lessons
+    ]
+    if not lessons and any((f.r2 or 0) < LITTLE for f in baked.fits if f.edits):
+        lines.append("little of the change is in the weights: --teach 2000 may put more there")
     for what, share in (("changes", beside.changed), ("leaves", beside.rest)):
         lines.append(
             f"same answer where the live edit {what} it: {share.value:.3f} of {share.n} pictures"

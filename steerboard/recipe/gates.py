@@ -1,16 +1,18 @@
 """Neurons given to the conditions of a recipe before its weights are fitted.
 
-A condition is a step, and what is linear in a block's neurons makes none. So the two neurons of
-the block's MLP that matter least are made into one. With n the MLP's input ``[d]`` and
-``w . n + b`` what predicts how far the condition's reading lies beyond tau,
+A condition is a step, and what is linear in a block's neurons makes none. So the neurons of the
+block's MLP that matter least are made into steps. With n the MLP's input ``[d]``, ``w . n + b``
+what predicts how far the condition's reading lies beyond tau, and ``l(n)`` anything linear,
 
-    act(k (w . n + b) + 1/2) - act(k (w . n + b) - 1/2)
+    act(k (w . n + b) - 1/2 + l(n)) - act(k (w . n + b) - 1/2)
 
-is 0 where the condition fails and 1 where it holds, for any activation that grows from 0 like its
+is 0 where the condition fails and l where it holds, for any activation that grows from 0 like its
 input (GELU, SiLU, ReLU). (w, b) is a ridge regression in which tokens near tau weigh most; those
-outside the edit's mask count as far below, as little as keeps them out. The step writes the mean
-change of the edits that have this condition; the regression of ``bake`` says the rest, and what the
-two neurons did before. Conditions per image are left out: one token cannot know them.
+outside the edit's mask count as far below, as little as keeps them out. The edits that have this
+condition change a token by a mean and by what depends on the token, along few directions: the mean
+is written by l = 1, and what is along a direction by the ridge regression of it. All share the
+second neuron. The regression of ``bake`` says the rest, and what the neurons did before.
+Conditions per image are left out: one token cannot know them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,19 +39,22 @@ NEAR = 0.45  # of the reading's spread about tau: where a token's side is in dou
 FAR_WEIGHT, RIDGE = 0.01, 1e-6
 OTHERS = (0.0, 0.05, 0.5)  # weight of all tokens outside the mask beside those near tau: tried
 STEEP = 3.0  # k, over the error of the prediction near tau
+SLOPE = 2.0  # standard deviations of a change for l = 1
+LEAST = 1e-3  # of the norm of all changes: directions along which less of it varies are left out
 TOKENS = 12  # of a picture that are fitted on, at most, of each kind
 AGREES, ASTRAY = 0.9, 0.01  # a gate is kept that is right so often, and elsewhere open so seldom
 
 
 class Gate(Spec):
-    """Two neurons that say whether a condition holds.
+    """Neurons that say whether a condition holds: the first less the second is 1 there, else 0.
 
-    ``agrees`` is the share of tokens under the mask, on pictures that the fit did not see, where
-    they say what the condition says; ``astray`` the share of other tokens where they speak.
+    Those behind them, less the second, are what the change depends on. ``agrees`` is the share of
+    tokens under the mask, on pictures that the fit did not see, where they say what the condition
+    says; ``astray`` the share of other tokens where they speak.
     """
 
     site: str
-    neurons: tuple[int, int]
+    neurons: tuple[int, ...]
     agrees: float
     astray: float
 
@@ -59,14 +64,14 @@ class Seen:
     """Tokens at one site: inputs of the MLP ``[n, d]`` and readings beyond tau ``[n]``.
 
     ``others`` are inputs outside the mask; ``weight [h]`` is what each neuron matters, and
-    ``push [d]`` the edits' mean change where the condition holds.
+    ``change [m, d]`` the edits' own at the tokens where the condition holds, in their order.
     """
 
     inputs: Tensor
     beyond: Tensor
     others: Tensor
     weight: Tensor
-    push: Tensor
+    change: Tensor
 
 
 def conditions(recipe: Recipe) -> list[SteerSet]:
@@ -123,30 +128,56 @@ def gates(
         taken = {n for gate in found if gate.site == edit.site for n in gate.neurons}
         made = fitted(parts[0], parts[-1], edit.site, taken)
         if made is not None:
-            gate, rows = made
+            gate, rows, columns = made
             found.append(gate)
-            push = parts[0].push / getattr(own.after_mlp, "gamma", torch.ones(()))
-            rewire(weights, [names[id(layer)] for layer in layers], layers, gate, rows, push)
+            columns = columns / getattr(own.after_mlp, "gamma", torch.ones(()))
+            rewire(weights, [names[id(layer)] for layer in layers], layers, gate, rows, columns)
     return weights, tuple(found)
 
 
-def fitted(own: Seen, judge: Seen, site: str, taken: set[int]) -> tuple[Gate, Tensor] | None:
-    """A gate and its neurons' ``[2, d + 1]``; None where its condition is not to be read."""
-    if len(own.beyond) == 0 or len(judge.beyond) == 0 or own.beyond.std() == 0:
+def fitted(
+    own: Seen, judge: Seen, site: str, taken: set[int]
+) -> tuple[Gate, Tensor, Tensor] | None:
+    """A gate, what its neurons read ``[n, d + 1]`` and what they write ``[n, d]``.
+
+    None where its condition is not to be read.
+    """
+    if 0 in (len(own.change), len(judge.beyond)) or own.beyond.std() == 0:
         return None
     for share in OTHERS:
         line, error = line_of(own, share)
         if not len(own.others) or float(on(own.others, line).double().mean()) <= ASTRAY / 2:
             break
-    k = STEEP / max(error, 1e-6)
-    idle = [n for n in own.weight.argsort().tolist() if n not in taken][:2]
-    half = torch.zeros(2, len(line), dtype=line.dtype)
-    half[:, -1] = torch.tensor([0.5, -0.5])
+    slopes, pushes = slopes_of(own)
+    idle = [n for n in own.weight.argsort().tolist() if n not in taken][: 1 + len(slopes)]
     agrees = ((on(judge.inputs, line)) == (judge.beyond > 0)).double().mean()
     astray = on(judge.others, line).double().mean() if len(judge.others) else torch.zeros(())
-    gate = Gate(site=site, neurons=(idle[0], idle[1]), agrees=float(agrees), astray=float(astray))
-    kept = gate.agrees >= AGREES and gate.astray <= ASTRAY
-    return (gate, k * line[None] + half) if kept else None
+    gate = Gate(site=site, neurons=tuple(idle), agrees=float(agrees), astray=float(astray))
+    if gate.agrees < AGREES or gate.astray > ASTRAY:
+        return None
+    rows = STEEP / max(error, 1e-6) * line + torch.cat([slopes[:1], 0 * slopes[:1], slopes[1:]])
+    rows[:, -1] -= 0.5
+    return gate, rows, torch.cat([pushes[:1], -pushes.sum(0, keepdim=True), pushes[1:]])
+
+
+def slopes_of(own: Seen) -> tuple[Tensor, Tensor]:
+    """Lines ``l [k, d + 1]`` that say the edits' change, and what each writes ``[k, d]``.
+
+    The first is constant; each of the others is along a direction in which the change varies.
+    """
+    mean = own.change.mean(0)
+    _, spread, along = torch.linalg.svd(own.change - mean, full_matrices=False)
+    along = along[spread > LEAST * own.change.norm()]
+    inputs = own.inputs[own.beyond > 0].double()
+    x = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
+    wanted = ((own.change - mean) @ along.T).double()
+    size = (SLOPE * wanted.square().mean(0).sqrt()).clamp(min=1e-12)
+    gram = x.T @ x
+    lift = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    lines = torch.linalg.solve(gram + lift, x.T @ (wanted / size)).T
+    constant = torch.zeros(1, x.shape[1], dtype=x.dtype)
+    constant[0, -1] = 1
+    return torch.cat([constant, lines]), torch.cat([mean[None].double(), size[:, None] * along])
 
 
 def on(inputs: Tensor, line: Tensor) -> Tensor:
@@ -215,11 +246,10 @@ def seen(
         kinds = [kind for kind in (hidden[:, : tower.prefix], hidden[:, tower.prefix :])]
         squares.append(sum(k.flatten(0, 1).var(0, correction=0) for k in kinds if k.shape[1]))
     size = layers[0].in_features
-    held = torch.cat(moved)
     matter = torch.stack([torch.as_tensor(s) for s in squares]).mean(0)
     return Seen(
         torch.cat(inputs), torch.cat(beyond), torch.cat([torch.zeros(0, size), *others]),
-        matter * layers[1].weight.square().sum(0), held.sum(0) / max(1, len(held)),
+        matter * layers[1].weight.square().sum(0), torch.cat(moved),
     )  # fmt: skip
 
 
@@ -246,9 +276,9 @@ def rewire(
     layers: tuple[nn.Linear, nn.Linear],
     gate: Gate,
     rows: Tensor,
-    push: Tensor,
+    columns: Tensor,
 ) -> None:
-    """Put a gate's neurons into the weights: rows ``[2, d + 1]``, and what they write ``[d]``."""
+    """Put a gate's neurons into the weights: what they read ``[n, d + 1]`` and write ``[n, d]``."""
     (first, output), which = layers, list(gate.neurons)
     held = {
         f"{names[0]}.weight": first.weight, f"{names[0]}.bias": first.bias,
@@ -259,4 +289,4 @@ def rewire(
             weights[name] = tensor.detach().clone()
     weights[f"{names[0]}.weight"][which] = rows[:, :-1].to(first.weight)
     weights[f"{names[0]}.bias"][which] = rows[:, -1].to(first.weight)
-    weights[f"{names[1]}.weight"][:, which] = torch.stack([push, -push], 1).to(output.weight)
+    weights[f"{names[1]}.weight"][:, which] = columns.T.to(output.weight)

@@ -14,7 +14,7 @@ from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_model
 from steerboard.recipe.bake import bake, held_out
 from steerboard.recipe.baked import Baked, write_checkpoint
-from steerboard.recipe.gates import Seen, conditions, fitted
+from steerboard.recipe.gates import Seen, conditions, fitted, slopes_of
 from steerboard.recipe.making import make
 from steerboard.spec.edits import Add, Condition, Direction, Edit, Mask, Scale, SteerSet
 from steerboard.spec.recipe import Recipe
@@ -151,14 +151,28 @@ def test_a_condition_on_the_whole_picture_gets_no_gate(
     assert not found.gates and not found.weights and set(found.added) == {"resid_post.0"}
 
 
-def test_what_is_no_constant_push_is_regressed_beside_its_gate(
+def test_what_depends_on_the_token_is_written_by_more_neurons_of_its_gate(
     runner: Runner, loaded: LoadedModel, recipe: Recipe, pictures: list[Drawn]
 ) -> None:
+    """Scaled along one direction: one more; the regression says the rest."""
     edit = recipe.steer.edits[0].model_copy(update={"op": Scale(m=-1.0)})
     mine = make(runner, "scaled", "tiny", SteerSet(edits=(edit,)), PROMPTS)
     found = bake(loaded, mine, {}, pictures)
-    assert len(found.gates) == 1 and set(found.added) == {"resid_post.0"}
+    (gate,) = found.gates
+    assert len(gate.neurons) == 3 and set(found.added) == {"resid_post.0"}
     assert found.fits[0].ridge > 0
+
+
+def test_a_change_is_the_sum_of_what_its_slopes_write() -> None:
+    """Exactly, where it is linear in the input: a constant and two directions."""
+    rng = torch.Generator().manual_seed(0)
+    x, both = torch.randn(300, 6, generator=rng), torch.randn(2, 6, generator=rng)
+    change = 2.0 + (x @ torch.randn(6, 2, generator=rng)) @ both
+    own = Seen(x, torch.ones(300), x[:0], torch.ones(9), change)
+    lines, pushes = slopes_of(own)
+    assert len(lines) == 3
+    told = torch.cat([x, torch.ones(300, 1)], 1).double() @ lines.T @ pushes
+    torch.testing.assert_close(told.float(), change, rtol=1e-3, atol=1e-3)
 
 
 def test_edits_of_one_condition_share_a_gate(recipe: Recipe) -> None:
@@ -172,8 +186,11 @@ def test_edits_of_one_condition_share_a_gate(recipe: Recipe) -> None:
 def test_a_condition_that_cannot_be_read_is_given_no_neurons() -> None:
     rng = torch.Generator().manual_seed(0)
     x, others = torch.randn(400, 6, generator=rng), torch.randn(50, 6, generator=rng) + 9
-    weight = torch.tensor([3.0, 1.0, 2.0, 4.0])
-    noise = torch.randn(400, generator=rng)
-    assert fitted(*[Seen(x, noise, others, weight, torch.zeros(6))] * 2, "s", set()) is None
-    told = fitted(*[Seen(x, x[:, 0] - 0.3, others - 30, weight, torch.zeros(6))] * 2, "s", {1})
+    weight, noise = torch.tensor([3.0, 1.0, 2.0, 4.0]), torch.randn(400, generator=rng)
+    push = torch.ones(400, 6)
+    assert fitted(*[Seen(x, noise, others, weight, push[noise > 0])] * 2, "s", set()) is None
+    read = x[:, 0] - 0.3
+    told = fitted(*[Seen(x, read, others - 30, weight, push[read > 0])] * 2, "s", {1})
     assert told is not None and told[0].neurons == (2, 0) and told[0].agrees > 0.95
+    never = Seen(x, read - 30, others - 30, weight, push[:0])
+    assert fitted(never, never, "s", set()) is None
