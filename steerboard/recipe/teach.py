@@ -5,9 +5,9 @@ its layers follow the gradient of the squared error that the regression has, too
 
     J = mean over tokens of |live - baked|^2 at the block's output
 
-in which prefix tokens and patches weigh alike. Tokens that the recipe changes are few, and all of
-them are used; of each picture's others a few, which stand for the rest. A batch has as many of the
-ones as of the others, each with the weight that J gives its kind. Pictures that are held out judge,
+in which prefix tokens and patches weigh alike. Of each picture a few tokens that the recipe changes
+are used, and a few others, which stand for the rest. A batch has as many of the ones as of the
+others, each with the weight that J gives its kind. Pictures that are held out judge,
 as they judge the regression; what is no better there than before is not kept. Letters: ``n``
 token, ``t`` token of a picture, ``d`` width.
 """
@@ -35,7 +35,7 @@ from steerboard.spec.recipe import Recipe
 
 BATCH = 2048  # tokens
 RATE, WARM = 1e-3, 0.1  # Adam's at its highest; share of steps till then
-OTHERS = 12  # tokens of a picture that the recipe leaves as they are, at most
+TOKENS = 16  # of a picture that the recipe changes, and of the others, at most
 
 
 class Taught(Spec):
@@ -129,15 +129,15 @@ class Course:
         tower, own = self.loaded.tower, self.block
         read = None if tower.patches_read(self.site) else tower.prefix
         scale = getattr(own.after_mlp, "gamma", torch.ones(()))
-        counts = [tower.prefix] * tower.prefix + [tower.tokens - tower.prefix] * tower.tokens
-        weight = 1 / torch.tensor(counts[: tower.tokens][:read])
+        kinds = (tower.prefix, tower.tokens - tower.prefix)
+        weight = torch.cat([torch.full((count,), 1 / count) for count in kinds if count])[:read]
         for part in chunks(pictures, CHUNK):
             x = tower.start(torch.stack([self.loaded.pixels(p.data, p.key) for p in part]))
-            plain, change = self.edited(x)
+            before, change = self.edited(x)
             with input_of(self.layers[0]) as entered:
                 for index in range(self.last + 1):
                     x = self.student.block(x, index)
-            inputs, missing = entered[-1][:, :read], (plain + change - x)[:, :read]
+            inputs, missing = entered[-1][:, :read], (before + change - x)[:, :read]
             wanted = own.mlp.project(own.mlp.hidden(inputs)) + missing / scale
             yield Met(inputs, wanted, change[:, :read], missing, weight)
 
@@ -154,16 +154,15 @@ class Course:
         return met[self.site], x - met[self.site]
 
     def lesson(self, pictures: Sequence[Picture]) -> Lesson:
-        """All tokens that the live edits change, and some of the others."""
+        """Some of the tokens that the live edits change, and some of the others."""
         generator = torch.Generator().manual_seed(0)
         parts = []
         for met in self.met(pictures):
             changed = (met.change != 0).any(-1)
-            drawn = torch.rand(changed.shape, generator=generator).masked_fill(changed, -1.0)
-            kept = changed.scatter(1, drawn.argsort(1, descending=True)[:, :OTHERS], True)
-            left = (~changed).sum(1, keepdim=True)
-            weight = torch.where(changed, 1.0, left / left.clamp(1, OTHERS)) * met.weight
-            parts.append([t[kept] for t in (met.inputs, met.wanted, weight, changed)])
+            one, other = (stand_ins(kind, generator) for kind in (changed, ~changed))
+            weight = (one + other) * met.weight
+            fields = (met.inputs, met.wanted, weight, changed)
+            parts.append([field[weight > 0] for field in fields])
         return Lesson(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def r2(self, pictures: Sequence[Picture]) -> float:
@@ -191,6 +190,15 @@ class Course:
             falling.step()
         for p in weights:
             p.requires_grad_(False)
+
+
+def stand_ins(kind: Tensor, generator: torch.Generator) -> Tensor:
+    """How many tokens of a kind (bool ``[b, t]``) each stands for: a few for all of a picture's."""
+    drawn = torch.rand(kind.shape, generator=generator).masked_fill(~kind, -1.0)
+    first = drawn.argsort(1, descending=True)[:, :TOKENS]
+    count = kind.sum(1, keepdim=True)
+    few = torch.zeros_like(kind).scatter(1, first, True) & kind
+    return few * count / count.clamp(1, TOKENS)
 
 
 def teach(

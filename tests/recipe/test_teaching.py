@@ -128,17 +128,25 @@ def test_batches_weigh_each_token_as_the_whole_does() -> None:
 
 
 def test_the_tokens_kept_stand_for_all(
-    loaded: LoadedModel, live: Recipe, pictures: ManifestSet
+    loaded: LoadedModel, live: Recipe, pictures: ManifestSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = list(pictures)
+    monkeypatch.setattr(teaching, "TOKENS", 3)
     course = Course(
         loaded, with_weights(loaded, {}), editor(loaded.tower, live, {}), live.steer, "resid_post.1"
     )
     lesson = course.lesson(own)
-    # A class token weighs 1, its patches together as much.
-    assert float(lesson.weight.sum()) == pytest.approx(2 * len(own), rel=1e-5)
-    whole = sum(int((met.change != 0).any(-1).sum()) for met in course.met(own))
-    assert int(lesson.changed.sum()) == whole < len(lesson.changed)
+    changed = torch.cat([(met.change != 0).any(-1) for met in course.met(own)])
+    few = sum(c.sum(1).clamp(max=3).sum() for c in (changed, ~changed))
+    assert len(lesson.weight) == int(few) < changed.numel()
+    assert int(lesson.changed.sum()) == int(changed.sum(1).clamp(max=3).sum()) > 0
+
+
+def test_a_few_tokens_of_a_kind_count_for_all_of_it() -> None:
+    kind = torch.rand(50, 90, generator=torch.Generator().manual_seed(0)) < torch.rand(50, 1)
+    found = teaching.stand_ins(kind, torch.Generator().manual_seed(1))
+    assert ((found > 0) <= kind).all() and int((found > 0).sum(1).max()) == teaching.TOKENS
+    torch.testing.assert_close(found.sum(1), kind.sum(1).float())
 
 
 def test_an_mlp_with_more_than_two_layers_is_named(
