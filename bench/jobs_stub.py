@@ -4,6 +4,7 @@ As the real one it holds the pictures that it was sent, and asks for the bytes o
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,10 +118,15 @@ def pictures(images: Iterable[Any]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 class Waiting:
-    """Answers any call about pictures that it holds after ``seconds``, and counts them."""
+    """Answers any call about pictures that it holds after ``seconds``, and counts them.
+
+    Attributes:
+        late_s: By which each answer was late, for this is one process that many ask.
+    """
 
     def __init__(self, info: ModelInfo, seconds: float) -> None:
         self._info, self._seconds = info, seconds
+        self.late_s: list[float] = []
         self._held: set[str] = set()
         self.calls: dict[str, int] = {"Attribute": 0, "Steer": 0}
 
@@ -138,11 +144,13 @@ class Waiting:
         return await self._answer("Steer", steer_asked(request), context)
 
     async def _answer(self, name: str, asked: Asked, context: Any) -> bytes:
+        began = time.monotonic()
         self._held |= asked.sent
         if not asked.named <= self._held:
             await self._refuse(asked.named - self._held, context)
         self.calls[name] += 1
         await asyncio.sleep(self._seconds)
+        self.late_s.append(time.monotonic() - began - self._seconds)
         return asked.answer
 
     async def _refuse(self, missing: frozenset[str], context: Any) -> None:
