@@ -38,7 +38,7 @@ from steerboard.spec.recipe import Recipe
 
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHUNK = 32
-LEAST = 8  # pictures
+LEAST, MOST = 8, 3000  # pictures: those beyond add little to a regression
 
 
 def bake(
@@ -54,7 +54,7 @@ def bake(
         loaded: The model that the recipe is for.
         recipe: Its edits are at blocks' outputs.
         dictionaries: See ``steerboard.apply``.
-        pictures: To fit on; a quarter of them only judges.
+        pictures: To fit on, ``MOST`` of them by their content; a quarter of those only judges.
         further: Blocks behind the last edited one that mend what is left over, at most.
 
     Raises:
@@ -63,7 +63,7 @@ def bake(
     """
     sites = baked_sites(loaded, recipe, further)
     files = {pin.id: opened(pin, dictionaries) for pin in recipe.provenance.dictionaries}
-    pictures = list(pictures)
+    pictures = sorted(pictures, key=digest_of)[:MOST]
     if len(pictures) < LEAST or len({held_out(p) for p in pictures}) < 2:
         raise InvalidRequest(
             f"{len(pictures)} pictures are too few to fit weights on: use at least {LEAST}"

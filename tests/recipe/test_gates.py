@@ -12,6 +12,7 @@ from PIL import Image
 import steerboard as sb
 from steerboard.model.load import LoadedModel
 from steerboard.model.load import load as load_model
+from steerboard.recipe import bake as baking
 from steerboard.recipe.bake import bake, held_out
 from steerboard.recipe.baked import Baked, write_checkpoint
 from steerboard.recipe.gates import Seen, conditions, fitted, slopes_of
@@ -142,6 +143,16 @@ def test_pushes_under_gates_leave_nothing_to_regress_and_r2_is_of_the_whole_chan
         error += float(missed.square().sum()) / missed.shape[1]
         spread += float((change[:, part] - mean).square().sum()) / missed.shape[1]
     assert fit.r2 == pytest.approx(1 - error / spread, abs=1e-3)
+
+
+def test_a_regression_takes_a_sample_by_content_whatever_the_order(
+    runner: Runner, loaded: LoadedModel, pictures: list[Drawn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baking, "MOST", 40)
+    mine = gated(runner, loaded, pictures, "image")
+    one, two = (bake(loaded, mine, {}, p) for p in (pictures, pictures[::-1]))
+    assert one.fits == two.fits and one.fits[0].pictures == 40
+    assert torch.equal(one.added["resid_post.0"], two.added["resid_post.0"])
 
 
 def test_a_condition_on_the_whole_picture_gets_no_gate(

@@ -216,7 +216,10 @@ def test_the_commands_from_a_new_recipe_to_a_report(tiny_house: Path, tmp_path: 
     )
     assert "together against the sum" in merged.stdout
     baked = invoke(
-        "recipe", "bake", first, *on, "--report-split", "validation", *house, "-o", tmp_path / "new"
-    )
-    assert baked.exit_code == 0 and "R^2" in baked.stdout
+        "recipe", "bake", first, *on, "--report-split", "validation", "--teach", 3, *house,
+        "-o", tmp_path / "new",
+    )  # fmt: skip
+    assert baked.exit_code == 0 and "R^2" in baked.stdout and "over 3 steps" in baked.stdout
+    told = json.loads((tmp_path / "new" / "steerboard_baked.json").read_text())
+    assert [lesson["steps"] for lesson in told["taught"]] == [3]
     assert (tmp_path / "new" / "open_clip_model.safetensors").is_file()
