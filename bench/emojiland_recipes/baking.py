@@ -19,7 +19,7 @@ SCENES = 900  # numbers of new scenes that are fitted on
 MORE = {  # of those that a recipe is for: of its other pictures it changes few
     "watermark": {"watermark": 3000}, "strip": {"typographic": 12000}, "nurse": {"medical": 3000},
 }  # fmt: skip
-TEACH = 4000  # batches of tokens
+TEACH = {"watermark": 4000, "strip": 20000, "nurse": 4000}  # batches of tokens
 
 
 def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, PictureSet]) -> dict:
@@ -31,7 +31,7 @@ def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, Pictu
     )
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
     found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
-    found, taught = teach(loaded, recipe, files, list(pictures), found, TEACH)
+    found, taught = teach(loaded, recipe, files, list(pictures), found, TEACH[kind])
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)
     line: dict[str, object] = {

@@ -34,7 +34,7 @@ from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.recipe import Recipe
 
 BATCH = 2048  # tokens
-RATE, WARM = 1e-3, 0.1  # Adam's at its highest; share of steps till then
+RATE, WARM = 0.6, 0.1  # Adam's at its highest, over the width; share of steps till then
 TOKENS = 16  # of a picture that the recipe changes, and of the others, at most
 
 
@@ -180,8 +180,9 @@ class Course:
         """Fit the student's MLP in place, by Adam at a rate that rises and falls."""
         mlp = self.block.mlp
         weights = [p.requires_grad_() for layer in self.layers for p in layer.parameters()]
-        optimiser = torch.optim.Adam(weights, RATE)
-        falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps + 1, pct_start=WARM)
+        rate = RATE / lesson.inputs.shape[1]
+        optimiser = torch.optim.Adam(weights, rate)
+        falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps + 1, pct_start=WARM)
         for which, count in lesson.batches(steps):
             optimiser.zero_grad()
             missed = mlp.project(mlp.hidden(lesson.inputs[which])) - lesson.wanted[which]

@@ -107,7 +107,7 @@ def test_teaching_that_only_harms_keeps_what_regression_found(
     loaded: LoadedModel, live: Recipe, pictures: ManifestSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     baked = bake(loaded, live, {}, pictures)
-    monkeypatch.setattr(teaching, "RATE", 100.0)
+    monkeypatch.setattr(teaching, "RATE", 2400.0)
     new, (told,) = teach(loaded, live, {}, list(pictures), baked, 3)
     assert told.after == told.before and told.size == 0
     for name, weight in projected(loaded, baked).items():
