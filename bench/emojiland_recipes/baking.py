@@ -30,7 +30,7 @@ def baked(shop: Workshop, recipe: Recipe, folder: Path, sets: Mapping[str, Pictu
         folder.parent / "scenes", "baking", "validation", scenes.BAKING, SCENES, MORE[kind]
     )
     files = {d: shop.base / c.path for d, c in shop.settings.dictionaries.items()}
-    found = bake(loaded, recipe, files, pictures, len(loaded.tower.blocks))
+    found = bake(loaded, recipe, files, pictures)
     found, taught = teach(loaded, recipe, files, list(pictures), found, TEACH[kind])
     write_checkpoint(source, folder, loaded, found)
     new = serve_folder(NAME, folder, shop.settings, shop.base)

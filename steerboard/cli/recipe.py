@@ -206,7 +206,10 @@ def bake(
         int, typer.Option(min=0, help="blocks behind the edits that mend what is left over")
     ] = 64,
     teach: Annotated[
-        int, typer.Option(min=0, help="batches of tokens by which gradients teach these MLPs")
+        int,
+        typer.Option(
+            min=0, help="batches of tokens by which gradients teach the edited MLPs, alone"
+        ),
     ] = 0,
     config: Config = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
@@ -231,7 +234,7 @@ def bake(
     loaded = load_model(source)
     pictures = image_set(config, images, split)
     files = dictionary_files(config, found)
-    baked = bake_weights(loaded, found, files, pictures, further)
+    baked = bake_weights(loaded, found, files, pictures, 0 if teach else further)
     lessons: Sequence[Taught] = ()
     if teach:
         baked, lessons = teach_weights(loaded, found, files, list(pictures), baked, teach)

@@ -212,6 +212,8 @@ def teach(
 ) -> tuple[Baked, tuple[Taught, ...]]:
     """Teach the MLPs of what ``bake`` found for ``steps`` batches each; the model is not changed.
 
+    ``baked`` is without further blocks: what these mend is what is taught here.
+
     Raises:
         InvalidRequest: An MLP that is more than two linear layers and an activation.
     """
