@@ -211,6 +211,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", action="store_true", help="of emojiland, by real services")
     asked = parser.parse_args()
+    if asked.workers and asked.model != EMOJILAND:
+        parser.error("--workers builds emojiland's catalogue alone: leave --model out")
     runner, model, book = served(asked.model)
     torch.set_num_threads(asked.threads)
     sizes = asked.pictures
