@@ -234,9 +234,11 @@ def bake(
     loaded = load_model(source)
     pictures = image_set(config, images, split)
     files = dictionary_files(config, found)
+    typer.echo("fitting weights, then comparing them: minutes, for a thousand pictures", err=True)
     baked = bake_weights(loaded, found, files, pictures, 0 if teach else further)
     lessons: Sequence[Taught] = ()
     if teach:
+        typer.echo(f"teaching the edited MLPs for {teach} steps", err=True)
         baked, lessons = teach_weights(loaded, found, files, list(pictures), baked, teach)
     write_checkpoint(source, out, loaded, baked)
     with opened(config, "") as live, shown(as_json):
