@@ -140,7 +140,7 @@ def fitted(
 ) -> tuple[Gate, Tensor, Tensor] | None:
     """A gate, what its neurons read ``[n, d + 1]`` and what they write ``[n, d]``.
 
-    None where its condition is not to be read.
+    None where its condition is not to be read, or not so many neurons are left.
     """
     if 0 in (len(own.change), len(judge.beyond)) or own.beyond.std() == 0:
         return None
@@ -153,7 +153,7 @@ def fitted(
     agrees = ((on(judge.inputs, line)) == (judge.beyond > 0)).double().mean()
     astray = on(judge.others, line).double().mean() if len(judge.others) else torch.zeros(())
     gate = Gate(site=site, neurons=tuple(idle), agrees=float(agrees), astray=float(astray))
-    if gate.agrees < AGREES or gate.astray > ASTRAY:
+    if gate.agrees < AGREES or gate.astray > ASTRAY or len(idle) <= len(slopes):
         return None
     rows = STEEP / max(error, 1e-6) * line + torch.cat([slopes[:1], 0 * slopes[:1], slopes[1:]])
     rows[:, -1] -= 0.5

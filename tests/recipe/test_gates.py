@@ -203,5 +203,7 @@ def test_a_condition_that_cannot_be_read_is_given_no_neurons() -> None:
     read = x[:, 0] - 0.3
     told = fitted(*[Seen(x, read, others - 30, weight, push[read > 0])] * 2, "s", {1})
     assert told is not None and told[0].neurons == (2, 0) and told[0].agrees > 0.95
+    # Two neurons are wanted, and one is left.
+    assert fitted(*[Seen(x, read, others - 30, weight, push[read > 0])] * 2, "s", {1, 2, 0}) is None
     never = Seen(x, read - 30, others - 30, weight, push[:0])
     assert fitted(never, never, "s", set()) is None
