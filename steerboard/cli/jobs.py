@@ -251,10 +251,14 @@ def any_target(text: str, classes: tuple[str, ...]) -> "Target":
 def array(path: Path) -> Any:
     """Numbers of a .npy file."""
     import numpy as np
+    from pydantic import ValidationError
 
+    from steerboard.spec.attribution_job import first_words
     from steerboard.spec.tensor import Tensor
 
     try:
         return Tensor.of(np.load(path, allow_pickle=False).astype(np.float32))
+    except ValidationError as error:
+        raise InvalidRequest(f"{path} does not do: {first_words(error)}") from error
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"{path} holds no numbers: {error}") from error
