@@ -2,23 +2,25 @@
 
     python -m bench.catalogue_build --model emojiland --pictures 240 960 1900
     python -m bench.catalogue_build --model ViT-B-32 --pictures 96 480 --rounds 1
-    python -m bench.catalogue_build --model emojiland --pictures 240 960 --workers
+    python -m bench.catalogue_build --model ViT-B-32 --pictures 96 480 --workers
 
 Raw is the bare tower in batches over pixels that are ready, and the dictionary's encoder over the
 site's activations: nothing is decoded, gathered, kept or sent. The build does all that a catalogue
 takes: decodes, runs the tower through to the embedding, encodes, makes records and thumbnails,
 merges, and writes the file. In this process; with ``--workers`` by real services and workers over
-Redis and gRPC, whose CPU seconds stand by part. Raw and build go in turn, on the same cores, and no
-picture is known from an earlier turn. Larger sets in the same round show whether a picture costs
-more where there are more of them. What a file costs by its features, however many pictures there
-are, is a small set's burden: *further* is what each picture costs that the largest set of a round
-has more than the smallest. The first build of a process, which imports and looks up what later ones
-find, stands apart.
+Redis and gRPC, whose CPU seconds stand by part; each process may use as many cores as raw. Raw and
+build go in turn, on the same cores, and no picture is known from an earlier turn. Larger sets in
+the same round show whether a picture costs more where there are more of them. What a file costs by
+its features, however many pictures there are, is a small set's burden: *further* is what each
+picture costs that the largest set of a round has more than the smallest. The first build of a
+process, which imports and looks up what later ones find, stands apart.
 """
 
 import argparse
 import json
+import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +42,7 @@ from steerboard.inprocess.runner import LocalRunner, open_local
 from steerboard.inprocess.served import ServedModel
 from tests.attribution_service.crew import Crew, family
 
-BATCH, FEATURES = 32, 6144
+BATCH, FEATURES, BIAS = 32, 6144, -3.5
 RAW = 960  # pictures of a raw turn at most
 Parts = dict[str, float]
 
@@ -89,7 +91,7 @@ def served(name: str) -> tuple[LocalRunner, ServedModel, str]:
     if name == EMOJILAND:
         runner = open_local(DEMO, "")
         return runner, runner._served[EMOJILAND], "middle"
-    model = build(Plan(name, features=FEATURES, bias=-3.5))
+    model = build(Plan(name, FEATURES, bias=BIAS))
     return LocalRunner({name: model}), model, "book"
 
 
@@ -134,18 +136,25 @@ def here(runner: LocalRunner, name: str, book: str, some: ImageSet, count: int) 
 
 
 @contextmanager
-def staged() -> Iterator[Crew]:
-    """Real services over the demo."""
-    import os
-
+def staged(model: str, threads: int) -> Iterator[Crew]:
+    """Real services over the demo's pictures, each with as many threads as raw."""
     os.environ.setdefault("STEERBOARD_MEASURED", "")
     with tempfile.TemporaryDirectory() as folder:
-        crew = Crew(Path(folder), DEMO)
+        crew = Crew(Path(folder), DEMO, OMP_NUM_THREADS=str(threads))
+        if model != EMOJILAND:
+            crew.replace("inference", *serving(model, crew.inference, threads))
         try:
             crew.start()
             yield crew
         finally:
             crew.end()
+
+
+def serving(model: str, address: str, threads: int) -> tuple[str, ...]:
+    """The service with random weights, behind its own engine: no gate would let them in."""
+    port = address.rpartition(":")[2]
+    own = (f"--features={FEATURES}", f"--bias={BIAS}")
+    return (sys.executable, "-m", "bench.serve", model, port, str(threads), *own)
 
 
 def spent(crew: Crew) -> Parts:
@@ -157,13 +166,12 @@ def spent(crew: Crew) -> Parts:
     return out
 
 
-def by_workers(crew: Crew, some: ImageSet, count: int, turn: int) -> Rate:
-    """The build by the worker pool; another number of references makes it another question."""
-    client = crew.client()
-    plan = Wanted(EMOJILAND, "middle", top=12, words=(f"nothing {turn}",))
+def by_workers(crew: Crew, some: ImageSet, wanted: Wanted, turn: int, count: int) -> Rate:
+    """The build by the worker pool, for another tenant each time: nothing is known to two."""
+    client = crew.client(tenant=f"turn {turn} of {count}")
     with tempfile.TemporaryDirectory() as folder:
         before, began, cpu = spent(crew), time.perf_counter(), own_cpu()
-        build_by_job(client, some, plan, f"{folder}/c.parquet", lambda pictures: None)
+        build_by_job(client, some, wanted, f"{folder}/c.parquet", lambda pictures: None)
         seconds = time.perf_counter() - began
         after = spent(crew)
     client.close()
@@ -209,10 +217,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, nargs="+", default=[240, 960])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", action="store_true", help="of emojiland, by real services")
+    parser.add_argument("--workers", action="store_true", help="by real services")
     asked = parser.parse_args()
-    if asked.workers and asked.model != EMOJILAND:
-        parser.error("--workers builds emojiland's catalogue alone: leave --model out")
     runner, model, book = served(asked.model)
     torch.set_num_threads(asked.threads)
     sizes = asked.pictures
@@ -221,11 +227,11 @@ def main() -> None:
     def raws() -> Rate:
         return raw(model, book, min(RAW, max(sizes)), asked.threads)
 
-    with staged() if asked.workers else nullcontext() as crew:
+    with staged(asked.model, asked.threads) if asked.workers else nullcontext() as crew:
 
         def one(n: int, turn: int) -> Rate:
             if crew is not None:
-                return by_workers(crew, sets[n], n, turn)
+                return by_workers(crew, sets[n], Wanted(asked.model, book), turn, n)
             return here(runner, asked.model, book, sets[n], n)
 
         # What a process does once, such as imports, is in no round: further pictures would owe it.

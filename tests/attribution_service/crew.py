@@ -76,6 +76,11 @@ class Crew:
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
+    def replace(self, name: str, *command: str) -> None:
+        """Let another program be a part, which is up when the part would be."""
+        _, more, up = self._commands[name]
+        self._commands[name] = (command, more, up)
+
     def start(self, *names: str, wait: bool = True) -> None:
         """Start parts; without names all of them."""
         wanted = names or tuple(self._commands)
