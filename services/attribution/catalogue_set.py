@@ -3,10 +3,13 @@
 What is observed lies in files of the job's own folder, named by content, so that a chunk which is
 done again writes the same file. The closing chunk merges them, then lays rows group by group, each
 stage in steps with its state in a file, for a step must be short and any worker may take the next.
+Who goes on with what it began has that at hand, and does not read the file.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -18,6 +21,7 @@ from steerboard.catalogue import partial as parts
 from steerboard.catalogue.build import Plan, about, described, empty, named, told, write_responses
 from steerboard.catalogue.file import Catalogue, headed
 from steerboard.catalogue.observe import observe
+from steerboard.catalogue.partial import Partial
 from steerboard.catalogue.records import pack, unpack
 from steerboard.catalogue.shards import Shards, exists
 from steerboard.catalogue.shelf import Shelf
@@ -27,8 +31,32 @@ from steerboard.images.picture import Picture
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.jobs import CatalogueJob
 
-AT_ONCE = 16  # chunks that a closing step reads
+AT_ONCE = 16  # chunks that a closing step looks up at a time
+STEP_S = 0.5  # after which it reads no further ones
 RESULT, WORK = "result", "work"
+
+
+@dataclass
+class AtHand:
+    """What a closing step of this process came to, named by the file that it stands in."""
+
+    place: str = ""
+    made: Any = None
+
+    def leave(self, place: str, made: object) -> None:
+        """Hold this, and nothing else."""
+        self.place, self.made = place, made
+
+    def take(self, place: str) -> Any:
+        """It, or None; it is held no more, for a step that fails may have changed half of it."""
+        if place != self.place:
+            return None
+        found = self.made
+        self.leave("", None)
+        return found
+
+
+_AT_HAND = AtHand()
 
 
 def chunks(spec: CatalogueJob) -> int:
@@ -101,35 +129,65 @@ def gathered(spec: CatalogueJob, state: State, tools: Tools) -> State:
 
 def merged(spec: CatalogueJob, state: State, tools: Tools) -> State:
     """Some more chunks merged."""
-    work, start = Shards(f"{tools.folder}/{WORK}", ""), state.get("chunks", 0)
-    if start:
-        partial = parts.load(work.get(f"merged-{start}"))
-    else:
-        partial = empty(plan_of(spec), *described(tools.runner, plan_of(spec)))
-    stop = min(chunks(spec), start + AT_ONCE)
-    names, failed = found_in(tools, range(start, stop))
-    for name in names:
-        partial.add(name, work.read(name))
-    work.put(f"merged-{stop}", parts.save(partial))
-    if stop < chunks(spec):
-        return {"stage": "merge", "chunks": stop, "failed": state.get("failed", 0) + failed}
-    if not partial.pictures:
+    work, start = work_of(tools), state.get("chunks", 0)
+    partial = _AT_HAND.take(f"{work.place}/merged-{start}") or merged_before(spec, start, tools)
+    stop, failed = start, state.get("failed", 0)
+    for numbers in in_time(start, chunks(spec)):
+        names, broken = found_in(tools, numbers)
+        for name in names:
+            partial.add(name, work.read(name))
+        stop, failed = numbers.stop, failed + broken
+    if stop == chunks(spec) and not partial.pictures:
         raise NotFound("no picture of the set could be read: there is nothing to tell of")
-    return {"stage": "shelve", "chunks": stop, "failed": state.get("failed", 0) + failed}
+    work.put(f"merged-{stop}", parts.save(partial))
+    _AT_HAND.leave(f"{work.place}/merged-{stop}", partial)
+    stage = "shelve" if stop == chunks(spec) else "merge"
+    return {"stage": stage, "chunks": stop, "failed": failed}
+
+
+def merged_before(spec: CatalogueJob, start: int, tools: Tools) -> Partial:
+    """What earlier steps merged."""
+    if start:
+        return parts.load(work_of(tools).get(f"merged-{start}"))
+    return empty(plan_of(spec), *described(tools.runner, plan_of(spec)))
 
 
 def shelved(spec: CatalogueJob, state: State, tools: Tools) -> State:
     """Embeddings and thumbnails of what is referred to, from some more chunks."""
-    work, start = Shards(f"{tools.folder}/{WORK}", ""), state.get("shelved", 0)
-    shelf = Shelf(parts.load(work.get(f"merged-{chunks(spec)}")))
-    if start:
-        shelf.add(unpack(work.get(f"shelf-{start}")))
-    stop = min(chunks(spec), start + AT_ONCE)
-    for name in found_in(tools, range(start, stop))[0]:
-        shelf.add(work.read(name))
+    work, start = work_of(tools), state.get("shelved", 0)
+    partial, shelf = shelved_before(spec, start, tools)
+    stop = start
+    for numbers in in_time(start, chunks(spec)):
+        for name in found_in(tools, numbers)[0]:
+            shelf.add(work.read(name))
+        stop = numbers.stop
     work.put(f"shelf-{stop}", pack(shelf.records()))
+    _AT_HAND.leave(f"{work.place}/shelf-{stop}", (partial, shelf))
     stage = "lay" if stop == chunks(spec) else "shelve"
     return {**state, "stage": stage, "shelved": stop}
+
+
+def shelved_before(spec: CatalogueJob, start: int, tools: Tools) -> tuple[Partial, Shelf]:
+    """The merged state, and what earlier steps took from the chunks for it."""
+    work, last = work_of(tools), f"merged-{chunks(spec)}"
+    held: tuple[Partial, Shelf] | None = _AT_HAND.take(f"{work.place}/shelf-{start}")
+    if held is not None:
+        return held
+    partial = _AT_HAND.take(f"{work.place}/{last}") or parts.load(work.get(last))
+    shelf = Shelf(partial)
+    if start:
+        shelf.add(unpack(work.get(f"shelf-{start}")))
+    return partial, shelf
+
+
+def in_time(start: int, end: int) -> Iterator[range]:
+    """Numbers of chunks from ``start`` on, some at a time, until a step has taken long enough."""
+    until = time.monotonic() + STEP_S
+    while start < end:
+        yield range(start, min(end, start + AT_ONCE))
+        start += AT_ONCE
+        if time.monotonic() > until:
+            return
 
 
 def laid(spec: CatalogueJob, state: State, tools: Tools) -> State:
@@ -137,13 +195,13 @@ def laid(spec: CatalogueJob, state: State, tools: Tools) -> State:
     place = f"{tools.folder}/{RESULT}/{spec.dictionary}.parquet"
     if exists(place):  # written by a try that was cut off before it could say so
         return ended(state, place)
-    known, compared = held(spec, tools)
-    fired = rows_of(known.partial)
     work, start = f"{tools.folder}/{WORK}", state.get("groups", 0)
+    known, compared = _AT_HAND.take(f"{work}/rows-{start}") or made(spec, tools)
+    fired = rows_of(known.partial)
     if start * GROUP < len(fired):
         own = fired[start * GROUP : (start + 1) * GROUP]
-        rows = table(known, own, compared)
-        put(f"{work}/rows-{start}.parquet", SCHEMA, [rows])
+        put(f"{work}/rows-{start}.parquet", SCHEMA, [table(known, own, compared)], level=1)
+        _AT_HAND.leave(f"{work}/rows-{start + 1}", (known, compared))
         return {**state, "groups": start + 1}
     write_thumbnails(place, known.shelf.thumbnails)
     write_responses(place, known.partial)
@@ -159,36 +217,15 @@ def ended(state: State, place: str) -> State:
     return {**state, "pictures": found.about["pictures"], "features": len(found), "place": place}
 
 
-@dataclass
-class Held:
-    """What this process made last: a worker that goes on with a job has it at hand."""
-
-    folder: str = ""
-    made: tuple[Known, Compared] | None = None
-
-
-_HELD = Held()
-
-
-def held(spec: CatalogueJob, tools: Tools) -> tuple[Known, Compared]:
-    """What rows are made from; a job's folder names model, dictionary and pictures too."""
-    if _HELD.folder != tools.folder or _HELD.made is None:
-        known = make(spec, tools)
-        _HELD.made, _HELD.folder = (known, Compared.of(known.partial)), tools.folder
-    return _HELD.made
-
-
-def make(spec: CatalogueJob, tools: Tools) -> Known:
-    """The merged state and the shelf from their files, and the words from the text tower."""
-    work, plan = Shards(f"{tools.folder}/{WORK}", ""), plan_of(spec)
+def made(spec: CatalogueJob, tools: Tools) -> tuple[Known, Compared]:
+    """What rows are made from: the merged state, the shelf, and the words from the text tower."""
+    plan = plan_of(spec)
     info, _ = described(tools.runner, plan)
-    partial = parts.load(work.get(f"merged-{chunks(spec)}"))
-    shelf = Shelf(partial)
-    shelf.add(unpack(work.get(f"shelf-{chunks(spec)}")))
+    partial, shelf = shelved_before(spec, chunks(spec), tools)
     labels = {f.removeprefix("label=") for one in spec.facts for f in one if f.startswith("label=")}
-    return named(
-        tools.runner, info, plan, partial, shelf, (*info.prompts, *sorted(labels), *spec.words)
-    )
+    words = (*info.prompts, *sorted(labels), *spec.words)
+    known = named(tools.runner, info, plan, partial, shelf, words)
+    return known, Compared.of(partial)
 
 
 def found_in(tools: Tools, numbers: Iterable[int]) -> tuple[list[str], int]:
@@ -207,7 +244,12 @@ def found_in(tools: Tools, numbers: Iterable[int]) -> tuple[list[str], int]:
 def read(place: str) -> pa.Table:
     """A group of rows."""
     with fsspec.open(place, "rb") as file:
-        return pq.read_table(file)
+        return pq.ParquetFile(file).read(use_threads=False)  # read_table would import pandas
+
+
+def work_of(tools: Tools) -> Shards:
+    """Files of a job that are gone when it has ended."""
+    return Shards(f"{tools.folder}/{WORK}", "")
 
 
 def plan_of(spec: CatalogueJob) -> Plan:

@@ -41,7 +41,7 @@ class Groups:
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all groups, and nothing else from the file."""
         with self._source() as source:
-            return pq.read_table(source, columns=list(names))
+            return pq.ParquetFile(source, metadata=self.foot).read(columns=list(names))
 
     def _source(self) -> Any:
         """What pyarrow reads from: a reader of its own for each call."""

@@ -172,7 +172,7 @@ def heat(shades: Array, peak: float) -> Array:
 
 
 def save(part: Partial) -> bytes:
-    """A part as a file, so that a merge can go on elsewhere."""
+    """A part as a file, so that a merge can go on elsewhere; soon deleted, so not compressed."""
     fired = np.flatnonzero(part.sums.fired)
     arrays: dict[str, Array] = {"fired_features": fired}
     arrays |= {f"sums_{n}": getattr(part.sums, n)[fired] for n in TOTALS}
@@ -184,7 +184,7 @@ def save(part: Partial) -> bytes:
     arrays["words"] = np.frombuffer("\n".join(words).encode(), np.uint8)
     arrays["panel"] = np.frombuffer(pack(panel_records(part.panel)), np.uint8)
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    np.savez(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 

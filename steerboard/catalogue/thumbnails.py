@@ -19,6 +19,7 @@ THUMBNAILS = ".thumbnails.parquet"
 SCHEMA = pa.schema([("sha256", pa.binary(32)), ("jpeg", pa.binary())])
 GROUP = 32  # what is read to show one picture
 HELD = 4096
+LEVEL = 9  # of zstd
 
 
 def write_thumbnails(place: str, held: Mapping[str, bytes]) -> None:
@@ -32,8 +33,14 @@ def write_thumbnails(place: str, held: Mapping[str, bytes]) -> None:
         put(place.removesuffix(".parquet") + THUMBNAILS, SCHEMA, parts)
 
 
-def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
+def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table], level: int = LEVEL) -> None:
     """Write tables as row groups into a file that appears when it is complete.
+
+    Args:
+        place: fsspec URL of the file.
+        schema: With its metadata.
+        parts: A table for each row group.
+        level: Of compression; a file that is soon deleted is not worth much of it.
 
     Raises:
         OSError: It cannot be written; nothing is left of it.
@@ -44,7 +51,7 @@ def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
     try:
         with (
             fs.open(half, "wb") as file,
-            pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as out,
+            pq.ParquetWriter(file, schema, compression="zstd", compression_level=level) as out,
         ):
             for part in parts:
                 out.write_table(part.replace_schema_metadata(schema.metadata))
