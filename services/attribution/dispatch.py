@@ -6,7 +6,7 @@ import time
 from celery import Celery
 
 from services.attribution.celery_app import LANES, send_chunk
-from services.attribution.members import Turns
+from services.attribution.members import Turn
 from services.attribution.records import Records
 from services.attribution.sweeping import Sweeper
 from steerboard.spec.errors import SteerboardError, Unavailable
@@ -27,21 +27,32 @@ class Dispatcher:
         for lane in LANES:
             self._send(lane, self._records.release(lane))
 
-    def further(self, lane: Lane, message: str, done: tuple[str, int] | None) -> Turns | None:
-        """For who has a hand free: finish ``done``, begin the lane's next chunk, send the others.
+    def further(
+        self,
+        lane: Lane,
+        message: str,
+        done: tuple[str, int] | None,
+        at: tuple[str, int] | None = None,
+        more: bool = True,
+    ) -> Turn | None:
+        """For who has a hand free: see ``Records.further``; the chunks of others are sent.
 
         Who has that does not look at the other lane: somebody else does, twice a second at least.
         Raises Unavailable.
         """
-        turns = self._records.further(lane, message, done)
-        if turns is None:
-            return None
+        turns = self._records.further(lane, message, done, at, more)
         try:
             self._send(lane, turns.others)
         except BaseException:
-            self._records.defer(*turns.member, "more")
+            if turns.own is not None:
+                self.give_back(turns.own)
             raise
-        return turns
+        return turns.own
+
+    def give_back(self, turn: Turn) -> None:
+        """A chunk that was begun and not worked at; raises Unavailable."""
+        if turn.begun is not None:
+            self._records.defer(*turn.member, "more")
 
     def _send(self, lane: Lane, members: list[tuple[str, int]]) -> None:
         """What could not be sent goes back, or where Redis is away is found by ``recover``."""

@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
 from services.attribution.members import Asked, Begun
 from services.attribution.records import Deferral, Records
-from services.attribution.results import Kept, OfOne, Results
+from services.attribution.results import Kept, OfOne, Results, Rows
 from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity
 from steerboard.spec.errors import (
@@ -87,6 +88,9 @@ class Hands:
         library: Pictures and cards.
         ask: The inference service, in a submitter's name and lane.
         patience_s: Seconds without progress after which a job is given up.
+        pace: How long the steps take.
+        jobs: At hand.
+        clerk: A thread that writes down one result while the next is computed.
     """
 
     records: Records
@@ -96,6 +100,7 @@ class Hands:
     patience_s: float
     pace: Pace = field(default_factory=Pace)
     jobs: OrderedDict[str, Job] = field(default_factory=OrderedDict)
+    clerk: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "clerk"))
 
     def job(self, name: str, opened: str) -> Job | None:
         """A job at hand, or read from its record; None where it has ended.
@@ -120,31 +125,41 @@ class Hands:
         return Job(name, asked, question(asked), kept, folder)
 
     def chunk(self, job: str, chunk: int, message: str = "") -> None:
-        """Begin a chunk, and compute it; see ``done``."""
+        """Begin a chunk, compute it, store its result and count it."""
         begun = insist(lambda: self.records.start(job, chunk, message))
-        if begun is not None and self.done(job, chunk, begun):
+        found = begun and self.computed(job, chunk, begun)
+        if found and self.stored(found):
             insist(lambda: self.records.finish(job, chunk))
 
-    def done(self, job: str, chunk: int, begun: Begun, until: float = math.inf) -> bool:
-        """Compute a chunk as far as its time goes: whether its result is stored, to be counted.
+    def computed(
+        self, job: str, chunk: int, begun: Begun, until: float = math.inf
+    ) -> "Progress | None":
+        """Compute a chunk as far as its time goes: a try that is complete, to be stored.
 
         Else it is put back, or its job has ended. ``until`` is on the monotonic clock.
         """
         if begun.losses >= MAX_LOSSES:
             self.end(job, Internal(f"{begun.losses} workers died over this job: it is given up"))
-            return False
+            return None
         try:
             found = self.job(job, begun.opened)
         except OtherVersion as error:
             self.put_back(job, chunk, "failed", Unavailable(str(error)))
-            return False
-        return found is not None and self._tried(Progress(self, found, chunk, begun, until))
+            return None
+        if found is None:
+            return None
+        progress = Progress(self, found, chunk, begun, until)
+        return progress if self._tried(progress, progress.run) else None
 
-    def _tried(self, progress: "Progress") -> bool:
-        """What a try comes to, and what is done about what stops it."""
+    def stored(self, progress: "Progress") -> bool:
+        """Whether the result of a try that is complete is stored, to be counted; else as above."""
+        return self._tried(progress, progress.store)
+
+    def _tried(self, progress: "Progress", part: Callable[[], bool]) -> bool:
+        """What a part of a try comes to, and what is done about what stops it."""
         job, chunk = progress.job.id, progress.chunk
         try:
-            return progress.run()
+            return part()
         except (Unavailable, Overloaded, DeadlineExceeded, SoftTimeLimitExceeded) as error:
             slow = isinstance(error, DeadlineExceeded | SoftTimeLimitExceeded)
             self.put_back(job, chunk, progress.kind(slow), error)
@@ -195,22 +210,34 @@ class Progress:
     ) -> None:
         self.job, self.chunk, self.moved = job, chunk, False
         self._hands, self._begun, self._until = hands, begun, until
+        self._rows: Rows | None = None
 
     def kind(self, slow: bool) -> Deferral:
         """What a try was that was stopped."""
         return "more" if self.moved else "slow" if slow else "failed"
 
+    @property
+    def member(self) -> tuple[str, int]:
+        """What it is a try at: job and chunk."""
+        return self.job.id, self.chunk
+
     def run(self) -> bool:
         """To the end (True), or to the end of its time; raises what stopped it."""
-        spec, kept = self.job.spec, self.job.kept
-        if self._begun.before and kept.has(self.chunk):
+        spec = self.job.spec
+        if self._begun.before and self.job.kept.has(self.chunk):
             return True
         state = self._advance(spec, self._before())
         if not complete(spec, self.chunk, state):
             self._hands.records.tell(self.job.id, told(spec, state))
             insist(lambda: self._hands.records.defer(self.job.id, self.chunk, "more"))
             return False
-        kept.store(self.chunk, rows(spec, self.chunk, state))
+        self._rows = rows(spec, self.chunk, state)
+        return True
+
+    def store(self) -> bool:
+        """Store what the run found, if that is not stored yet: True; raises what stopped it."""
+        if self._rows is not None:
+            self.job.kept.store(self.chunk, self._rows)
         return True
 
     def _before(self) -> State:

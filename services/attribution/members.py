@@ -58,17 +58,28 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Turns:
-    """Whose turn has come.
+class Turn:
+    """A chunk that a worker takes.
 
     Attributes:
-        member: The first of them, job and chunk.
+        member: Job and chunk.
         begun: It, begun; None where nobody wants it any more.
-        others: To be handed out.
     """
 
     member: tuple[str, int]
     begun: Begun | None
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Whose turn has come.
+
+    Attributes:
+        own: Who asked takes that.
+        others: To be handed out.
+    """
+
+    own: Turn | None
     others: list[tuple[str, int]]
 
 

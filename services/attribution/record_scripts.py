@@ -11,12 +11,14 @@ Those of a chunk's way through a worker are in ``turn_scripts``. Keys, all begin
     times:J   list   when the last chunks were finished
     for:J     set    the subjects of tokens who wait for J
     mine:S    zset   jobs of subject S by the second they were asked for
-    hand:T    text   the member that a delivered message T is at, so that its redelivery finds it
+    held:T    list   the members that a delivered message T is at, so that its redelivery finds
+                     them: the last, and the one before while its result is being stored
     open      set    jobs that have not ended
     turn:L    list   the ring of callers with work in lane L
     line:L:C  list   jobs of caller C in lane L, first come first served
     credit:L  hash   by caller: pictures that may still be handed out this turn
     out:L     zset   members handed out to Celery, by the second they were
+    ahead:L   set    those among them that a hand has taken while it is at another
     later     zset   members that wait for another try, by the second they are due
 
 A job of several chunks is closed by its last one, which puts the others together and is handed out
@@ -81,6 +83,7 @@ local function forget(member)  -- answers whether it was handed out
   local out = 0
   for _, lane in ipairs({'interactive', 'bulk'}) do
     out = out + redis.call('ZREM', key('out', lane), member)
+    redis.call('SREM', key('ahead', lane), member)
   end
   redis.call('ZREM', 'steerboard:later', member)
   return out > 0

@@ -15,7 +15,7 @@ import redis
 from services.attribution import record_scripts, turn_scripts
 from services.attribution.celery_app import VISIBILITY_S
 from services.attribution.job_errors import error_from_json, error_to_json
-from services.attribution.members import NUMERICS, Asked, Begun, Size, Turns, begun, pairs
+from services.attribution.members import NUMERICS, Asked, Begun, Size, Turn, Turns, begun, pairs
 from services.attribution.presence import Presence, key
 from services.attribution.redis_link import speaking
 from steerboard.api.tokens import Identity
@@ -186,22 +186,36 @@ class Records(Presence):
         who = Identity.model_validate_json(submitter)
         return Asked(opened, spec, who, lane, int(total), int(numerics or NUMERICS))
 
-    def further(self, lane: Lane, message: str, done: tuple[str, int] | None) -> Turns | None:
-        """Finish ``done``, and begin the chunk of the lane whose turn is next; None without one."""
-        found = self._run(
-            "FURTHER", lane, self.room(lane), TURN[lane], time.time(), message, HAND_S, KEEP_S,
-            *(done or ()),
-        )  # fmt: skip
-        if not found:
-            return None
-        first, started, others = found
-        return Turns(pairs([first])[0], begun(started), pairs(others))
+    def further(
+        self,
+        lane: Lane,
+        message: str,
+        done: tuple[str, int] | None,
+        at: tuple[str, int] | None = None,
+        more: bool = True,
+    ) -> Turns:
+        """Finish a chunk, and begin the one of the lane whose turn is next.
 
-    def at(self, message: str) -> tuple[str, int] | None:
-        """The chunk that a message was at when it was delivered before; None: it never was."""
+        Args:
+            lane: Of the message.
+            message: By which the worker came to work.
+            done: Chunk whose result it has stored.
+            at: Chunk that it is at: what it begins now waits for that one in its hands, and is
+                none that another worker has a hand free for.
+            more: Whether it wants another at all.
+        """
+        found = self._run(
+            "FURTHER", lane, self.room(lane) if more else 0, TURN[lane], time.time(), message,
+            HAND_S, KEEP_S, f"{at[0]}:{at[1]}" if at else "", *(done or ()),
+        )  # fmt: skip
+        first, started, others = found
+        own = Turn(pairs([first])[0], begun(started)) if first else None
+        return Turns(own, pairs(others))
+
+    def at(self, message: str) -> list[tuple[str, int]]:
+        """The chunks that a message was at when it was delivered before, the older one first."""
         with speaking():
-            member = self._redis.get(key("hand", message))
-        return pairs([member])[0] if member else None
+            return pairs(self._redis.lrange(key("held", message), 0, -1))[::-1]
 
     def moved(self, job: str, chunk: int) -> None:
         """A chunk that lost workers got further: those losses are no longer held against it."""

@@ -9,13 +9,17 @@ from services.attribution.record_scripts import SHARED
 _STEPS = (
     SHARED
     + """
-local function release(lane, most, pictures, now)
+local function working(lane)
+  return redis.call('ZCARD', key('out', lane)) - redis.call('SCARD', key('ahead', lane))
+end
+local function release(lane, most, pictures, now, ahead)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'steerboard:later', '-inf', now)) do
     redis.call('ZREM', 'steerboard:later', member)
     back(member)
   end
   local turn, credit, out = key('turn', lane), key('credit', lane), key('out', lane)
-  local free = tonumber(most) - redis.call('ZCARD', out)
+  local free = tonumber(most) - working(lane)
+  if ahead and tonumber(most) > 0 then free = free + 1 end
   local found = {}
   while free > 0 do
     local caller = redis.call('LINDEX', turn, 0)
@@ -58,7 +62,14 @@ local function start(job, chunk, now, message, seconds)
   if found[1] == 'queued' then redis.call('HSET', record, 'state', 'running') end
   redis.call('ZREM', 'steerboard:later', member)
   redis.call('ZADD', key('out', found[2]), now, member)
-  if message ~= '' then redis.call('SET', key('hand', message), member, 'EX', seconds) end
+  redis.call('SREM', key('ahead', found[2]), member)
+  if message ~= '' then
+    local held = key('held', message)
+    redis.call('LREM', held, 0, member)
+    redis.call('LPUSH', held, member)
+    redis.call('LTRIM', held, 0, 1)
+    redis.call('EXPIRE', held, seconds)
+  end
   local begun = redis.call('HINCRBY', tries, chunk .. ':begun', 1)
   local was = redis.call('HMGET', tries, chunk .. ':slow', chunk .. ':part')
   local before = (begun > 1 or was[2] or found[4] == '1') and 1 or 0
@@ -107,18 +118,25 @@ START = _STEPS + "return start(unpack(ARGV))"
 # job, chunk, now, seconds to keep. Counts a chunk, and closes the job with the last one.
 FINISH = _STEPS + "return finish(unpack(ARGV))"
 
-# Those of RELEASE, message, seconds to remember that, seconds to keep, and the job and chunk that
-# the message was at and has finished, if any. Answers nothing where nobody's turn has come, else
-# the member whose turn is first, what START says of it, and the other members to hand out.
+# Those of RELEASE, message, seconds to remember that, seconds to keep, the member that the message
+# is at (or nothing), and the job and chunk that it has finished, if any. Answers a member for the
+# message and what START says of it, or nothing twice, and the members to hand out. Who is at one
+# takes another ahead: the last of those whose turn has come, and none while other hands are free.
 FURTHER = (
     _STEPS
     + """
-local lane, most, pictures, now, message, seconds = unpack(ARGV, 1, 6)
-if ARGV[8] then finish(ARGV[8], ARGV[9], now, ARGV[7]) end
-local found = release(lane, most, pictures, now)
-local first = table.remove(found, 1)
-if not first then return false end
+local lane, most, pictures, now, message, seconds, keep_s, at = unpack(ARGV, 1, 8)
+if ARGV[9] then finish(ARGV[9], ARGV[10], now, keep_s) end
+local ahead = at ~= ''
+if ahead then redis.call('SREM', key('ahead', lane), at) end
+local free = tonumber(most) - working(lane)
+local found = release(lane, most, pictures, now, ahead)
+if ahead and #found <= free then return {false, false, found} end
+local first = table.remove(found, ahead and #found or 1)
+if not first then return {false, false, found} end
 local job, chunk = string.match(first, '^(.*):(%d+)$')
-return {first, start(job, chunk, now, message, seconds), found}
+local begun = start(job, chunk, now, message, seconds)
+if ahead and begun then redis.call('SADD', key('ahead', lane), first) end
+return {first, begun, found}
 """
 )

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 from celery import Celery, Task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -19,11 +19,12 @@ from services.attribution.celery_app import (
     pulse_queue,
 )
 from services.attribution.dispatch import Dispatcher
-from services.attribution.hands import Hands, insist
+from services.attribution.hands import Hands
 from services.attribution.library import Library
 from services.attribution.records import Records
 from services.attribution.results import Results
 from services.attribution.settings import Settings
+from services.attribution.shift import Shift
 from steerboard.api.client import connect
 from steerboard.api.tokens import Identity, sign
 from steerboard.spec.errors import Overloaded, Unavailable
@@ -31,8 +32,6 @@ from steerboard.spec.jobs import Lane
 from steerboard.spec.runner import Runner
 
 CALL_S = 4.0  # of one call to the inference service; with the steps before it under the soft limit
-AT_IT_S = 1.5  # after which a message takes up no further chunk
-LAST_STEP_S = 2.0  # after which it begins no further step of the chunk at hand
 STOP_S = 10.0
 TOKEN_S = 3600
 _LOG = logging.getLogger(__name__)
@@ -74,7 +73,7 @@ def make_worker(settings: Settings) -> Celery:
     def one_chunk(task: Task, job: str, chunk: int) -> None:
         message, lane = task.request.id, task.request.delivery_info["routing_key"]
         try:
-            work(hands(), dispatcher(), message, lane, (job, chunk))
+            Shift(hands(), dispatcher(), message, lane).work((job, chunk))
         except (Unavailable, Overloaded, SoftTimeLimitExceeded) as error:
             _LOG.warning("chunk %d of job %s: %r", chunk, job, error)
 
@@ -88,32 +87,6 @@ def make_worker(settings: Settings) -> Celery:
     app.task(name=CHUNK_TASK, bind=True)(one_chunk)
     app.task(name=PULSE_TASK)(one_pulse)
     return app
-
-
-def work(
-    hands: Hands, dispatcher: Dispatcher, message: str, lane: Lane, member: tuple[str, int]
-) -> None:
-    """A chunk, and those whose turn comes next while there is time for another one.
-
-    Where the message was delivered before and its worker died, it may have been at another chunk.
-    """
-    began = time.monotonic()
-    lost = hands.records.at(message)
-    if lost is not None and lost != member:
-        hands.chunk(*lost, message)
-    begun = insist(lambda: hands.records.start(*member, message))
-    while True:
-        done = begun is not None and hands.done(*member, begun, began + LAST_STEP_S)
-        if time.monotonic() >= began + AT_IT_S:
-            break
-        finished = member if done else None
-        found = insist(partial(dispatcher.further, lane, message, finished))
-        if found is None:
-            return
-        member, begun = found.member, found.begun
-    if done:
-        insist(lambda: hands.records.finish(*member))
-    dispatcher.hand_out()
 
 
 def die_with(parent: int) -> None:

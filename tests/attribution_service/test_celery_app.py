@@ -9,7 +9,8 @@ from kombu.serialization import dumps, loads
 from services.attribution import celery_app as c
 from services.attribution.hands import BUDGET_S
 from services.attribution.records import LOST_S
-from services.attribution.worker import AT_IT_S, CALL_S, LAST_STEP_S
+from services.attribution.shift import AT_IT_S, LAST_STEP_S
+from services.attribution.worker import CALL_S
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from services.attribution import results
 from services.attribution.desk import Desk
 from services.attribution.hands import MAX_LOSSES, Hands
 from services.attribution.members import NUMERICS
-from services.attribution.worker import work as work_on
+from services.attribution.shift import Shift
 from steerboard.spec.errors import (
     DeadlineExceeded,
     Internal,
@@ -247,6 +247,6 @@ def test_a_message_goes_on_with_further_chunks_and_its_redelivery_finds_the_lost
     hands.chunk(job, first, "message")
     lost = dispatcher.further("bulk", "message", None)  # and then the worker dies
     assert lost is not None and lost.member != (job, first) and lost.begun is not None
-    work_on(hands, dispatcher, "message", "bulk", (job, first))
+    Shift(hands, dispatcher, "message", "bulk").work((job, first))
     assert desk.status(opened.id, ANN).state == "done"
     assert counting.pictures == 32

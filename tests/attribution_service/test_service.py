@@ -273,6 +273,6 @@ def test_a_dead_consumer_is_started_again_and_ends_with_its_supervisor(
 def test_parts_stop_softly(crew: Crew) -> None:
     children = crew.process("worker").children(recursive=True)
     assert crew.stop("worker") == 0
-    assert not any(p.is_running() for p in children)
+    wait_for(lambda: not any(p.is_running() for p in children))
     assert crew.stop("door") == 0
     crew.start("worker", "door")

@@ -1,8 +1,11 @@
 """Whose turn it is, on a real Redis: callers, weights, priorities, and who goes on by itself."""
 
+import random
 import time
 
-from services.attribution.members import Size
+import pytest
+
+from services.attribution.members import Size, Turn, Turns
 from services.attribution.records import Records
 from steerboard.api.tokens import Identity
 from tests.attribution_service.opened import ANN, BOB, ONE, open_one, open_set
@@ -100,14 +103,15 @@ def test_who_goes_on_with_further_chunks_counts_the_last_and_begins_the_next(
     open_set(records, "s", 48)
     done = None
     for chunk in range(4):  # the closing one comes when the others are done
-        found = records.further("bulk", "message", done)
+        turns = records.further("bulk", "message", done)
+        found = turns.own
         assert found is not None and found.begun is not None
-        assert (found.member, found.others) == (("s", chunk), [])
+        assert (found.member, turns.others) == (("s", chunk), [])
         assert (found.begun.losses, found.begun.before) == (0, False)
-        assert records.at("message") == found.member
+        assert records.at("message")[-1] == found.member
         assert records.status("s").done == chunk
         done = found.member
-    assert records.further("bulk", "message", done) is None
+    assert records.further("bulk", "message", done) == Turns(None, [])
     assert records.status("s").state == "done"
 
 
@@ -115,6 +119,80 @@ def test_further_chunks_are_handed_to_other_hands_too(records: Records) -> None:
     records.beat("w", 3, time.time())
     open_set(records, "s", 16 * 10)
     found = records.further("bulk", "message", None)
-    assert found is not None and found.others == [("s", 1), ("s", 2)]
-    again = records.further("bulk", "message", found.member)
-    assert again is not None and (again.member, again.others) == (("s", 3), [])
+    assert found.own is not None and found.others == [("s", 1), ("s", 2)]
+    again = records.further("bulk", "message", found.own.member)
+    assert again.own is not None and (again.own.member, again.others) == (("s", 3), [])
+
+
+def test_who_is_at_a_chunk_takes_one_ahead_that_no_other_hand_is_free_for(records: Records) -> None:
+    records.beat("w", 2, time.time())
+    open_set(records, "s", 16 * 20)
+    first, second = (("s", 0), ("s", 1))
+    assert records.release("bulk") == [first, second]
+    for name, member in (("a", first), ("b", second)):
+        assert records.start(*member, name) is not None
+    ahead = records.further("bulk", "a", None, first)
+    assert ahead.own is not None and (ahead.own.member, ahead.others) == (("s", 2), [])
+    assert records.release("bulk") == []  # both hands are at work
+    # One hand is done and away: the next chunk is for another worker's hand, and none for ours.
+    records.finish(*second)
+    there = records.further("bulk", "a", first, ahead.own.member)
+    assert there.own is not None and (there.own.member, there.others) == (("s", 4), [("s", 3)])
+    assert records.further("bulk", "a", None, there.own.member, False) == Turns(None, [])
+    assert records.status("s").done == 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whoever_takes_ahead_gives_back_or_dies_each_chunk_is_counted_once(
+    records: Records, seed: int
+) -> None:
+    """Hands that go on, stop between two chunks, or are killed with both of theirs."""
+    chance = random.Random(seed)
+    records.beat("w", 3, time.time(), seconds=600)
+    total = 40
+    open_set(records, "s", 16 * total)
+    queue, counted = list[tuple[str, int]](), list[int]()
+    hands: dict[str, list[Turn]] = {}
+    for step in range(2000):
+        if records.status("s").state == "done":
+            break
+        queue += records.release("bulk")
+        ready = len(hands) < 4 and bool(queue)
+        act = chance.choice(["take", "on", "on", "on", "leave", "die"])
+        if (act == "take" and ready) or not hands:
+            member = queue.pop(0)
+            hands[f"m{step}"] = [Turn(member, records.start(*member, f"m{step}"))]
+            continue
+        name = chance.choice(sorted(hands))
+        mine = hands[name]
+        if act == "on":
+            at = mine[-1]
+            done = mine[0].member if len(mine) == 2 else None
+            turns = records.further("bulk", name, done, at.member)
+            queue += turns.others
+            counted += [done[1]] if done else []
+            hands[name] = [t for t in (at, turns.own) if t is not None]
+            if turns.own is None:
+                turns = records.further("bulk", name, at.member)
+                counted.append(at.member[1])
+                queue += turns.others
+                hands[name] = [] if turns.own is None else [turns.own]
+        elif act == "leave":
+            for turn in mine:
+                records.defer(*turn.member, "more")
+            hands[name] = []
+        elif act == "die":  # and the message is delivered again, to who does all that it had
+            assert set(records.at(name)) >= {t.member for t in mine}
+            for member in records.at(name):
+                if records.start(*member, name) is not None:
+                    records.finish(*member)
+                    counted.append(member[1])
+            hands[name] = []
+        hands = {n: held for n, held in hands.items() if held}
+        out = records._redis.zrange("steerboard:out:bulk", 0, -1)
+        ahead = records._redis.smembers("steerboard:ahead:bulk")
+        assert ahead <= set(out) and len(out) - len(ahead) <= 3
+        assert len(ahead) <= len(hands)
+    assert records.status("s").state == "done"
+    assert sorted(counted) == list(range(total + 1))
+    assert not records._redis.exists("steerboard:out:bulk", "steerboard:ahead:bulk")
