@@ -79,7 +79,8 @@ def closed(spec: CatalogueJob, chunk: int, state: State) -> bool:
 def observed(spec: CatalogueJob, chunk: int, state: State, tools: Tools, batch: int) -> State:
     """The next pictures of a chunk; a bad one carries its own error."""
     before = state.get("rows", [])
-    wanted = images_of(spec, chunk)[len(before) : len(before) + batch]
+    places = images_of(spec, chunk)[len(before) :]
+    wanted = places[: evenly(len(places), batch)]
     names = [spec.images[i].sha256 for i in wanted]
     items = [fetched(tools, name) for name in names]
     good = [
@@ -99,6 +100,15 @@ def observed(spec: CatalogueJob, chunk: int, state: State, tools: Tools, batch: 
         for n in names
     ]
     return {"rows": [*before, *fresh]}
+
+
+def evenly(left: int, batch: int) -> int:
+    """How many of the pictures ``left`` come next, so that no few of them are left to go alone.
+
+    At most half as many again as a ``batch``: one picture costs nearly what some together do.
+    """
+    turns = -(-left // (batch + batch // 2))
+    return -(-left // turns)
 
 
 def record(spec: CatalogueJob, good: list[Picture], tools: Tools) -> tuple[str, dict[str, str]]:
