@@ -139,7 +139,11 @@ def trust_of_set(
     baselines: Sequence[str] = BASELINES,
 ) -> TrustOfSet:
     """The report on many pictures, one request each; all by the same method."""
-    reports = [trust(runner, request, baselines) for request in requests]
+    return of_set([trust(runner, request, baselines) for request in requests])
+
+
+def of_set(reports: Sequence[Trust]) -> TrustOfSet:
+    """Reports on single pictures, put together."""
     rows = np.array([(r.spearman, r.slope, r.sign, r.overlap) for r in reports])
     spearman, slope, sign, shared = (float(v) for v in np.median(rows, axis=0))
     areas = {
