@@ -158,11 +158,11 @@ def serving(model: str, address: str, threads: int) -> tuple[str, ...]:
 
 
 def spent(crew: Crew) -> Parts:
-    """CPU seconds of each part so far."""
+    """CPU seconds of each part so far, those of its processes that have ended too."""
     out = {}
     for name in ("inference", "worker", "door", "queue", "cache"):
         times = [p.cpu_times() for p in family(crew.process(name).pid)]
-        out[name] = sum(t.user + t.system for t in times)
+        out[name] = sum(t.user + t.system + t.children_user + t.children_system for t in times)
     return out
 
 
