@@ -54,9 +54,11 @@ class Pace:
         return max(1, min(BATCH, wished) >> slow)
 
     def took(self, what: str, units: int, seconds: float) -> None:
-        """A step of so many units took so long."""
+        """A step of so many units took so long; a remnant of few says little of what each takes."""
         each = max(seconds, 1e-6) / max(units, 1)
-        self._each_s[what] = (self._each_s.get(what, each) + each) / 2
+        share = min(1.0, units / self.batch(what, 0)) / 2
+        before = self._each_s.get(what, each)
+        self._each_s[what] = before + share * (each - before)
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,19 @@ def test_steps_follow_what_they_took() -> None:
     assert pace.batch("a", 2) == BATCH // 4
     pace.took("b", 4, 4.0)
     assert pace.batch("b", 0) == 1 and pace.batch("b", 9) == 1
+    pace.took("b", 1, 0.1)  # what goes by ones is learned from ones
+    assert pace.batch("b", 0) == 1
+    pace.took("b", 1, 0.1)
+    assert pace.batch("b", 0) > 1
     assert pace.batch("c", 0) == FIRST_BATCH
+
+
+def test_a_remnant_that_was_slow_makes_no_small_steps_of_the_next() -> None:
+    pace = Pace()
+    pace.took("a", BATCH, BATCH * 0.05)
+    assert pace.batch("a", 0) == BATCH
+    pace.took("a", 1, 0.4)  # one costs nearly what some together do
+    assert pace.batch("a", 0) > BATCH // 2
 
 
 @pytest.mark.parametrize(("pictures", "chunks", "price"), [(1, 2, 1), (16, 2, 16), (17, 3, 16)])
