@@ -7,9 +7,11 @@ import sys
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,6 +24,7 @@ from steerboard.spec.errors import NotFound, SteerboardError
 
 PYTHON = sys.executable
 USUAL_PORT = 50051
+HEALTH_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,31 @@ class Addresses:
         }
 
 
-def healthy(address: str) -> bool:
-    """Whether a gRPC server says SERVING."""
+def serving(address: str) -> bool:
+    """Whether a gRPC server says SERVING; may wait for long on one that stands still."""
     with open_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        asked = stub.Check.future(health_pb2.HealthCheckRequest(), timeout=1.0)
         try:
-            # Once, on a machine with much to do, gRPC did not keep its own time and waited on.
-            answer = asked.result(timeout=5.0)
-        except (grpc.RpcError, grpc.FutureTimeoutError):
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+        except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def healthy(
+    address: str, ask: Callable[[str], bool] = serving, patience_s: float = HEALTH_S
+) -> bool:
+    """Whether a gRPC server says SERVING, within bounds.
+
+    On a machine with much to do gRPC did not always keep its own time, neither with a call nor
+    with the closing of a channel, so nobody waits for either: they are left to a thread.
+    """
+    said: SimpleQueue[bool] = SimpleQueue()
+    Thread(target=lambda: said.put(ask(address)), daemon=True, name="health").start()
+    try:
+        return said.get(timeout=patience_s)
+    except Empty:
+        return False
 
 
 def page_is_up(port: int) -> bool:
