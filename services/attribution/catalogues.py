@@ -6,10 +6,12 @@ where it is away, searching goes on by words alone.
 """
 
 import logging
+import math
 import re
+import time
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 
 import numpy as np
@@ -18,6 +20,7 @@ from services.attribution.library import Library, held_catalogue
 from steerboard.analysis.responses import strongest
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.find import Clues, Found, find, row
+from steerboard.catalogue.folder import STALE
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import Vocabulary, vocabulary
 from steerboard.catalogue.layout import layout
@@ -27,9 +30,11 @@ from steerboard.spec.answers import Code
 from steerboard.spec.catalogue import (
     MAX_THUMBNAILS,
     CatalogueInfo,
+    FeatureCard,
     FeatureMap,
     FeatureQuery,
     FeatureRow,
+    name_of,
 )
 from steerboard.spec.errors import ImageNotCached, InvalidRequest, NotFound, SteerboardError
 from steerboard.spec.jobs import Reference
@@ -40,6 +45,7 @@ _LOG = logging.getLogger(__name__)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_PICTURES = 16  # of a listed feature
 HELD_INDEXES, HELD_TEXTS, HELD_PICTURES = 4, 256, 4096
+SERVED_S = 5.0  # for which it is not asked again what is served
 
 
 class Catalogues:
@@ -57,27 +63,78 @@ class Catalogues:
         self._mapped = lru_cache(HELD_INDEXES)(map_of)
         self._made = lru_cache(HELD_PICTURES)(self._make)
         self._words = lru_cache(HELD_TEXTS)(self._ask_words)
+        self._served = Served(self._reader)
+        self._named: set[tuple[str, str]] = set()  # files of which the log has spoken
         self._reading = Lock()  # one reader at a time: many callers wait for the same file
         self._drawing = Lock()
 
     def infos(self) -> list[CatalogueInfo]:
-        """What there is; files of an older schema are left out."""
-        names = self._library.catalogues.names()
-        return [i.info for i in map(self._index_or_none, names) if i is not None]
+        """What there is; files that cannot be read are named in the log and left out."""
+        found = (self._info(name) for name in self._library.catalogues.names())
+        return [info for info in found if info is not None]
 
-    def index(self, dictionary: str) -> Index:
-        """The index of a dictionary's catalogue; raises NotFound or InvalidRequest."""
-        folder = self._library.catalogues
-        plain = bool(dictionary) and dictionary == Path(dictionary).name
-        version = folder.version(dictionary) if plain else None
-        if version is None:
+    def index(self, name: str) -> Index:
+        """The index of a catalogue by dictionary, or ``DICTIONARY@MODEL``.
+
+        Raises:
+            NotFound: There is none, or there are several.
+            InvalidRequest: It cannot be read, or is of another dictionary than the one served.
+        """
+        places = self._library.places(name)
+        if len(places) > 1:
+            several = " and ".join(PurePosixPath(place).stem for place, _ in places)
             raise NotFound(
-                f"there is no catalogue of dictionary {dictionary!r} here: build one with"
+                f"several models have a catalogue of dictionary {name!r}: ask for {several}",
+                field="dictionary",
+            )
+        if not places:
+            raise NotFound(
+                f"there is no catalogue of dictionary {name!r} here: build one with"
                 " `steerboard catalogue build`",
                 field="dictionary",
             )
+        index = self._read(*places[0])
+        if trouble := self._trouble(PurePosixPath(places[0][0]).stem, index.info):
+            raise InvalidRequest(trouble, field="dictionary")
+        return index
+
+    def features(self, name: str, features: Sequence[int]) -> list[FeatureCard]:
+        """Cards of the features that are known; none without a catalogue.
+
+        Raises:
+            InvalidRequest: It is of another dictionary than the one served.
+        """
+        places = self._library.places(name)
+        if len(places) == 1 and isinstance(held_catalogue(*places[0]), Catalogue):
+            self.index(name)
+        return self._library.features(name, features)
+
+    def _read(self, place: str, version: str) -> Index:
         with self._reading:
-            return self._opened(folder.place(dictionary), version)
+            return self._opened(place, version)
+
+    def _info(self, name: str) -> CatalogueInfo | None:
+        """What a file is of; None where it cannot be read, which the log says once."""
+        try:
+            ((place, version),) = self._library.places(name)
+        except ValueError:  # gone meanwhile
+            return None
+        try:
+            info = self._read(place, version).info
+        except (SteerboardError, OSError, ValueError, KeyError) as error:
+            if (place, version) not in self._named:
+                self._named.add((place, version))
+                _LOG.warning("the catalogue %s is left out: %s", place, error)
+            return None
+        return info.model_copy(update={"name": name, "trouble": self._trouble(name, info)})
+
+    def _trouble(self, name: str, info: CatalogueInfo) -> str:
+        """Why a file's catalogue is not that of the dictionary by its name; empty: it is."""
+        served = self._served.fingerprint(info.model, info.dictionary)
+        mine = name in (info.dictionary, name_of(info.dictionary, info.model))
+        if mine and (not served or not info.fingerprint or served == info.fingerprint):
+            return ""
+        return f"the catalogue of dictionary {name!r} {STALE}"
 
     def search(
         self, query: FeatureQuery, clues: Clues, start: int, stop: int, pictures: int
@@ -135,10 +192,10 @@ class Catalogues:
         """Read all that there are, and lay out their maps, so that the first visitor waits less."""
         for info in self.infos():
             try:
-                self.index(info.dictionary).warm()
-                self.map(info.dictionary)
+                self.index(info.name).warm()
+                self.map(info.name)
             except (SteerboardError, OSError) as error:
-                _LOG.warning("catalogue %s: %s", info.dictionary, error)
+                _LOG.warning("catalogue %s: %s", info.name, error)
 
     def thumbnails(self, dictionary: str, digests: Sequence[str], tenant: str) -> dict[str, bytes]:
         """Small pictures by digest, made here where the catalogue has none of an image set's.
@@ -206,11 +263,33 @@ class Catalogues:
     def _ask_words(self, model: str, template: str, words: str) -> Vocabulary:
         return vocabulary(self._reader, model, [words], template)
 
-    def _index_or_none(self, name: str) -> Index | None:
+
+class Served:
+    """Fingerprints of the dictionaries that are served, asked for every few seconds.
+
+    Args:
+        runner: Who serves them; while it is away, what it said last holds.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner, self._until = runner, -math.inf
+        self._known: dict[tuple[str, str], str] = {}
+        self._asking = Lock()
+
+    def fingerprint(self, model: str, dictionary: str) -> str:
+        """That of a model's dictionary; empty where it is not served, or nobody answers."""
+        with self._asking:
+            if time.monotonic() >= self._until:
+                self._ask()
+                self._until = time.monotonic() + SERVED_S
+        return self._known.get((model, dictionary), "")
+
+    def _ask(self) -> None:
         try:
-            return self.index(name)
+            models = self._runner.models()
         except SteerboardError:
-            return None
+            return
+        self._known = {(m.id, d.id): d.fingerprint for m in models for d in m.dictionaries}
 
 
 def pictured(index: Index, rows: list[FeatureRow], count: int) -> list[FeatureRow]:

@@ -18,7 +18,7 @@ from steerboard.catalogue.folder import Folder, placed
 from steerboard.catalogue.opening import open_catalogue
 from steerboard.spec.catalogue import FeatureCard, ImageCard
 from steerboard.spec.digest import digest, image_digest
-from steerboard.spec.errors import ImageNotCached, NotFound
+from steerboard.spec.errors import ImageNotCached, NotFound, SteerboardError
 
 NAMED = ("path", "split", "group", "label")
 
@@ -139,14 +139,36 @@ class Library:
         return str(self._blobs.unstrip_protocol(f"{self._root}/{folder_of(tenant)}.jobs/{job}"))
 
     def features(
-        self, dictionary: str, indices: Iterable[int], references: int = 16
+        self, name: str, indices: Iterable[int], references: int = 16, fingerprint: str = ""
     ) -> list[FeatureCard]:
-        """Cards of the features that are known; none without a catalogue."""
-        name = Path(dictionary).name
-        version = self._catalogue.version(name)
-        if version is None:
+        """Cards of the features that are known; none without a catalogue.
+
+        Args:
+            name: What the catalogue is asked for by, see ``steerboard.catalogue.folder``.
+            indices: Which features.
+            references: Pictures of each at most.
+            fingerprint: That of the dictionary; a catalogue of another one is none.
+        """
+        places = self.places(name)
+        if len(places) != 1:
             return []
-        return held_catalogue(self._catalogue.place(name), version).cards(indices, references)
+        held = held_catalogue(*places[0])
+        known = held.about["dictionary_fingerprint"] if isinstance(held, Catalogue) else ""
+        return held.cards(indices, references) if fingerprint in ("", known) or not known else []
+
+    def places(self, name: str) -> list[tuple[str, str]]:
+        """Place and version of the files that a name may mean; more than one: of several models."""
+        folder = self._catalogue
+        found = [(n, folder.version(n)) for n in folder.meant(name, self._model_of)]
+        return [(folder.place(n), version) for n, version in found if version is not None]
+
+    def _model_of(self, name: str) -> str:
+        """The model of a file that is there; empty where it does not say."""
+        try:
+            held = held_catalogue(self._catalogue.place(name), str(self._catalogue.version(name)))
+        except SteerboardError:
+            return ""  # whoever opens it is told
+        return str(held.about["model"]) if isinstance(held, Catalogue) else ""
 
     @property
     def catalogues(self) -> Folder:

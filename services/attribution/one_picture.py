@@ -4,6 +4,7 @@ from services.attribution import composed
 from services.attribution.tools import State, Tools
 from steerboard.analysis.review import question, reviewed
 from steerboard.spec.answers import ResolvedTarget
+from steerboard.spec.catalogue import name_of
 from steerboard.spec.jobs import AttributeJob
 
 
@@ -11,7 +12,9 @@ def scored(spec: AttributeJob, tools: Tools) -> State:
     """First step of a picture: score, rank, join reference images."""
     answer = tools.runner.attribute(question(spec, tools.read(spec.image.sha256)))
     (found,) = answer.one()
-    known = tools.cards(spec.dictionary, found.features.tolist()) if spec.dictionary else ()
+    book = answer.provenance.dictionary_fingerprint
+    name, features = name_of(spec.dictionary, spec.model), found.features.tolist()
+    known = tools.cards(name, features, fingerprint=book) if spec.dictionary else ()
     result = reviewed(found, known, spec.references, answer.provenance)
     plain = result.model_dump(mode="json")
     plain["provenance"]["spec"] = spec.model_dump(mode="json")

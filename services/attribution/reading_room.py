@@ -84,7 +84,9 @@ class ReadingRoom(LibraryServiceServicer):
         """What is known of features."""
         if len(request.indices) > MAX_ROWS * 5:
             raise InvalidRequest("ask for at most 1000 features at a time", field="indices")
-        cards = await self._aside(self._library.features, request.dictionary, list(request.indices))
+        cards = await self._aside(
+            self._catalogues.features, request.dictionary, list(request.indices)
+        )
         return pb.GetFeaturesResponse(features=[feature_card_to_message(c) for c in cards])
 
     async def ListCatalogues(

@@ -21,14 +21,14 @@ class Tools:
     Attributes:
         runner: Who answers.
         read: Bytes of a picture by digest; raises ImageNotCached.
-        cards: What the catalogue knows of features.
+        cards: What the catalogue knows of features, see ``Library.features``.
         finished: Results of chunks of the same job, None where they are not there.
         folder: fsspec URL of a folder of the job's own, for what is too large for Redis.
     """
 
     runner: Runner
     read: Callable[[str], bytes]
-    cards: Callable[[str, list[int]], Sequence[FeatureCard]]
+    cards: Callable[..., Sequence[FeatureCard]]
     finished: Callable[[Sequence[int]], list[Rows | None]]
     folder: str = ""
 

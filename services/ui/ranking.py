@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from services.ui.backend import AWAY, backend
+from services.ui.backend import AWAY, backend, model
 from steerboard.analysis.review import question, reviewed
 from steerboard.api.jobs_client import JobClient
-from steerboard.spec.catalogue import FeatureCard
+from steerboard.spec.catalogue import FeatureCard, name_of
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import Internal, SteerboardError
 from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus
@@ -155,6 +155,6 @@ def own_method(how: How) -> str:
 def known_features(dictionary: str, features: Sequence[int]) -> tuple[FeatureCard, ...]:
     """Cards from the library, which may answer while the workers do not; none where it is away."""
     try:
-        return tuple(backend().library.features(dictionary, features))
+        return tuple(backend().library.features(name_of(dictionary, model().id), features))
     except SteerboardError:
         return ()

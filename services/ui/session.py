@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import streamlit as st
 from pydantic import ValidationError
 
-from services.ui.backend import backend
+from services.ui.backend import backend, model
+from steerboard.spec.catalogue import name_of
 from steerboard.spec.errors import NotFound, SteerboardError, Unavailable
 from steerboard.store.events import Event, PictureChosen, WorkbenchState, after, fold
 
@@ -60,8 +61,9 @@ def page_address(path: str, **query: object) -> str:
 
 
 def feature_address(dictionary: str, feature: int) -> str:
-    """The address of a feature's page in the explorer; empty where there is no explorer."""
-    return page_address("features", dictionary=dictionary, feature=feature)
+    """The address of the page of a feature of this page's model; empty without an explorer."""
+    name = name_of(dictionary, model().id)
+    return page_address("features", dictionary=name, feature=feature)
 
 
 def follow() -> None:

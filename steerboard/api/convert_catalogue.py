@@ -47,6 +47,8 @@ INFO_SAME = (
     "features",
     "size",
     "label_floor",
+    "name",
+    "trouble",
     "labelled",
 )
 

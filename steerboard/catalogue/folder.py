@@ -1,16 +1,26 @@
-"""A folder of catalogues, a file a dictionary, on disk or wherever fsspec reaches."""
+"""A folder of catalogues, a file a dictionary, on disk or wherever fsspec reaches.
+
+A catalogue goes by the id of its dictionary. Where several models have one of that id, it goes by
+``DICTIONARY@MODEL``, which names the one of that model wherever it lies: at ``DICTIONARY.parquet``
+where that is of this model, else beside it.
+"""
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from steerboard.spec.catalogue import name_of
 from steerboard.spec.errors import Unavailable
 
 TRUSTED_S = 5.0
 ENDING = ".parquet"
+BESIDE = ".thumbnails"  # what lies beside a catalogue, and is none
+STALE = "was built from another dictionary than the one served: build it again"
 
 
 def placed(base: Path, name: str) -> str:
@@ -34,7 +44,7 @@ class Folder:
         self._seen: dict[str, tuple[float, str | None]] = {}
 
     def names(self) -> list[str]:
-        """Ids of the dictionaries, sorted; raises Unavailable."""
+        """What the files are called without their ending, sorted; raises Unavailable."""
         try:
             self._fs.invalidate_cache()
             paths = self._fs.ls(self._root, detail=False)
@@ -44,23 +54,58 @@ class Folder:
             raise self._away(error) from error
         files = (PurePosixPath(path).name for path in paths)
         stems = (name.removesuffix(ENDING) for name in files if name.endswith(ENDING))
-        return sorted(stem for stem in stems if "." not in stem)
+        return sorted(stem for stem in stems if stem and not stem.endswith(BESIDE))
 
-    def place(self, dictionary: str) -> str:
-        """Fsspec URL of a dictionary's file, whether it is there or not."""
-        return f"{self._place}/{dictionary}{ENDING}"
+    def place(self, name: str) -> str:
+        """Fsspec URL of a file, whether it is there or not."""
+        return f"{self._place}/{name}{ENDING}"
 
-    def version(self, dictionary: str) -> str | None:
+    def meant(self, name: str, model_of: Callable[[str], str]) -> list[str]:
+        """The files that a name may mean: one, none, or several where it leaves the model open.
+
+        Args:
+            name: ``DICTIONARY`` or ``DICTIONARY@MODEL``.
+            model_of: Tells the model of a file; empty: unknown.
+
+        Raises:
+            Unavailable: The place cannot be reached.
+        """
+        if not name or name != PurePosixPath(name).name:
+            return []
+        if self.version(name) is not None:
+            return [name]
+        dictionary, at, model = name.rpartition("@")
+        if not at:
+            return [stem for stem in self.names() if stem.rpartition("@")[0] == name]
+        there = bool(dictionary) and self.version(dictionary) is not None
+        return [dictionary] if there and quote(model_of(dictionary), safe="") in ("", model) else []
+
+    def place_of(
+        self, dictionary: str, model: str, shared: bool, model_of: Callable[[str], str]
+    ) -> str:
+        """Where the catalogue of a model's dictionary is written: never over another model's.
+
+        Args:
+            dictionary: Its id.
+            model: That of its model.
+            shared: Whether another model has a dictionary of this id.
+            model_of: Tells the model of a file; empty: unknown.
+        """
+        if self.version(dictionary) is not None:
+            shared = model_of(dictionary) not in ("", model)
+        return self.place(name_of(dictionary, model) if shared else dictionary)
+
+    def version(self, name: str) -> str | None:
         """Another one for each file that was ever there; None: there is none now.
 
         Raises:
             Unavailable: The place cannot be reached.
         """
         now = time.monotonic()
-        when, known = self._seen.get(dictionary, (-math.inf, None))
+        when, known = self._seen.get(name, (-math.inf, None))
         if now - when >= self._trusted_s:
-            known = self._look(f"{self._root}/{dictionary}{ENDING}")
-            self._seen[dictionary] = now, known
+            known = self._look(f"{self._root}/{name}{ENDING}")
+            self._seen[name] = now, known
         return known
 
     def _look(self, path: str) -> str | None:

@@ -6,7 +6,16 @@ import pyarrow.parquet as pq
 
 from steerboard.catalogue.file import NUMBER, Catalogue
 from steerboard.catalogue.first_schema import FirstCatalogue
-from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.errors import InvalidRequest, NotFound
+
+
+def model_of(place: str) -> str:
+    """The model of a catalogue; empty where the file does not say, or there is none."""
+    try:
+        found = open_catalogue(place)
+    except (NotFound, InvalidRequest):
+        return ""  # whoever opens it is told
+    return str(found.about["model"]) if isinstance(found, Catalogue) else ""
 
 
 def open_catalogue(place: str) -> Catalogue | FirstCatalogue:

@@ -9,7 +9,7 @@ app = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 Dictionary = Annotated[str, typer.Option(help="id of the dictionary; by default the first one")]
 File = Annotated[str, typer.Option("--catalogue", help="its file, where it lies elsewhere")]
-Model = Annotated[str, typer.Option(help="id of the model; by default the first one")]
+Model = Annotated[str, typer.Option(help="id of the model; by default the first one that fits")]
 Notes = Annotated[str, typer.Option(envvar="STEERBOARD_STORE", help="database of sessions")]
 OWN_NOTES = "sqlite:///.steerboard/sessions.sqlite"
 
@@ -59,34 +59,37 @@ def build_catalogue(
 def search_catalogue(
     words: Annotated[list[str], typer.Argument(help="what to look for")],
     config: Config = Path("demo"),
+    model: Model = "",
     dictionary: Dictionary = "",
     catalogue: File = "",
     count: Annotated[int, typer.Option(min=1, max=1000)] = 10,
 ) -> None:
     """Find features by the words of their labels and classes, and by meaning."""
-    from steerboard.cli.catalogue_read import search
+    from steerboard.cli.catalogue_read import Wanted, search
 
-    search(config, dictionary, catalogue, " ".join(words), count)
+    search(Wanted(config, model, dictionary, catalogue), " ".join(words), count)
 
 
 @app.command("show")
 def show_feature(
     feature: Annotated[int, typer.Argument(help="number of the feature")],
     config: Config = Path("demo"),
+    model: Model = "",
     dictionary: Dictionary = "",
     catalogue: File = "",
     store: Notes = OWN_NOTES,
 ) -> None:
     """Tell all that is known of a feature, and what people wrote about it."""
-    from steerboard.cli.catalogue_read import show
+    from steerboard.cli.catalogue_read import Wanted, show
 
-    show(config, dictionary, catalogue, feature, store)
+    show(Wanted(config, model, dictionary, catalogue), feature, store)
 
 
 @app.command("note")
 def note_feature(
     feature: Annotated[int, typer.Argument(help="number of the feature")],
     config: Config = Path("demo"),
+    model: Model = "",
     dictionary: Dictionary = "",
     catalogue: File = "",
     store: Notes = OWN_NOTES,
@@ -100,9 +103,10 @@ def note_feature(
     ] = None,
 ) -> None:
     """Write down a name, a remark, a tag or a vote; a rebuild never touches it."""
-    from steerboard.cli.catalogue_read import note
+    from steerboard.cli.catalogue_read import Wanted, note
 
-    note(config, dictionary, catalogue, feature, store, author, name, text, tag, untag, vote)
+    wanted = Wanted(config, model, dictionary, catalogue)
+    note(wanted, feature, store, author, name, text, tag, untag, vote)
 
 
 @app.command("compare")

@@ -10,7 +10,8 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from steerboard.catalogue.build import Built, Plan
 from steerboard.catalogue.build import build as build_one
-from steerboard.catalogue.folder import placed
+from steerboard.catalogue.folder import Folder, placed
+from steerboard.catalogue.opening import model_of
 from steerboard.images.image_set import ImageSet, open_images
 from steerboard.images.splits import HashSplit, read_shares
 from steerboard.inprocess.config import Config, read_config
@@ -18,6 +19,7 @@ from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.runner import Runner
 
 NAMED = 10  # broken pictures that are printed
+Held = dict[str, tuple[str, ...]]  # dictionaries by model
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,26 @@ def build(wanted: Wanted) -> None:
     settings, base = read_config(wanted.config)
     images = image_set(wanted, settings, base)
     out = wanted.out or placed(base, settings.catalogue or "catalogue")
-    with asked(wanted) as runner:
-        models = [m.id for m in runner.models()]
-        model = runner.model(wanted.model or models[0])
-        for name in wanted.dictionaries or [d.id for d in model.dictionaries]:
+    folder = Folder(out)
+    with asked(wanted, settings) as (held, runner):
+        model = named_by(held, wanted.model)
+        for name in wanted.dictionaries or held[model]:
             plan = Plan(
-                model.id,
-                name,
-                wanted.references,
-                words=words(wanted.words),
-                beside=not wanted.slim,
+                model, name, wanted.references, words=words(wanted.words), beside=not wanted.slim
             )
-            if wanted.jobs:
-                tell(by_workers(wanted, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
-                continue
-            tell(build_with(wanted, runner, images, plan, f"{out.rstrip('/')}/{name}.parquet"))
+            shared = sum(name in dictionaries for dictionaries in held.values()) > 1
+            place = folder.place_of(name, model, shared, lambda n: model_of(folder.place(n)))
+            if runner is None:
+                tell(by_workers(wanted, images, plan, place))
+            else:
+                tell(build_with(wanted, runner, images, plan, place))
+
+
+def named_by(held: Held, wanted: str) -> str:
+    """Id of the model that is meant, by default the first one; raises NotFound."""
+    if wanted and wanted not in held:
+        raise NotFound(f"there is no model {wanted!r}; there is {', '.join(held)}", field="model")
+    return wanted or next(iter(held))
 
 
 def build_with(wanted: Wanted, runner: Runner, images: ImageSet, plan: Plan, place: str) -> Built:
@@ -106,18 +113,25 @@ def by_workers(wanted: Wanted, images: ImageSet, plan: Plan, place: str) -> Buil
 
 
 @contextmanager
-def asked(wanted: Wanted) -> Iterator[Runner]:
-    """Who answers: an inference service, or this process."""
+def asked(wanted: Wanted, settings: Config) -> Iterator[tuple[Held, Runner | None]]:
+    """Who answers: an inference service, or this process; nobody where a job door's workers ask.
+
+    Beside it which dictionaries each model has.
+    """
     from steerboard.api.client import connect
     from steerboard.inprocess.runner import open_local
 
+    if wanted.jobs and not wanted.inference:
+        yield {name: tuple(one.dictionaries) for name, one in settings.models.items()}, None
+        return
     runner: Runner = (
         connect(wanted.inference, wanted.token or None)
         if wanted.inference
         else open_local(wanted.config, "")
     )
     try:
-        yield runner
+        held = {m.id: tuple(d.id for d in m.dictionaries) for m in runner.models()}
+        yield held, None if wanted.jobs else runner
     finally:
         runner.close()
 

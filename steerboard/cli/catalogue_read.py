@@ -1,28 +1,81 @@
 """``steerboard catalogue search``, ``show`` and ``note``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from steerboard.catalogue.file import Catalogue
-from steerboard.catalogue.folder import Folder, placed
-from steerboard.catalogue.opening import open_catalogue
+from steerboard.catalogue.folder import STALE, Folder, placed
+from steerboard.catalogue.opening import model_of, open_catalogue
 from steerboard.catalogue.sums import edges
-from steerboard.inprocess.config import read_config
-from steerboard.spec.catalogue import FeatureCard
+from steerboard.inprocess.config import Config, dictionary_file, read_config
+from steerboard.spec.catalogue import FeatureCard, name_of
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 
-def opened(config: Path, dictionary: str, place: str) -> Catalogue:
-    """The catalogue that is meant; raises InvalidRequest for one of an earlier schema."""
-    if not place:
-        settings, base = read_config(config)
-        names = [d for m in settings.models.values() for d in m.dictionaries]
-        if dictionary and dictionary not in names:
-            raise NotFound(f"there is no dictionary {dictionary!r}; there is {', '.join(names)}")
-        folder = Folder(placed(base, settings.catalogue or "catalogue"))
-        place = folder.place(dictionary or names[0])
+@dataclass(frozen=True)
+class Wanted:
+    """Which catalogue is meant: that of a configuration's dictionary, or a file wherever it lies.
+
+    Attributes:
+        config: The steerboard.yaml.
+        model: Id; empty: the first one that has the dictionary.
+        dictionary: Id; empty: the first one.
+        file: Its place; empty: where the configuration keeps catalogues.
+    """
+
+    config: Path
+    model: str = ""
+    dictionary: str = ""
+    file: str = ""
+
+
+def opened(wanted: Wanted) -> Catalogue:
+    """The catalogue that is meant.
+
+    Raises:
+        NotFound: No such model, dictionary or file.
+        InvalidRequest: It is of an earlier schema, or of another dictionary than the one served.
+    """
+    if wanted.file:
+        return read(wanted.file)
+    settings, base = read_config(wanted.config)
+    model, dictionary = chosen(settings, wanted)
+    folder = Folder(placed(base, settings.catalogue or "catalogue"))
+    name = name_of(dictionary, model)
+    stems = folder.meant(name, lambda stem: model_of(folder.place(stem)))
+    if not stems:
+        raise NotFound(
+            f"there is no catalogue of dictionary {dictionary!r} of model {model!r}: build one first"
+        )
+    found = read(folder.place(stems[0]))
+    served = dictionary_file(settings.models[model].dictionaries[dictionary], base)
+    if found.about["dictionary_fingerprint"] != served.fingerprint:
+        raise InvalidRequest(f"the catalogue of dictionary {dictionary!r} {STALE}")
+    return found
+
+
+def chosen(settings: Config, wanted: Wanted) -> tuple[str, str]:
+    """Ids of model and dictionary; raises NotFound."""
+    if wanted.model and wanted.model not in settings.models:
+        raise NotFound(f"there is no model {wanted.model!r}; there is {', '.join(settings.models)}")
+    pairs = [
+        (m, d)
+        for m, one in settings.models.items()
+        for d in one.dictionaries
+        if wanted.model in ("", m)
+    ]
+    fit = [(m, d) for m, d in pairs if wanted.dictionary in ("", d)]
+    if not fit:
+        known = ", ".join(d for _, d in pairs) or "none"
+        raise NotFound(f"there is no dictionary {wanted.dictionary!r}; there is {known}")
+    return fit[0]
+
+
+def read(place: str) -> Catalogue:
+    """The catalogue of a file; raises InvalidRequest for one of an earlier schema."""
     found = open_catalogue(place)
     if not isinstance(found, Catalogue):
         raise InvalidRequest(
@@ -31,13 +84,13 @@ def opened(config: Path, dictionary: str, place: str) -> Catalogue:
     return found
 
 
-def search(config: Path, dictionary: str, place: str, words: str, count: int) -> None:
+def search(wanted: Wanted, words: str, count: int) -> None:
     """Print the features that fit."""
     from steerboard.catalogue.search import search as find
     from steerboard.inprocess.runner import open_local
 
-    catalogue = opened(config, dictionary, place)
-    runner = open_local(config, "")
+    catalogue = opened(wanted)
+    runner = open_local(wanted.config, "")
     try:
         hits = find(catalogue, runner, words, count)
     finally:
@@ -53,18 +106,18 @@ def search(config: Path, dictionary: str, place: str, words: str, count: int) ->
     Console().print(table)
 
 
-def show(config: Path, dictionary: str, place: str, feature: int, store: str) -> None:
+def show(wanted: Wanted, feature: int, store: str) -> None:
     """Print a feature's page."""
     from steerboard.store.labels import FeatureLabels
 
-    catalogue = opened(config, dictionary, place)
-    card = one(catalogue, feature)
+    catalogue = opened(wanted)
+    card, about = one(catalogue, feature), catalogue.about
     console = Console()
-    for name, value in facts(card, float(catalogue.about["label_floor"])):
+    for name, value in (("model", str(about["model"])), *facts(card, float(about["label_floor"]))):
         console.print(f"{name:16}{value}", markup=False, highlight=False, soft_wrap=True)
     labels = FeatureLabels(store)
     try:
-        for said in labels.history(str(catalogue.about["dictionary_fingerprint"]), feature):
+        for said in labels.history(str(about["dictionary_fingerprint"]), feature):
             what = f"{said.kind}: {said.text or said.value}"
             console.print(
                 f"{said.at:%Y-%m-%d %H:%M}  {said.author}  {what}", markup=False, highlight=False
@@ -74,9 +127,7 @@ def show(config: Path, dictionary: str, place: str, feature: int, store: str) ->
 
 
 def note(
-    config: Path,
-    dictionary: str,
-    place: str,
+    wanted: Wanted,
     feature: int,
     store: str,
     author: str,
@@ -90,7 +141,7 @@ def note(
     from steerboard.spec.catalogue import Kind
     from steerboard.store.labels import FeatureLabels
 
-    catalogue = opened(config, dictionary, place)
+    catalogue = opened(wanted)
     one(catalogue, feature)
     fingerprint = str(catalogue.about["dictionary_fingerprint"])
     said: list[tuple[Kind, str]] = [("name", name), ("note", text), ("tag", tag), ("untag", untag)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -30,6 +31,11 @@ PairSide = Literal["matched", "first_alone", "second_alone"]
 MatchedBy = Literal["responses", "meanings"]
 MAX_ROWS, MAX_THUMBNAILS, MAX_SCANNED = 200, 2000, 64
 TOGETHER = 5  # pictures on which features of two catalogues must both fire to be matched by them
+
+
+def name_of(dictionary: str, model: str) -> str:
+    """What the catalogue of a model's dictionary is asked for by, whatever others there are."""
+    return f"{dictionary}@{quote(model, safe='')}" if model else dictionary
 
 
 class Detected(Spec):
@@ -200,6 +206,13 @@ class CatalogueInfo(Spec):
     grid: tuple[int, int] = (0, 0)
     classes: tuple[CatalogueClass, ...] = ()
     statistics: tuple[StatisticRange, ...] = ()
+    name: str = Field(default="", description="what it is asked for by; empty: the dictionary")
+    trouble: str = Field(default="", description="why it is not to be gone by; empty: it is")
+
+    @property
+    def key(self) -> str:
+        """What it is asked for by."""
+        return self.name or self.dictionary
 
     def range(self, statistic: Statistic) -> StatisticRange | None:
         """The values of a statistic; None where it is of no feature known."""

@@ -262,7 +262,7 @@ class CatalogueClass(_message.Message):
     def __init__(self, name: _Optional[str] = ..., positives: _Optional[int] = ...) -> None: ...
 
 class CatalogueInfo(_message.Message):
-    __slots__ = ("dictionary", "fingerprint", "model", "pictures", "features", "size", "label_floor", "classes", "statistics", "rows", "columns", "labelled")
+    __slots__ = ("dictionary", "fingerprint", "model", "pictures", "features", "size", "label_floor", "classes", "statistics", "rows", "columns", "labelled", "name", "trouble")
     DICTIONARY_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +275,8 @@ class CatalogueInfo(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     LABELLED_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
     dictionary: str
     fingerprint: str
     model: str
@@ -287,7 +289,9 @@ class CatalogueInfo(_message.Message):
     rows: int
     columns: int
     labelled: int
-    def __init__(self, dictionary: _Optional[str] = ..., fingerprint: _Optional[str] = ..., model: _Optional[str] = ..., pictures: _Optional[int] = ..., features: _Optional[int] = ..., size: _Optional[int] = ..., label_floor: _Optional[float] = ..., classes: _Optional[_Iterable[_Union[CatalogueClass, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[StatisticRange, _Mapping]]] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., labelled: _Optional[int] = ...) -> None: ...
+    name: str
+    trouble: str
+    def __init__(self, dictionary: _Optional[str] = ..., fingerprint: _Optional[str] = ..., model: _Optional[str] = ..., pictures: _Optional[int] = ..., features: _Optional[int] = ..., size: _Optional[int] = ..., label_floor: _Optional[float] = ..., classes: _Optional[_Iterable[_Union[CatalogueClass, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[StatisticRange, _Mapping]]] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., labelled: _Optional[int] = ..., name: _Optional[str] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class ListCataloguesResponse(_message.Message):
     __slots__ = ("catalogues",)

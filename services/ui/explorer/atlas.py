@@ -33,11 +33,11 @@ PLACE = (
 
 def show(at: Address, info: CatalogueInfo, query: FeatureQuery) -> None:
     """The map beside the feature that was clicked."""
-    found = reading.feature_map(info.dictionary, f"{info.fingerprint} {info.pictures}")
+    found = reading.feature_map(info.key, f"{info.fingerprint} {info.pictures}")
     hits = reading.found(query, 0, HITS, 0).items if at.narrowed else ()
     place, beside = st.columns([2.6, 1], gap="medium")
     with place:
-        picked = draw(info.dictionary, found, [row.feature for row in hits], at.narrowed)
+        picked = draw(info.key, found, [row.feature for row in hits], at.narrowed)
         words = "Drag to move, scroll to come closer, click a point to see what it is."
         if at.narrowed:
             words += f" Red: the {len(hits)} features that fit best."
@@ -107,15 +107,15 @@ def panel(at: Address, info: CatalogueInfo, found: FeatureMap, picked: int | Non
         st.html(pieces.soft("Nothing is picked yet."))
         return
     try:
-        known = backend().library.features(info.dictionary, around(found, picked))
+        known = backend().library.features(info.key, around(found, picked))
         cards = {c.feature: c for c in known}
         pictures = [r.image for r in cards[picked].references[:PICTURES]]
         first = [c.references[0].image for c in cards.values() if c.references]
-        small = reading.thumbnails().get(info.dictionary, [*first, *pictures])
+        small = reading.thumbnails().get(info.key, [*first, *pictures])
     except SteerboardError as error:
         st.caption(f"This feature cannot be shown now: {error.message}.")
         return
-    base = replace(at, dictionary=info.dictionary)
+    base = replace(at, dictionary=info.key)
     st.html(chosen(base, cards[picked], [small[d] for d in pictures if d in small]))
     st.html(pieces.small("around it on the map", [
         pieces.neighbour(href(replace(base, feature=f)), small.get(c.references[0].image, ""),

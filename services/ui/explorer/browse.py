@@ -43,9 +43,16 @@ def show(at: Address, info: CatalogueInfo) -> None:
     pager(at, found.total, size)
 
 
+def unfit(info: CatalogueInfo) -> None:
+    """A catalogue that is not to be gone by: why, and the ways to others."""
+    st.session_state["ex-dictionary"] = info.key
+    controls.dictionaries(reading.catalogues())
+    st.warning(f"{info.trouble[:1].upper()}{info.trouble[1:]}, with `steerboard catalogue build`.")
+
+
 def query(at: Address, info: CatalogueInfo) -> FeatureQuery:
     """What is asked; an example picture of this session goes along with its bytes."""
-    asked = at.query(info.dictionary)
+    asked = at.query(info.key)
     if not at.image:
         return asked
     held = backend().store.upload(session(), at.image)
@@ -73,8 +80,8 @@ def said(at: Address, info: CatalogueInfo, found: FoundFeatures) -> None:
 
 def listed(at: Address, info: CatalogueInfo, found: FoundFeatures) -> None:
     """One page of features."""
-    pictures = thumbnails(info.dictionary, [d for r in found.items for d in r.pictures])
-    links = [href(replace(at, dictionary=info.dictionary, feature=r.feature)) for r in found.items]
+    pictures = thumbnails(info.key, [d for r in found.items for d in r.pictures])
+    links = [href(replace(at, dictionary=info.key, feature=r.feature)) for r in found.items]
     if at.look == "table":
         st.html(pieces.table(found.items, links, heads(at), pictures))
         return

@@ -108,9 +108,9 @@ def fill(at: Address, info: CatalogueInfo) -> None:
     shown: dict[str, Any] = {
         "ex-words": at.words,
         "ex-class": at.class_name or None,
-        "ex-sort": at.query(info.dictionary).order,
+        "ex-sort": at.query(info.key).order,
         "ex-look": at.look,
-        "ex-dictionary": info.dictionary,
+        "ex-dictionary": info.key,
         "ex-naming": at.naming,
         "ex-tag": at.tag,
     }
@@ -173,10 +173,11 @@ def dictionaries(known: tuple[CatalogueInfo, ...]) -> None:
     """Whose features."""
     st.segmented_control(
         "Dictionary",
-        [info.dictionary for info in known],
+        [info.key for info in known],
         key="ex-dictionary",
         required=True,
         label_visibility="collapsed",
+        format_func=reading.titles().__getitem__,
         on_change=lambda: go(
             Address(dictionary=st.session_state["ex-dictionary"], look=here().look)
         ),

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from services.ui import markup
-from services.ui.backend import backend
+from services.ui.backend import backend, model
 from services.ui.explorer import links, looks, people, pieces, reading, scan
 from services.ui.explorer.address import VIEWS, Address, go, here, href
 from services.ui.explorer.drawing import figure, on_patches, usual
@@ -28,18 +28,18 @@ def show(at: Address, info: CatalogueInfo, number: int) -> None:
     """The whole page."""
     back(at)
     try:
-        card = reading.card(info.dictionary, number)
+        card = reading.card(info.key, number)
     except NotFound as error:
         st.info(f"{markup.plain(error.message[:1].upper() + error.message[1:])}.")
         return
-    labels, said, away = people.read(info.dictionary, number)
+    labels, said, away = people.read(info.key, number)
     top(card, labels, info)
     st.html(pieces.lead(lead(card, info)) + pieces.soft(told(card, info)))
     left, right = st.columns([1.75, 1], gap="large")
     with left:
         references(card, info)
         scan.show(info, card)
-        people.show(info.dictionary, number, labels, said, away)
+        people.show(info.key, number, labels, said, away)
     with right:
         st.html(pieces.tiles(facts(card)) + pieces.histogram(card.histogram, EDGES))
         near(at, info, card)
@@ -63,28 +63,40 @@ def top(card: FeatureCard, labels: Labels, info: CatalogueInfo) -> None:
     """What it is called, and the way to the workbench."""
     name, open_ = st.columns([3, 1], vertical_alignment="center")
     shown = escape(labels.name) if labels.name else pieces.called(card)
-    name.html(pieces.heading(shown, card.feature, info.dictionary))
+    name.html(pieces.heading(shown, card.feature, reading.title(info)))
+    if not at_hand(info):
+        open_.caption(f"The workbench has another model than this one, {markup.plain(info.model)}.")
+        return
     strongest = card.references[0].image if card.references else ""
     target = st.session_state["pages"][0]
     open_.container(key="ex-open").page_link(
         target,
         label="Open in the workbench",
         icon=":material/tune:",
-        query_params=workbench(info.dictionary, card.feature, strongest),
+        query_params=workbench(info, card.feature, strongest),
         width="stretch",
     )
 
 
-def workbench(dictionary: str, feature: int, picture: str) -> dict[str, str]:
+def at_hand(info: CatalogueInfo) -> bool:
+    """Whether the workbench is about the model of a catalogue, as far as that is known."""
+    try:
+        return info.model in ("", model().id)
+    except SteerboardError:
+        return True
+
+
+def workbench(info: CatalogueInfo, feature: int, picture: str) -> dict[str, str]:
     """The parameters of an address that opens a picture there, with the feature at hand."""
-    origin = f"a picture on which #{feature} of {dictionary} fires"
-    found = {KEY: named(), UNIT: f"{dictionary}:{feature}", PICTURE: picture, ORIGIN: origin}
+    origin = f"a picture on which #{feature} of {reading.title(info)} fires"
+    unit = f"{info.dictionary}:{feature}" if at_hand(info) else ""
+    found = {KEY: named(), UNIT: unit, PICTURE: picture, ORIGIN: origin}
     return {name: value for name, value in found.items() if value}
 
 
-def opened(dictionary: str, feature: int, picture: str) -> str:
+def opened(info: CatalogueInfo, feature: int, picture: str) -> str:
     """The same as a link."""
-    return links.HOME + "?" + urlencode(workbench(dictionary, feature, picture))
+    return links.HOME + "?" + urlencode(workbench(info, feature, picture))
 
 
 def references(card: FeatureCard, info: CatalogueInfo) -> None:
@@ -96,7 +108,7 @@ def references(card: FeatureCard, info: CatalogueInfo) -> None:
     if patches:
         with ways.container(horizontal_alignment="right"):
             view = looked_at(here().view or view)
-    data = held(info.dictionary, [r.image for r in (*card.references, *card.sample)])
+    data = held(info.key, [r.image for r in (*card.references, *card.sample)])
     eye = reading.eye(info)
     st.html(pieces.pictures(figures(card, info, card.references, data, view, eye)))
     if common := looks.words((*card.references, *card.sample), data, eye):
@@ -150,7 +162,7 @@ def figures(
 ) -> list[tuple[str, str, str]]:
     """Address, link and caption of each picture that is at hand."""
     return [
-        (src, opened(info.dictionary, card.feature, one.image), f"{one.activation:.2f}")
+        (src, opened(info, card.feature, one.image), f"{one.activation:.2f}")
         for one in shown
         if one.image in data and (src := figure(data[one.image], one, SIDE, view, eye))
     ]
@@ -170,7 +182,7 @@ def near(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
     """Features with similar decoder rows, and those that fire on the same pictures."""
     st.html(pieces.section("Near it"))
     numbers = [n.feature for n in (*card.coactive, *card.neighbours)]
-    names = called(info.dictionary, numbers)
+    names = called(info.key, numbers)
     for title, found in (
         ("fire on the same pictures (overlap)", card.coactive),
         ("similar decoder rows (cosine)", card.neighbours),
@@ -197,7 +209,7 @@ def neighbour(
 ) -> str:
     """One feature near another."""
     label, src = names.get(one.feature, ("", ""))
-    link = href(replace(at, dictionary=info.dictionary, feature=one.feature))
+    link = href(replace(at, dictionary=info.key, feature=one.feature))
     return pieces.neighbour(
         link, src, label or "<i>no label</i>", f"#{one.feature} · {one.value:.2f}"
     )
@@ -206,5 +218,5 @@ def neighbour(
 def detects(at: Address, info: CatalogueInfo, card: FeatureCard) -> None:
     """The classes that it detects, each with the way to all features that do."""
     st.html(pieces.section("What it detects"))
-    ways = [href(Address(dictionary=info.dictionary, class_name=c.name)) for c in card.classes]
+    ways = [href(Address(dictionary=info.key, class_name=c.name)) for c in card.classes]
     st.html(pieces.detected(card.classes, ways, info.pictures))

@@ -10,6 +10,7 @@ from services.ui import markup
 from services.ui.backend import backend, model
 from services.ui.explorer.address import whole
 from services.ui.session import UNIT, act, feature_address, generation, redraw, state
+from steerboard.spec.catalogue import name_of
 from steerboard.spec.errors import SteerboardError
 from steerboard.store.events import DictionaryChosen, FeatureMoved
 
@@ -53,7 +54,7 @@ def unknown(wanted: str) -> str:
 def label(dictionary: str, feature: int) -> str:
     """What the catalogue calls it; nothing while the library is away."""
     try:
-        known = backend().library.features(dictionary, (feature,))
+        known = backend().library.features(name_of(dictionary, model().id), (feature,))
     except SteerboardError:
         return ""
     return known[0].label if known else ""

@@ -3,7 +3,7 @@
 import base64
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import streamlit as st
 
@@ -18,6 +18,7 @@ from steerboard.spec.catalogue import (
     FeatureMap,
     FeatureQuery,
     PairSide,
+    name_of,
 )
 from steerboard.spec.errors import NotFound, SteerboardError
 
@@ -37,11 +38,42 @@ def catalogue(dictionary: str) -> CatalogueInfo:
         raise NotFound(
             "there is no catalogue here yet: build one with `steerboard catalogue build`"
         )
-    for info in found:
-        if info.dictionary == dictionary or not dictionary:
-            return info
-    names = ", ".join(info.dictionary for info in found)
+    fit = meant(found, dictionary)
+    if len(fit) == 1 or (fit and not dictionary):
+        return fit[0]
+    if fit:
+        several = " and ".join(info.key for info in fit)
+        raise NotFound(f"several models have a dictionary {dictionary!r}: choose {several}")
+    names = ", ".join(info.key for info in found)
     raise NotFound(f"there is no catalogue of dictionary {dictionary!r}; there is {names}")
+
+
+def meant(found: Sequence[CatalogueInfo], name: str) -> list[CatalogueInfo]:
+    """The catalogues that a name may mean, which may leave the model open; without one: all."""
+    if not name:
+        return sorted(found, key=lambda info: bool(info.trouble))
+    ways: tuple[Callable[[CatalogueInfo], str], ...] = (
+        lambda info: info.key,
+        lambda info: name_of(info.dictionary, info.model),
+        lambda info: info.dictionary,
+    )
+    for key in ways:
+        if fit := [info for info in found if key(info) == name]:
+            return fit
+    return []
+
+
+def title(info: CatalogueInfo) -> str:
+    """What a catalogue is called: its dictionary, and the model where others have one so called."""
+    alike = [one for one in catalogues() if one.dictionary == info.dictionary]
+    if len({one.model for one in alike}) > 1:
+        return f"{info.dictionary} of {info.model}"
+    return info.key
+
+
+def titles() -> dict[str, str]:
+    """Of all catalogues, by what they are asked for by."""
+    return {info.key: title(info) for info in catalogues()}
 
 
 def found(query: FeatureQuery, page: int, size: int, pictures: int) -> FoundFeatures:

@@ -18,7 +18,7 @@ from steerboard.spec.jobs import Reference
 
 AT_ONCE, SHOWN, SIDE = 16, 24, 168
 LOOK_S = 0.2
-Which = tuple[str, int, str, str, str]  # dictionary, feature, set, split, group
+Which = tuple[str, int, str, str, str]  # catalogue, feature, set, split, group
 
 
 @dataclass
@@ -77,12 +77,12 @@ def show(info: CatalogueInfo, card: FeatureCard) -> None:
                   on_click=lambda: st.session_state.update({"ex-scan": Search(which)}))  # fmt: skip
         return
     if held.token is None or held.trouble is not None:
-        draw(held, view, eye)
+        draw(info, held, view, eye)
         return
 
     def look() -> None:
         held.further()
-        draw(held, view, eye)
+        draw(info, held, view, eye)
         if held.token is None or held.trouble is not None:
             st.rerun()
 
@@ -103,10 +103,10 @@ def chosen(info: CatalogueInfo, card: FeatureCard, sets: list[ImageSet]) -> Whic
     group = columns[2].selectbox(
         "Group", groups, key="ex-scan-group", format_func=lambda g: whole(g) or "All"
     )
-    return info.dictionary, card.feature, name, split, group
+    return info.key, card.feature, name, split, group
 
 
-def draw(search: Search, view: str, eye: Eye) -> None:
+def draw(info: CatalogueInfo, search: Search, view: str, eye: Eye) -> None:
     """How far it is, and the strongest pictures."""
     if search.trouble is not None:
         st.caption(f"Stopped: {recovery.clause(search.trouble.message)}")
@@ -120,7 +120,7 @@ def draw(search: Search, view: str, eye: Eye) -> None:
     shown = search.found[:SHOWN]
     data = page.held(search.which[0], [one.image for one in shown])
     figures = [
-        (src, page.opened(*search.which[:2], one.image), f"{one.activation:.2f}")
+        (src, page.opened(info, search.which[1], one.image), f"{one.activation:.2f}")
         for one in shown
         if one.image in data and (src := figure(data[one.image], one, SIDE, view, eye))
     ]

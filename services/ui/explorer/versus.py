@@ -30,17 +30,18 @@ USUAL = {"responses": 0.5, "meanings": 0.8}
 
 def show(at: Address, info: CatalogueInfo) -> None:
     """The other one to choose, what comparing them came to, and the pairs."""
-    others = [one.dictionary for one in reading.catalogues() if one.dictionary != info.dictionary]
+    others = [o.key for o in reading.catalogues() if o.key != info.key and not o.trouble]
     if not others:
         st.info(
             "There is one catalogue here, and comparing takes two: build one of another dictionary"
             " or model over the same pictures, with `steerboard catalogue build`."
         )
         return
-    if at.other and at.other not in others:
+    fit = [one.key for one in reading.meant(reading.catalogues(), at.other) if one.key in others]
+    if at.other and not fit:
         known = ", ".join(others)
         st.warning(f"There is no other catalogue {at.other!r} here; there is {known}.")
-    other = at.other if at.other in others else others[0]
+    other = fit[0] if fit else others[0]
     with_, floor = st.columns([1, 1.4], vertical_alignment="bottom", gap="medium")
     with with_:
         which(others, other)
@@ -49,8 +50,9 @@ def show(at: Address, info: CatalogueInfo) -> None:
         return
     with floor:
         partners(floor_of(at, found))
-    said(info.dictionary, other, found, floor_of(at, found))
-    sides(at, info.dictionary, other, found)
+    names = reading.titles()
+    said(names[info.key], names[other], found, floor_of(at, found))
+    sides(at, names[info.key], names[other], found)
     listed(at, info, other, found)
     pager(at, found.total, SIZE)
 
@@ -62,6 +64,7 @@ def which(others: list[str], other: str) -> None:
         "Compare with",
         others,
         key="ex-other",
+        format_func=reading.titles().__getitem__,
         on_change=lambda: change(other=st.session_state["ex-other"]),
     )
 
@@ -89,10 +92,10 @@ def asked(at: Address, info: CatalogueInfo, other: str) -> ComparedFeatures | No
 
     def ask(floor: float) -> ComparedFeatures:
         side = cast(PairSide, at.side)
-        return reading.compared(info.dictionary, other, side, floor, at.page, SIZE, PICTURES)
+        return reading.compared(info.key, other, side, floor, at.page, SIZE, PICTURES)
 
     def check() -> None:
-        backend().library.compare(info.dictionary, other, page_size=1)
+        backend().library.compare(info.key, other, page_size=1)
 
     try:
         found = ask(USUAL["responses"] if at.floor is None else at.floor / 100)
@@ -156,13 +159,16 @@ def listed(at: Address, info: CatalogueInfo, other: str, found: ComparedFeatures
     if not found.pairs:
         st.info("No feature is listed here: choose another alikeness, or the other list.")
         return
-    rows = [(pair.first, pair.second) for pair in found.pairs]
+    rows, names = [(pair.first, pair.second) for pair in found.pairs], reading.titles()
     small = (
-        thumbnails(info.dictionary, [d for row, _ in rows if row for d in row.pictures]),
+        thumbnails(info.key, [d for row, _ in rows if row for d in row.pictures]),
         thumbnails(other, [d for _, row in rows if row for d in row.pictures]),
     )
     st.html(
-        lines((info.dictionary, other), (drawn(pair, info, other, small) for pair in found.pairs))
+        lines(
+            (names[info.key], names[other]),
+            (drawn(pair, info, other, small) for pair in found.pairs),
+        )
     )
     if at.side != "matched":
         st.caption("Pale: the nearest feature of the other side, which is not near enough.")
@@ -173,9 +179,7 @@ def drawn(
 ) -> str:
     """One pair, each feature leading to its page; what is not near enough is pale."""
     pale = {"matched": "", "first_alone": "second", "second_alone": "first"}[here().side]
-    return line(
-        one(pair.first, info.dictionary, small[0]), one(pair.second, other, small[1]), pair, pale
-    )
+    return line(one(pair.first, info.key, small[0]), one(pair.second, other, small[1]), pair, pale)
 
 
 def one(row: FeatureRow | None, dictionary: str, small: dict[str, str]) -> str:

@@ -33,7 +33,9 @@ def shown() -> None:
         st.caption(f"Passed over in the address: {markup.plain(', '.join(wrong))}.")
     try:
         info = reading.catalogue(at.dictionary)
-        if at.feature is None:
+        if info.trouble:
+            browse.unfit(info)
+        elif at.feature is None:
             browse.show(at, info)
         else:
             feature.show(at, info, at.feature)

@@ -21,6 +21,7 @@ from steerboard.analysis.evidence.answers import readout
 from steerboard.recipe.guards import Guarded, Maxima, embeddings_of, guard
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import ModelInfo
+from steerboard.spec.catalogue import name_of
 from steerboard.spec.digest import digest
 from steerboard.spec.edits import Feature, SteerSet
 from steerboard.spec.errors import SteerboardError
@@ -141,7 +142,7 @@ def work(now: Watched, services: Backend, info: ModelInfo, asked: Question, data
         head = readout(services.runner, info, asked.classifier)
         others = elsewhere(services, info, asked.classifier.names, asked.picture)
         opened = Open(asked.picture, data)
-        maxima = largest(services, asked.steer)
+        maxima = largest(services, asked.steer, info.id)
         now.found = guard(
             services.runner, info, head, asked.steer, opened, asked.target, maxima, others
         )
@@ -174,14 +175,15 @@ def elsewhere(
     return found[[i for i, name in enumerate(keys) if name != without]]
 
 
-def largest(services: Backend, steer: SteerSet) -> Maxima:
-    """The catalogue's maxima of the edited features; none while the library is away."""
+def largest(services: Backend, steer: SteerSet, own: str) -> Maxima:
+    """The catalogue's maxima of edited features of a model; none while the library is away."""
     wanted: dict[str, set[int]] = {}
     for edit in steer.edits:
         if isinstance(edit.unit, Feature):
             wanted.setdefault(edit.unit.dictionary, set()).add(edit.unit.index)
     try:
-        cards = [c for d, f in wanted.items() for c in services.library.features(d, sorted(f))]
+        library = services.library
+        cards = [c for d, f in wanted.items() for c in library.features(name_of(d, own), sorted(f))]
     except SteerboardError:
         return {}
     return {(card.dictionary, card.feature): card.maximum for card in cards}

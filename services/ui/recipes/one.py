@@ -12,7 +12,7 @@ from services.ui.pictures import thumbnail
 from services.ui.recipes import applying, differing, evidence, publishing, reports, taking, words
 from services.ui.recipes.shelf import VERSION, go, link, misfit, when
 from steerboard.recipe.files import as_record
-from steerboard.spec.catalogue import FeatureCard
+from steerboard.spec.catalogue import FeatureCard, name_of
 from steerboard.spec.edits import Edit, Feature
 from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.recipe import Recipe
@@ -128,7 +128,8 @@ def known(edits: Sequence[Edit]) -> dict[tuple[str, int], FeatureCard]:
         if isinstance(edit.unit, Feature):
             wanted.setdefault(edit.unit.dictionary, set()).add(edit.unit.index)
     try:
-        found = [c for d, f in wanted.items() for c in backend().library.features(d, sorted(f))]
+        library, own = backend().library, model().id
+        found = [c for d, f in wanted.items() for c in library.features(name_of(d, own), sorted(f))]
     except SteerboardError:
         return {}
     return {(card.dictionary, card.feature): card for card in found}
