@@ -14,7 +14,7 @@ from steerboard.analysis.flip import Question, off
 from steerboard.analysis.intervals import Rate
 from steerboard.spec.answers import Steered
 from steerboard.spec.edits import SteerSet
-from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.requests import Attribute, ImageRef, Margin, Predict, Steer
 from steerboard.spec.runner import Runner
 
@@ -26,7 +26,8 @@ class Suggestion:
     """Features that are switched off, and what follows.
 
     ``says`` is the class then; ``changed`` counts pictures of the probe set whose decision
-    changes (n is 0 without a probe set).
+    changes (n is 0 without a probe set). Those that cannot be answered are not in it but in
+    ``failed``: the place of each among the probes, and what is wrong with it.
     """
 
     features: tuple[int, ...]
@@ -34,6 +35,7 @@ class Suggestion:
     says: int
     margin: float
     changed: Rate
+    failed: tuple[tuple[int, SteerboardError], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,15 +173,20 @@ class Search:
         """The way with what follows from it."""
         answers = self.steered([features])
         steer = off(self.question, features)
-        changed = changed_answers(self.runner, self.question, steer, probes)
-        return Suggestion(features, steer, answers.steered[0].top, self.margin(answers, 0), changed)
+        changed, failed = changed_answers(self.runner, self.question, steer, probes)
+        says, margin = answers.steered[0].top, self.margin(answers, 0)
+        return Suggestion(features, steer, says, margin, changed, failed)
 
 
 def changed_answers(
     runner: Runner, question: Question, steer: SteerSet, probes: Sequence[ImageRef]
-) -> Rate:
-    """How many pictures of a probe set are called something else under ``steer``."""
+) -> tuple[Rate, tuple[tuple[int, SteerboardError], ...]]:
+    """How many pictures of a probe set are called something else under ``steer``.
+
+    Beside it the places and errors of those that cannot be answered, which do not count.
+    """
     changed = 0
+    failed: list[tuple[int, SteerboardError]] = []
     for start in range(0, len(probes), CHUNK):
         request = Steer(
             model=question.model,
@@ -187,6 +194,9 @@ def changed_answers(
             classifier=question.classifier,
             steer_sets=(steer,),
         )
-        answers = runner.steer(request).results()
-        changed += sum(a.clean.top != a.steered[0].top for a in answers)
-    return Rate(changed, len(probes))
+        for place, item in enumerate(runner.steer(request).items, start):
+            if isinstance(item, SteerboardError):
+                failed.append((place, item))
+            else:
+                changed += item.clean.top != item.steered[0].top
+    return Rate(changed, len(probes) - len(failed)), tuple(failed)

@@ -11,7 +11,8 @@ from steerboard.analysis.faithfulness import agreement
 from steerboard.analysis.located import Located
 from steerboard.analysis.measuring import Measure, measure
 from steerboard.analysis.methods import locate
-from steerboard.spec.requests import Attribute
+from steerboard.spec.errors import BadImage, ImageNotCached, InvalidRequest, SteerboardError
+from steerboard.spec.requests import MAX_TOP_K, Attribute
 from steerboard.spec.runner import Runner
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +29,10 @@ AGREES, OPPOSITE, NOTHING = (
 
 @dataclass(frozen=True)
 class Claim:
-    """One ranked unit: the score, ``y - y(unit off)``, and what to say of it."""
+    """One ranked unit: the score, ``y - y(unit off)``, and what to say of it.
+
+    y is the target under the question's own edits, where it has any.
+    """
 
     unit: int
     score: float
@@ -41,8 +45,10 @@ class Trust:
     """A trust report on one picture.
 
     ``spearman``, ``slope`` and ``sign`` compare scores with exact ablations of the ``TOP`` units;
-    ``slope`` is the calibration: measured effect for each unit of predicted effect. ``overlap`` is
-    the share of the ten most effective units among the ten first. ``curves`` holds the method's
+    ``slope`` is the calibration: measured effect for each unit of predicted effect.
+    ``relative_error`` is that of the predictions that stand beside measured effects of the same
+    units everywhere, which are gradient's whatever the method; see ``relative_error``. ``overlap``
+    is the share of the ten most effective units among the ten first. ``curves`` holds the method's
     own and those of the baselines.
     """
 
@@ -50,6 +56,7 @@ class Trust:
     claims: tuple[Claim, ...]
     spearman: float
     slope: float
+    relative_error: float
     sign: float
     overlap: float
     curves: dict[str, Curves]
@@ -57,15 +64,21 @@ class Trust:
 
 @dataclass(frozen=True)
 class TrustOfSet:
-    """Medians over ``images`` pictures, and the mean area of each ranking's four curves."""
+    """Medians over ``images`` pictures, and the mean area of each ranking's four curves.
+
+    ``failed`` are the pictures that cannot be answered, which count in no figure: the place of
+    each in the set, and what is wrong with it.
+    """
 
     method: str
     images: int
     spearman: float
     slope: float
+    relative_error: float
     sign: float
     overlap: float
     areas: dict[str, dict[str, float]]
+    failed: tuple[tuple[int, SteerboardError], ...] = ()
 
 
 def verdicts(scores: Floats, measured: Floats) -> list[str]:
@@ -80,7 +93,7 @@ def verdicts(scores: Floats, measured: Floats) -> list[str]:
 def trust(
     runner: Runner,
     request: Attribute,
-    baselines: Sequence[str] = BASELINES,
+    baselines: Sequence[str] | None = None,
     found: Located | None = None,
 ) -> Trust:
     """The report on one picture and target.
@@ -88,25 +101,83 @@ def trust(
     Args:
         runner: Who answers.
         request: Picture, target, units, and the method that is on trial.
-        baselines: Other methods whose curves stand beside; a random order always does.
+        baselines: Other methods whose curves stand beside; a random order always does. By default
+            those of ``BASELINES`` that can be asked of these units at their site.
         found: What the method said, where it is at hand.
     """
     asked = measure(runner, request)
     wide = request.model_copy(update={"top_k": max(request.top_k, TOP)})
     found = locate(runner, wide) if found is None else found
     units, scores = found.units[:TOP], found.scores[:TOP]
-    measured = -asked.changes([asked.scaled(-1.0, int(u)) for u in units])
+    measured = effects(asked, units)
     words = verdicts(scores, measured)
     claims = tuple(
         Claim(int(u), float(s), float(m), word)
         for u, s, m, word in zip(units, scores, measured, words, strict=True)
     )
     spearman, slope, sign = agreement(scores, measured)
-    beside = {m: curves(asked, by_worth(locate(runner, named(wide, m)))) for m in baselines}
-    own = {request.method: curves(asked, by_worth(found))}
-    chance = {"random": curves(asked, random_ranking(active(asked), seed=0))}
-    shared = overlap(scores, measured)
-    return Trust(request.method, claims, spearman, slope, sign, shared, {**beside, **own, **chance})
+    rankings = beside(runner, wide, baselines)
+    rankings[request.method] = by_worth(found)
+    rankings["random"] = random_ranking(active(asked), seed=0)
+    return Trust(
+        method=request.method,
+        claims=claims,
+        spearman=spearman,
+        slope=slope,
+        relative_error=relative_error(predictions(asked, units), measured),
+        sign=sign,
+        overlap=overlap(scores, measured),
+        curves={name: curves(asked, ranking) for name, ranking in rankings.items()},
+    )
+
+
+def effects(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
+    """``y - y(unit off)`` of each unit alone ``[n]``."""
+    whole, *without = asked.changes(
+        [asked.with_edits(), *(asked.scaled(-1.0, int(u)) for u in units)]
+    )
+    return np.array([whole - other for other in without])
+
+
+def predictions(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
+    """What ``effects`` should be by the gradient: ``-dy_hat = R`` of each unit ``[n]``.
+
+    Of a unit that is off, the change at token t is ``-z_t v``: ``dy_hat = -R`` (methods, section
+    3). Units that gradient does not list, being more than it can, count as 0.
+    """
+    found = asked.attribution(method="gradient", top_k=MAX_TOP_K, maps=False)
+    known = dict(zip(found.features.tolist(), found.scores.tolist(), strict=True))
+    return np.array([known.get(int(u), 0.0) for u in units])
+
+
+def relative_error(predicted: Floats, measured: Floats) -> float:
+    """``norm(dy_hat - dy) / norm(dy)`` of effects ``[n]`` (methods, section 4).
+
+    0: every prediction is exact. 1: as far off as predicting that nothing ever happens. Infinite
+    where nothing happens and something was predicted.
+    """
+    off, size = np.linalg.norm(predicted - measured), np.linalg.norm(measured)
+    if size == 0:
+        return 0.0 if off == 0 else float("inf")
+    return float(off / size)
+
+
+def beside(
+    runner: Runner, request: Attribute, baselines: Sequence[str] | None
+) -> dict[str, list[int]]:
+    """What each baseline goes through; by default without those that are refused.
+
+    The same question has been answered by another method, so that a refusal is about the method:
+    the logit lens has nothing to read in a head, and a path does not lead through edits.
+    """
+    found = {}
+    for name in BASELINES if baselines is None else baselines:
+        try:
+            found[name] = by_worth(locate(runner, named(request, name)))
+        except InvalidRequest:
+            if baselines is not None:
+                raise
+    return found
 
 
 def by_worth(found: Located) -> list[int]:
@@ -136,16 +207,40 @@ def overlap(scores: Floats, measured: Floats, top: int = 10) -> float:
 def trust_of_set(
     runner: Runner,
     requests: Sequence[Attribute],
-    baselines: Sequence[str] = BASELINES,
+    baselines: Sequence[str] | None = None,
 ) -> TrustOfSet:
-    """The report on many pictures, one request each; all by the same method."""
-    return of_set([trust(runner, request, baselines) for request in requests])
+    """The report on many pictures, one request each; all by the same method.
+
+    Raises:
+        SteerboardError: A question that cannot be answered whatever the picture, or not a single
+            picture that can be read; one bad picture among others stands in ``failed``.
+    """
+    reports: list[Trust] = []
+    failed: list[tuple[int, SteerboardError]] = []
+    for place, request in enumerate(requests):
+        try:
+            reports.append(trust(runner, request, baselines))
+        except SteerboardError as error:
+            if not of_picture(error):
+                raise
+            failed.append((place, error))
+    if failed and not reports:
+        raise failed[0][1]
+    return of_set(reports, failed)
 
 
-def of_set(reports: Sequence[Trust]) -> TrustOfSet:
-    """Reports on single pictures, put together."""
-    rows = np.array([(r.spearman, r.slope, r.sign, r.overlap) for r in reports])
-    spearman, slope, sign, shared = (float(v) for v in np.median(rows, axis=0))
+def of_set(
+    reports: Sequence[Trust], failed: Sequence[tuple[int, SteerboardError]] = ()
+) -> TrustOfSet:
+    """Reports on single pictures, put together; ``failed`` are those that have none.
+
+    Raises:
+        InvalidRequest: There is no report.
+    """
+    if not reports:
+        raise InvalidRequest("a report on a set needs one picture at least: name some")
+    figures = ("spearman", "slope", "relative_error", "sign", "overlap")
+    medians = {name: float(np.median([getattr(r, name) for r in reports])) for name in figures}
     areas = {
         ranking: {
             name: float(np.mean([r.curves[ranking].area(name) for r in reports]))
@@ -153,4 +248,9 @@ def of_set(reports: Sequence[Trust]) -> TrustOfSet:
         }
         for ranking in reports[0].curves
     }
-    return TrustOfSet(reports[0].method, len(reports), spearman, slope, sign, shared, areas)
+    return TrustOfSet(reports[0].method, len(reports), **medians, areas=areas, failed=tuple(failed))
+
+
+def of_picture(error: SteerboardError) -> bool:
+    """Whether a picture is at fault, and not the question."""
+    return isinstance(error, BadImage | ImageNotCached) or error.field.startswith("images[")
