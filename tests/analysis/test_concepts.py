@@ -11,14 +11,21 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from steerboard.analysis.concept_map import ConceptMap, alike, draw, of_experts, of_images, of_texts
 from steerboard.analysis.concept_steering import aura, away, towards
-from steerboard.analysis.concepts import Concept, by_manifest, by_text, experts, half_splits
-from steerboard.analysis.expertise import expertise
+from steerboard.analysis.concepts import (
+    Concept,
+    agreement,
+    by_manifest,
+    by_text,
+    experts,
+    half_splits,
+)
+from steerboard.analysis.expertise import Expertise, expertise
 from steerboard.analysis.probe import difference_of_means, logistic
 from steerboard.analysis.responses import responses
 from steerboard.inprocess.runner import LocalRunner, open_local
 from steerboard.spec.edits import Scale, Set
 from steerboard.spec.errors import InvalidRequest
-from steerboard.spec.requests import Encode, Encoded, Prompts, Steer
+from steerboard.spec.requests import Embed, Encode, Encoded, Prompts, Steer
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +98,28 @@ def test_a_real_concept_is_stable_and_noise_is_not(
     assert half_splits(sparse.csc_array(dense), rng.permutation(labels)).mean() < 0.5
 
 
+def profile(*precision: float) -> Expertise:
+    return Expertise(np.array(precision), np.full(len(precision), 0.5), 0.25)
+
+
+def test_agreements_that_are_known_by_hand() -> None:
+    one = profile(0.9, 0.5, 0.3, 0.7)
+    assert agreement(one, one) == pytest.approx(1)
+    assert agreement(one, profile(0.4, 0.8, 1.0, 0.6)) == pytest.approx(-1)
+    # Deviations 3 -1 -3 1 and -1 -3 1 3, in tenths, are at right angles up to 0 / 20.
+    assert agreement(one, profile(0.5, 0.3, 0.7, 0.9)) == pytest.approx(0)
+    # 3 -1 -3 1 and -3 3 -1 1: -9 - 3 + 3 + 1 = -8 of 20.
+    assert agreement(one, profile(0.3, 0.9, 0.5, 0.7)) == pytest.approx(-0.4)
+
+
+def test_units_that_are_silent_in_both_do_not_agree_about_anything() -> None:
+    """Both at the prevalence: many of them would make any two profiles alike."""
+    silent = (0.25,) * 50
+    one, two = profile(0.9, 0.5, 0.3, 0.7, *silent), profile(0.4, 0.8, 1.0, 0.6, *silent)
+    assert agreement(one, two) == pytest.approx(-1)
+    assert agreement(profile(*silent), profile(*silent)) == 0
+
+
 def test_responses_are_the_largest_activation_over_tokens(
     runner: LocalRunner, images: tuple[Encoded, ...]
 ) -> None:
@@ -111,6 +140,27 @@ def test_concepts_by_manifest_and_by_text(runner: LocalRunner, images: tuple[Enc
     assert not set(near.positives) & set(near.negatives)
     with pytest.raises(InvalidRequest, match="at most 8"):
         by_text(runner, "tiny", "a cat", images, 9)
+
+
+def embedded(runner: LocalRunner, **asked: tuple[object, ...]) -> np.ndarray:
+    """Embeddings ``[n, e]`` of unit length."""
+    answer = runner.embed(Embed.model_validate({"model": "tiny", **asked}))
+    return np.array([found.values for found in answer.results()], float)
+
+
+def test_a_text_takes_the_nearest_pictures_for_its_own_and_the_farthest_for_others(
+    runner: LocalRunner, images: tuple[Encoded, ...]
+) -> None:
+    """Route two: every picture's cosine with the text."""
+    near = embedded(runner, images=images) @ embedded(runner, texts=("a cat",))[0]
+    cosines = dict(zip(images, near.tolist(), strict=True))
+    assert len(set(cosines.values())) == len(images)
+    found = by_text(runner, "tiny", "a cat", images, 5)
+    rest = set(images) - set(found.positives) - set(found.negatives)
+    own, others = ([cosines[i] for i in part] for part in (found.positives, found.negatives))
+    left = [cosines[i] for i in rest]
+    assert min(own) > max(left) > min(left) > max(others) and len(left) == 6
+    assert own == sorted(own, reverse=True)
 
 
 def test_experts_are_steered_by_median_and_by_aura(
@@ -157,3 +207,49 @@ def test_a_map_agrees_with_itself_and_is_drawn(
     assert (tmp_path / "map.png").stat().st_size > 5000
     with pytest.raises(InvalidRequest, match="same order"):
         alike(own.similarity, ConceptMap(("a",), np.eye(1)).similarity)
+
+
+def symmetric(above: list[float], diagonal: list[float]) -> np.ndarray:
+    """A matrix with these numbers above its diagonal, row by row."""
+    found = np.diag(np.array(diagonal, float))
+    found[np.triu_indices(4, 1)] = above
+    return found + np.triu(found, 1).T
+
+
+def test_matrices_agree_by_the_ranks_above_their_diagonals() -> None:
+    one = symmetric([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1, 1, 1, 1])
+    turned = symmetric([0.6, 0.5, 0.4, 0.3, 0.2, 0.1], [1, 1, 1, 1])
+    assert alike(one, turned) == pytest.approx(-1)
+    # Two neighbours change places: 1 - 6 (1 + 1) / (6 (36 - 1)).
+    swapped = symmetric([0.1, 0.3, 0.2, 0.4, 0.5, 0.6], [1, 1, 1, 1])
+    assert alike(one, swapped) == pytest.approx(1 - 12 / 210) == alike(swapped, one)
+    # Only ranks count, and a concept's likeness to itself says nothing.
+    bent = symmetric([0.1**k for k in range(6)], [9, -9, 3, 0])
+    assert alike(one, bent) == pytest.approx(-1)
+    assert alike(turned, bent) == pytest.approx(1)
+
+
+def test_plain_maps_are_cosines_of_mean_embeddings_and_of_sentences(
+    runner: LocalRunner, images: tuple[Encoded, ...]
+) -> None:
+    names, parts = ("cat", "dog", "boat"), (images[:4], images[4:9], images[9:11])
+    concepts = [Concept(n, own, images[12:]) for n, own in zip(names, parts, strict=True)]
+    seen = of_images(runner, "tiny", concepts)
+    told = of_texts(runner, "tiny", names)
+    assert seen.names == told.names == names
+    centres = [embedded(runner, images=own).sum(0) for own in parts]
+    sentences = embedded(runner, texts=tuple(f"a photo of a {name}." for name in names))
+    for found, rows in ((seen.similarity, centres), (told.similarity, list(sentences))):
+        for i, one in enumerate(rows):
+            for j, two in enumerate(rows):
+                cosine = one @ two / np.sqrt((one @ one) * (two @ two))
+                assert found[i, j] == pytest.approx(cosine, abs=1e-6)
+
+
+def test_a_map_of_experts_correlates_profiles() -> None:
+    found = of_experts(
+        ("one", "two", "three"),
+        [profile(0.9, 0.5, 0.3, 0.7), profile(0.4, 0.8, 1.0, 0.6), profile(0.3, 0.9, 0.5, 0.7)],
+    )
+    expected = [[1, -1, -0.4], [-1, 1, 0.4], [-0.4, 0.4, 1]]
+    np.testing.assert_allclose(found.similarity, expected, atol=1e-12)
