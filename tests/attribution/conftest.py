@@ -1,6 +1,6 @@
 """Real models with a dictionary in the middle, as modules from a code to a margin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -42,11 +42,43 @@ class Margin(torch.nn.Module):
         return self.behind(self.built(code) + self.error)
 
 
+class Straight(Margin):
+    """The same activations and dictionary, and a read-out that is linear in them."""
+
+    def behind(self, x: Tensor) -> Tensor:
+        weight = torch.linspace(-1, 1, x.shape[-1]).roll(7).to(x)
+        return (x * weight * torch.linspace(1, 2, x.shape[-2]).to(x)[:, None]).sum((-1, -2))
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A module and what a method sees of it."""
+    """A module and what a method sees of it; ``pixels [3, h, w]`` are those of the picture."""
 
     module: Margin
+    pixels: Tensor
+
+    def of_prefix(self) -> "Stage":
+        """The same where only the units of prefix tokens count."""
+        return self._built(Margin, torch.arange(len(self.module.x)) < self.loaded.tower.prefix)
+
+    def straight(self) -> "Stage":
+        """The same with a linear read-out."""
+        return self._built(Straight, self.module.mask[:, 0] != 0)
+
+    def at_the_end(self) -> "Stage":
+        """The same behind the last block."""
+        last = len(self.loaded.tower.blocks)
+        x = entering(self.loaded, self.pixels, last)
+        alive = torch.ones(len(x), dtype=torch.bool)
+        return replace(self, module=Margin(self.loaded, self.module.sae, x, last, alive))
+
+    @property
+    def loaded(self) -> LoadedModel:
+        return self.module.loaded
+
+    def _built(self, kind: type[Margin], alive: Tensor) -> "Stage":
+        own = self.module
+        return replace(self, module=kind(own.loaded, own.sae, own.x, own.block, alive))
 
     def scene(self, steps: int = 16) -> Scene:
         module = self.module
@@ -93,9 +125,10 @@ def tiny_stage(tiny_house: Path) -> Stage:
     torch.manual_seed(3)
     shapes = ((24, 60), (60,), (60, 24), (24,))
     weights = [torch.randn(*s, dtype=torch.float64) * 0.4 for s in shapes]
-    x = entering(loaded, torch.randn(3, 32, 32, dtype=torch.float64), 2)
+    pixels = torch.randn(3, 32, 32, dtype=torch.float64)
+    x = entering(loaded, pixels, 2)
     alive = torch.ones(len(x), dtype=torch.bool)
-    return Stage(Margin(loaded, Sae(*weights), x, 2, alive))
+    return Stage(Margin(loaded, Sae(*weights), x, 2, alive), pixels)
 
 
 @pytest.fixture(scope="session")
@@ -104,5 +137,6 @@ def emojiland_stage() -> Stage:
     loaded = load(DEMO / "model")
     sae = read(DEMO / "dictionaries" / "middle.safetensors").sae
     data = (DEMO / "images" / "test" / "typographic-000.jpg").read_bytes()
-    x = entering(loaded, loaded.pixels(data), 4)
-    return Stage(Margin(loaded, sae, x, 4, torch.ones(len(x), dtype=torch.bool)))
+    pixels = loaded.pixels(data)
+    x = entering(loaded, pixels, 4)
+    return Stage(Margin(loaded, sae, x, 4, torch.ones(len(x), dtype=torch.bool)), pixels)
