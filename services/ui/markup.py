@@ -191,19 +191,19 @@ def linked(text: str, address: str) -> str:
     return f'<a href="{escape(address)}" target="_self" title="{hint}">{escape(text)}</a>'
 
 
-def trusted(sentences: Sequence[str], falls: Sequence[tuple[str, float, bool]]) -> str:
-    """A check of a ranking: sentences, and (ranking, fall of the target, its own) as bars."""
-    most = max([fall for _, fall, _ in falls] + [1e-9])
+def areas(lines: Sequence[tuple[str, str, float, float, bool]]) -> str:
+    """The legend of a check: (ranking, colour, two areas, whether it is on trial) each."""
     rows = "".join(
-        f"<b{' class=own' if own else ''}>{escape(name.replace('_', ' '))}</b>"
-        f"<div>{track(max(0.0, fall) / most, 'after' if own else 'before')}</div>"
-        f"<span>{change(fall)}</span>"
-        for name, fall, own in falls
+        f"<tr{' class=own' if own else ''}><th scope=row><i style='background:{colour}'></i>"
+        f"{escape(name.replace('_', ' '))}</th><td>{change(fall)}</td><td>{change(rise)}</td></tr>"
+        for name, colour, fall, rise, own in lines
     )
     return (
-        f'<div class="sb-trust"><p>{escape(" ".join(sentences))}</p>'
-        "<small>Mean fall of what is explained while the first 20 of each ranking go:</small>"
-        f'<div class="sb-bars">{rows}</div></div>'
+        '<div class="sb-trust"><table><thead><tr><th>ranking by</th><th>deletion</th>'
+        f"<th>insertion</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<small>Mean change of what is explained along each line: the further below zero deletion"
+        " lies, and the further above it insertion, the better the ranking knows what counts."
+        "</small></div>"
     )
 
 

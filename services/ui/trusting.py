@@ -7,13 +7,13 @@ from typing import Literal, cast
 import numpy as np
 import streamlit as st
 
-from services.ui import locating, markup, predict, recovery
+from services.ui import locating, markup, predict, recovery, trust_charts
 from services.ui.backend import Backend, backend, model
 from services.ui.patient import Patient
 from services.ui.session import state
 from steerboard.analysis.ablation import frozen
 from steerboard.analysis.located import Located
-from steerboard.analysis.trust import BASELINES, Trust, trust
+from steerboard.analysis.trust import Trust, trust
 from steerboard.spec.answers import ResolvedTarget
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import Internal, SteerboardError
@@ -24,7 +24,6 @@ from steerboard.store.how import How
 _LOG = logging.getLogger(__name__)
 LOOK_S = 0.5
 Kind = Literal["logit", "cosine", "log_prob"]
-FEWER = ("activation", "integrated_gradients")  # baselines of units that have no dictionary
 
 
 @dataclass
@@ -93,6 +92,7 @@ def question(data: bytes, found: AttributeResult, how: How) -> Attribute:
         images=(Encoded(data=data),),
         classifier=predict.prompts(),
         targets=(frozen(resolved),),
+        top_k=max(1, len(found.features)),  # the others list as many units as this ranking does
         **fields,
     )
 
@@ -107,9 +107,8 @@ def listed(found: AttributeResult, how: How) -> Located:
 
 def work(now: Check, services: Backend, asked: Attribute, found: Located) -> None:
     """Fill in what is found, letting people's own questions go first."""
-    beside = BASELINES if asked.units == "feature" else FEWER
     try:
-        now.found = trust(Patient(services.runner), asked, beside, found)
+        now.found = trust(Patient(services.runner), asked, found=found)
     except SteerboardError as error:
         now.trouble = error
     except Exception:
@@ -118,7 +117,7 @@ def work(now: Check, services: Backend, asked: Attribute, found: Located) -> Non
 
 
 def draw(now: Check, how: How) -> None:
-    """The verdict in a sentence, and every ranking's deletion area as a bar."""
+    """The verdict in sentences, the curves of every ranking, and each score beside its effect."""
     if now.trouble is not None:
         st.caption(f"Not checked: {recovery.clause(now.trouble.message)}")
         st.button("Check again", key="check-again", on_click=forget)
@@ -126,7 +125,30 @@ def draw(now: Check, how: How) -> None:
     found = now.found
     assert found is not None
     with st.container(border=True, key="trust"):
-        st.html(markup.trusted(sentences(found, how), areas(found)))
+        st.html(markup.about(" ".join(sentences(found, how))))
+        st.fragment(lambda: charts(found, by_features=how.units == "feature"))()
+
+
+def charts(found: Trust, by_features: bool) -> None:
+    """Deletion, insertion and calibration side by side; below, every line's name and areas."""
+    left, middle, right = st.columns(3, gap="small")
+    suffix = ""
+    if by_features and st.toggle(
+        "Drop what no feature accounts for",
+        key="trust-dropped",
+        help="With it kept, the curves ask what the units do in this pass; without it, what they do"
+        " alone.",
+    ):
+        suffix = "_dropped"
+    for place, name, title in (
+        (left, "deletion", "Deletion: units go"),
+        (middle, "insertion", "Insertion: units come back"),
+    ):
+        drawn = trust_charts.curve(found.curves, found.method, name + suffix, title)
+        place.altair_chart(drawn, theme=None, width="stretch", key=f"trust-{name}")
+    dots = trust_charts.calibration(found.claims, found.slope)
+    right.altair_chart(dots, theme=None, width="stretch", key="trust-calibration")
+    st.html(markup.areas(areas(found, suffix)))
 
 
 def sentences(found: Trust, how: How) -> list[str]:
@@ -144,11 +166,22 @@ def sentences(found: Trust, how: How) -> list[str]:
     return said
 
 
-def areas(found: Trust) -> list[tuple[str, float, bool]]:
-    """Each ranking's mean fall of the target while its first units go; the largest first."""
-    falls = [(name, -drawn.area("deletion"), name == found.method) for name, drawn in
-             found.curves.items()]  # fmt: skip
-    return sorted(falls, key=lambda fall: -fall[1])
+def areas(found: Trust, suffix: str = "") -> list[tuple[str, str, float, float, bool]]:
+    """Each ranking's name, colour, two areas, and whether it is on trial; the deepest fall first.
+
+    ``suffix`` chooses the curves with the error term dropped.
+    """
+    lines = [
+        (
+            name,
+            trust_charts.colour(name, found.method),
+            drawn.area(f"deletion{suffix}"),
+            drawn.area(f"insertion{suffix}"),
+            name == found.method,
+        )
+        for name, drawn in found.curves.items()
+    ]
+    return sorted(lines, key=lambda line: line[2])
 
 
 def forget() -> None:

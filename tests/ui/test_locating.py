@@ -2,12 +2,20 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from steerboard.analysis.trust import trust
+from steerboard.api.client import connect
+from steerboard.spec.edits import Direction, Edit, Feature, Head, Neuron, SteerSet, Unit
+from steerboard.spec.requests import Attribute, Embed, Encoded, Margin, Steer
+from steerboard.spec.runner import Runner
+from steerboard.spec.tensor import Tensor
 from tests.ui.person import Person, number
+from tests.ui.stage import ROOT, Stage
 
 Visit = Callable[..., Person]
 pytestmark = pytest.mark.timeout(600)
@@ -18,6 +26,21 @@ def box(someone: Person, prefix: str, value: object) -> None:
     found = next(s for s in someone.page.selectbox if str(s.key).startswith(prefix))
     found.set_value(value).run()
     someone.sees_no_traceback()
+
+
+@pytest.fixture
+def runner(services: Stage) -> Iterator[Runner]:
+    """The same service, asked without a page."""
+    found = connect(services.environment["STEERBOARD_INFERENCE"])
+    yield found
+    found.close()
+
+
+def question(runner: Runner, someone: Person) -> dict[str, Any]:
+    """The picture that somebody has opened, its model and classes."""
+    (path,) = set(re.findall(r"emojiland/(\w+/[\w-]+\.jpg)", someone.reads()))
+    info, data = runner.models()[0], (ROOT / "demo" / "images" / path).read_bytes()
+    return {"model": info.id, "images": (Encoded(data=data),), "classifier": info.classifier}
 
 
 def scores(someone: Person, symbol: str = "R") -> list[float]:
@@ -61,6 +84,62 @@ def test_a_neuron_is_ranked_moved_set_and_put_back(visit: Visit) -> None:
     assert someone.changes() is None
 
 
+def unit(runner: Runner, someone: Person, kind: str, index: int) -> tuple[str, Unit]:
+    """Where the unit of a row stands, and what it is, worked out without the page's own ways."""
+    match kind:
+        case "feature":
+            return "resid_post.3", Feature(dictionary="middle", index=index)
+        case "neuron":
+            return "mlp_post.3", Neuron(index=index)
+        case "head":
+            return "head_out.3", Head(index=index)
+    field = next(t for t in someone.page.text_area if str(t.key).startswith("words-"))
+    texts = tuple(f"a photo of {word}" for word in field.value.split("\n"))
+    found = runner.embed(Embed(model=runner.models()[0].id, texts=texts)).results()
+    return "embedding", Direction(values=Tensor.of(found[index].values))
+
+
+OPS = {
+    "feature": ("scale", "set", "add", "remove"),
+    "neuron": ("scale", "set", "add"),
+    "head": ("scale",),
+    "direction": ("scale", "set", "add", "remove"),
+}
+NUMBER = {"scale": "m", "set": "value", "add": "alpha"}
+GIVEN = {"scale": 1.5, "set": 2.0, "add": 0.75}
+
+
+@pytest.mark.parametrize("kind", OPS)
+def test_every_op_of_every_kind_of_unit_does_on_the_page_what_the_runner_does(
+    visit: Visit, runner: Runner, kind: str
+) -> None:
+    someone = visit()
+    someone.picks()
+    asked = question(runner, someone)
+    if kind != "feature":
+        box(someone, "units-", kind)
+        someone.until(someone.ranked)
+    first = someone.features()[0]
+    site, what = unit(runner, someone, kind, first)
+    for name in OPS[kind]:
+        someone.presses(f"more-{first}")
+        box(someone, f"op-{first}", name)
+        op: dict[str, Any] = {"kind": name}
+        if name in GIVEN:
+            (amount,) = (n for n in someone.page.number_input if n.key == f"amount-{name}-{first}")
+            amount.set_value(GIVEN[name]).run()
+            op[NUMBER[name]] = GIVEN[name]
+        someone.presses(f"apply-{first}")
+        someone.page.run()
+        someone.sees_no_traceback()
+        edit = Edit.model_validate({"site": site, "unit": what, "op": op})
+        sets = (SteerSet(edits=(edit,)),)
+        truth = runner.steer(Steer(**asked, steer_sets=sets, targets=(Margin(),))).one()
+        exact = [float(truth.predicted[0, 0]), float(truth.measured[0, 0])]
+        assert someone.changes() == pytest.approx(exact, abs=0.0051), name
+        assert abs(exact[1]) > 0.0051, name
+
+
 def test_a_region_is_scored_alone_and_moved_alone(visit: Visit) -> None:
     someone = visit()
     someone.picks()
@@ -85,12 +164,24 @@ def test_another_target_is_explained_and_tested(visit: Visit) -> None:
     assert changes is not None and changes[1] == pytest.approx(offs(someone)[0], abs=0.011)
 
 
-def test_the_whole_ranking_is_checked_behind_the_page(visit: Visit) -> None:
+def test_the_whole_ranking_is_checked_behind_the_page(visit: Visit, runner: Runner) -> None:
     someone = visit()
     someone.picks()
     someone.presses("check-ranking")
     someone.until(lambda: "Spearman" in someone.reads())
-    assert "random" in someone.reads()
+    asked = Attribute(**question(runner, someone), dictionary="middle", top_k=24)
+    truth = trust(runner, asked)
+    assert f"Spearman {truth.spearman:.2f}" in someone.reads()
+    for suffix in ("", "_dropped"):
+        shown = re.findall(r"</i>([a-z ]+)</th><td>(\S+)</td><td>(\S+)</td>", someone.markup())
+        assert len(shown) == len(truth.curves) == 6
+        for ranking, *areas in shown:
+            drawn = truth.curves[ranking.replace(" ", "_")]
+            exact = [drawn.area(f"{name}{suffix}") for name in ("deletion", "insertion")]
+            assert [number(n) for n in areas] == pytest.approx(exact, abs=0.011)
+        (toggle,) = (t for t in someone.page.toggle if t.key == "trust-dropped")
+        toggle.set_value(True).run()
+        someone.sees_no_traceback()
 
 
 def test_a_circuit_begins_with_a_later_feature_that_speaks(visit: Visit) -> None:
