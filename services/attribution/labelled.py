@@ -5,6 +5,7 @@ some chunks at a step, and the last step reads those back as one sparse matrix.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -14,35 +15,81 @@ from services.attribution.results import Rows
 from services.attribution.tools import Sent, State, Tools, held
 from steerboard.analysis.expertise import expertise
 from steerboard.analysis.probe import difference_of_means, logistic
-from steerboard.analysis.responses import strongest
+from steerboard.analysis.responses import Place, Row, answers, count, question, strongest
 from steerboard.catalogue.shards import Shards
-from steerboard.spec.answers import Code
-from steerboard.spec.errors import SteerboardError
+from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
-from steerboard.spec.requests import Encode
+from steerboard.spec.requests import Encode, ImageRef
 from steerboard.spec.runner import Runner
 
-AT_ONCE = 64  # chunks that a closing step reads
+AT_ONCE, FULL_AT_ONCE = 64, 16  # chunks that a closing step reads: of what fires, of all units
 LISTED = 4096
+MOST = 2**23  # responses of all units to all pictures that are sorted within a step's time
 WORK = "responses"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A picture's responses, and how many units were asked about."""
+
+    row: Row
+    width: int
+
+
+def place(spec: AttributeSetJob) -> Place:
+    """Whose responses are asked for."""
+    return Place(spec.dictionary, spec.units, spec.site, spec.directions, spec.tokens)
 
 
 def answered(
     spec: AttributeSetJob, items: Sequence[Sent], runner: Runner
-) -> list[Code | SteerboardError]:
-    """Which features answer to each picture, and how strongly; or the picture's error."""
+) -> list[Answered | SteerboardError]:
+    """Which units answer to each picture, and how strongly; or the picture's error.
+
+    Raises:
+        InvalidRequest: The model has no such units, or too many for so many pictures.
+    """
     good = tuple(item for item in items if not isinstance(item, SteerboardError))
-    asked = Encode(model=spec.model, images=good, dictionary=spec.dictionary) if good else None
-    codes = iter(runner.encode(asked).items if asked else ())
-    return [item if isinstance(item, SteerboardError) else next(codes) for item in items]
+    found = iter(asked(spec, good, runner) if good else ())
+    return [item if isinstance(item, SteerboardError) else next(found) for item in items]
 
 
-def plain(found: Code | SteerboardError) -> State:
+def asked(
+    spec: AttributeSetJob, images: tuple[ImageRef, ...], runner: Runner
+) -> list[Answered | SteerboardError]:
+    """The same of pictures that can be sent."""
+    where = place(spec)
+    if where.coded:
+        codes = runner.encode(Encode(model=spec.model, images=images, dictionary=spec.dictionary))
+        return [
+            item if isinstance(item, SteerboardError) else Answered(strongest(item), item.shape[1])
+            for item in codes.items
+        ]
+    width = count(runner.model(spec.model), where)
+    check_room(spec, width)
+    found = runner.attribute(question(spec.model, where, images, spec.classifier))
+    return [
+        item if isinstance(item, SteerboardError) else Answered(answers(where, item[0]), width)
+        for item in found.items
+    ]
+
+
+def check_room(spec: AttributeSetJob, width: int) -> None:
+    """Refuse more than can be put together; of features few answer to each picture."""
+    if spec.units != "feature" and width * len(spec.images) > MOST:
+        raise InvalidRequest(
+            f"{width} {spec.units}s of {len(spec.images)} pictures are too many to be told apart:"
+            f" ask of at most {MOST // width} pictures",
+            field="images",
+        )
+
+
+def plain(found: Answered | SteerboardError) -> State:
     """A picture's responses as JSON."""
     if isinstance(found, SteerboardError):
         return {"error": found.message, "reason": found.reason}
-    features, values = strongest(found)
-    return {"features": features.tolist(), "values": values.tolist(), "width": found.shape[1]}
+    units, values = found.row
+    return {"features": units.tolist(), "values": values.tolist(), "width": found.width}
 
 
 def gathered(spec: AttributeSetJob, count: int, state: State, tools: Tools) -> State:
@@ -50,7 +97,7 @@ def gathered(spec: AttributeSetJob, count: int, state: State, tools: Tools) -> S
     work, start = Shards(f"{tools.folder}/{WORK}", ""), state.get("chunks", 0)
     if start == count:
         return {"chunks": count, **told_apart(spec, [work.get(n) for n in state["parts"]])}
-    stop = min(count, start + AT_ONCE)
+    stop = min(count, start + (AT_ONCE if spec.units == "feature" else FULL_AT_ONCE))
     rows = [row for part in held(tools, range(start, stop)) for row in part]
     name = f"part-{stop}"
     work.put(name, packed(rows))
@@ -74,7 +121,7 @@ def packed(rows: Rows) -> bytes:
 
 
 def told_apart(spec: AttributeSetJob, files: Sequence[bytes]) -> State:
-    """What a method says of every feature, from the responses of all pictures."""
+    """What a method says of every unit, from the responses of all pictures."""
     parts = [np.load(BytesIO(data), allow_pickle=False) for data in files]
     joined = {n: np.concatenate([p[n] for p in parts]) for n in ("lengths", "features", "values")}
     good = np.concatenate([p["good"] for p in parts])
@@ -87,7 +134,11 @@ def told_apart(spec: AttributeSetJob, files: Sequence[bytes]) -> State:
 
 
 def scores(method: str, responses: sparse.csc_array, labels: np.ndarray) -> State:
-    """The best features first; raises InvalidRequest where one kind of pictures is left over."""
+    """The best units first, called features as in every answer.
+
+    Raises:
+        InvalidRequest: One kind of pictures is left over.
+    """
     if method == "expertise":
         found = expertise(responses, labels)
         columns = {"precision": found.precision, "auroc": found.auroc}

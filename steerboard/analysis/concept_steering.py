@@ -5,9 +5,21 @@ from collections.abc import Iterable, Sequence
 from steerboard.analysis.ablation import site_of
 from steerboard.analysis.concepts import Concept
 from steerboard.analysis.expertise import Expertise
-from steerboard.analysis.responses import active_medians
-from steerboard.spec.edits import Edit, Feature, Scale, Set, SteerSet
+from steerboard.analysis.responses import Place, active_medians
+from steerboard.spec.edits import (
+    Direction,
+    Edit,
+    Feature,
+    Head,
+    Neuron,
+    Scale,
+    Set,
+    SteerSet,
+    Unit,
+)
+from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.runner import Runner
+from steerboard.spec.tensor import Tensor
 
 
 def towards(
@@ -25,21 +37,42 @@ def towards(
 
 
 def away(
-    runner: Runner, model: str, dictionary: str, found: Expertise, features: Iterable[int]
+    runner: Runner, model: str, where: str | Place, found: Expertise, units: Iterable[int]
 ) -> SteerSet:
-    """Dampen experts by AurA: each by its own skill, without a parameter."""
-    site = site_of(runner, model, dictionary)
+    """Dampen experts by AurA: each by its own skill, without a parameter.
+
+    A word is a dictionary, whose features are meant. A masked place is dampened at its tokens only.
+    """
+    if isinstance(where, str):
+        where = Place(dictionary=where)
+    features = where.units == "feature"
+    site = site_of(runner, model, where.dictionary) if features else str(where.site)
     return SteerSet(
         edits=tuple(
             Edit(
                 site=site,
-                unit=Feature(dictionary=dictionary, index=int(f)),
-                op=Scale(m=aura(float(found.auroc[f]))),
+                unit=unit_of(where, int(u)),
+                op=Scale(m=aura(float(found.auroc[u]))),
+                mask=where.tokens,
             )
-            for f in features
-            if found.auroc[f] > 0.5
+            for u in units
+            if found.auroc[u] > 0.5
         )
     )
+
+
+def unit_of(where: Place, index: int) -> Unit:
+    """A unit by its number."""
+    match where.units:
+        case "feature":
+            return Feature(dictionary=where.dictionary, index=index)
+        case "neuron":
+            return Neuron(index=index)
+        case "head":
+            return Head(index=index)
+    if where.directions is None:
+        raise InvalidRequest("directions are given where units are 'direction'", field="directions")
+    return Direction(values=Tensor.of(where.directions.numpy()[index]))
 
 
 def aura(auroc: float) -> float:

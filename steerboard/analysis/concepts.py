@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from steerboard.analysis.expertise import Expertise, expertise
-from steerboard.analysis.responses import CHUNK, responses
+from steerboard.analysis.responses import CHUNK, Place, responses
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.requests import Embed, ImageRef
 from steerboard.spec.runner import Runner
@@ -98,9 +98,9 @@ def embeddings(runner: Runner, model: str, images: Iterable[ImageRef]) -> Floats
     return np.array(found, np.float64)
 
 
-def experts(runner: Runner, model: str, dictionary: str, concept: Concept) -> Expertise:
-    """Every feature's skill at the concept."""
-    return expertise(responses(runner, model, dictionary, concept.images), concept.labels)
+def experts(runner: Runner, model: str, where: str | Place, concept: Concept) -> Expertise:
+    """Every unit's skill at the concept; a word is a dictionary, whose features are meant."""
+    return expertise(responses(runner, model, where, concept.images), concept.labels)
 
 
 def half_splits(

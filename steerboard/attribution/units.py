@@ -4,7 +4,7 @@ One class a kind of unit. ``code`` are the a_f ``[t, f]``, ``slopes`` the dy/da_
 dy/dx ``[t, d]`` is given, ``sizes`` the norms of v_f, ``built`` the sum ``[t, d]``.
 
 A kind whose codes are nearly all zero may hold its activations as a list ``[n]`` in place of
-``[t, f]``; slopes, sizes and scores are then lists too, and the last four functions of ``Units``
+``[t, f]``; slopes, sizes and scores are then lists too, and the last five functions of ``Units``
 tell what of it belongs to which token and unit.
 """
 
@@ -47,6 +47,9 @@ class Units(Protocol):
     def columns(self, values: Tensor, which: Tensor) -> Tensor:
         """Numbers of the activations of some units ``[t, n]``."""
 
+    def loudest(self, values: Tensor) -> Tensor:
+        """True at the first token where a unit's number is largest, in the form of ``values``."""
+
 
 class Dense:
     """Units with an activation at each token."""
@@ -66,6 +69,11 @@ class Dense:
     def columns(self, values: Tensor, which: Tensor) -> Tensor:
         """See ``Units``."""
         return values[:, which]
+
+    def loudest(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        found = torch.zeros_like(values, dtype=torch.bool)
+        return found.scatter_(0, values.argmax(0, keepdim=True), True)
 
 
 @dataclass(frozen=True, eq=False)

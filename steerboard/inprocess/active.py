@@ -107,6 +107,15 @@ class Active(Features):
         out[found.tokens[at].long(), own] = values[at]
         return out
 
+    def loudest(self, values: Tensor) -> Tensor:
+        """See ``Units``."""
+        count, own = len(self.found.features), self.found.columns.long()
+        largest = values.new_full((count,), float("-inf")).scatter_reduce(0, own, values, "amax")
+        places = torch.arange(len(values), device=values.device)
+        reached = places.masked_fill(values != largest[own], len(values))
+        first = places.new_full((count,), len(values)).scatter_reduce(0, own, reached, "amin")
+        return places == first[own]
+
 
 class Actives:
     """Remembers the codes of pictures, by model, picture, steer set, site and dictionary."""

@@ -46,7 +46,11 @@ class _Asked(Spec):
     def question(
         self, images: tuple[ImageRef, ...], target: Target, maps: bool = False
     ) -> Attribute:
-        """What a Runner is asked: what it cannot do itself is begun with a gradient."""
+        """What a Runner is asked: what it cannot do itself is begun with a gradient.
+
+        What tells labelled pictures apart has questions of its own; only its units and tokens are
+        as here.
+        """
         composed = self.method in (*COMPOSED, "circuit")
         return Attribute(
             model=self.model,
@@ -66,11 +70,10 @@ class _Asked(Spec):
 
     def check(self, targets: tuple[Target, ...]) -> None:
         """Refuse what no step could answer; raises ValueError."""
-        if self.method not in LABELLED:
-            try:
-                self.question((_ANY,), targets[0])
-            except ValidationError as error:
-                raise ValueError(first_words(error)) from None
+        try:
+            self.question((_ANY,), targets[0])
+        except ValidationError as error:
+            raise ValueError(first_words(error)) from None
         later = [isinstance(t, UnitActivation) for t in targets]
         if self.method == "circuit" and not all(later):
             raise ValueError(
@@ -124,8 +127,6 @@ class AttributeSetJob(_Asked):
         return self
 
     def _check_labels(self) -> None:
-        if self.units != "feature" or not self.dictionary:
-            raise ValueError(f"{self.method} is asked of the features of a dictionary")
         if len(self.labels) != len(self.images):
             raise ValueError(
                 f"{len(self.labels)} labels for {len(self.images)} pictures: give one to each"
