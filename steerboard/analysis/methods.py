@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from steerboard.analysis.ablated import ablation
+from steerboard.analysis.circuit import edges
 from steerboard.analysis.located import Located, located
 from steerboard.analysis.shapley import shapley
 from steerboard.spec.errors import InvalidRequest
@@ -89,6 +90,7 @@ METHODS = {
             "circuit", "set", "Which earlier units feed a later one?",
             "1 forward, 1 backward for each later unit",
             "as gradient; and a later unit that is off has no edges",
+            edges,
         ),
     )
 }  # fmt: skip
@@ -101,13 +103,17 @@ def locate(runner: Runner, request: Attribute) -> Located:
         InvalidRequest: No such method, or one that needs more than a picture.
     """
     method = METHODS.get(request.method)
-    if method is None or method.side == "set":
+    if method is None:
         raise InvalidRequest(
-            f"{request.method!r} is no method for one picture: choose"
-            f" {', '.join(m.name for m in METHODS.values() if m.side != 'set')}",
-            field="method",
+            f"there is no method {request.method!r}: choose {', '.join(METHODS)}", field="method"
         )
     if method.compose is not None:
         return method.compose(runner, request)
+    if method.side == "set":
+        raise InvalidRequest(
+            f"{method.name} tells labelled pictures apart, and not one: ask it of a set, as a job"
+            " with labels",
+            field="method",
+        )
     (found,) = runner.attribute(request).one()
     return located(request.method, found)

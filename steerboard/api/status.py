@@ -101,12 +101,17 @@ def from_validation(error: ValidationError) -> InvalidRequest:
     found = [one for one in told if not _follows(one, told)]
     first = found[0]
     path = field_path(first["loc"])
-    where = path or error.title
-    text = _SENTENCES.get(first["type"])
-    if text is None:
-        text = f"does not do: {first['msg'].removeprefix('Value error, ')}"
     more = f" ({len(found) - 1} more fields are wrong too)" if len(found) > 1 else ""
-    return InvalidRequest(f"{where} {text}{more}", field=path)
+    return InvalidRequest(f"{_sentence(first, path)}{more}", field=path)
+
+
+def _sentence(one: ErrorDetails, path: str) -> str:
+    """What is wrong with a field; of what no single field is to blame for, the rule alone."""
+    text = _SENTENCES.get(one["type"])
+    if text is not None:
+        return f"{path or 'the question'} {text}"
+    said = one["msg"].removeprefix("Value error, ")
+    return f"{path} does not do: {said}" if path else said
 
 
 def _follows(one: ErrorDetails, told: Sequence[ErrorDetails]) -> bool:

@@ -15,6 +15,7 @@ from steerboard.cli.inspect_dictionary import inspect_dictionary
 from steerboard.cli.jobs import app as jobs
 from steerboard.cli.recipe_shelf import app as recipes
 from steerboard.cli.train import train
+from steerboard.cli.trust import trust
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +35,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(recipes, name="recipe")
 app.command()(methods)
 app.command()(attribute)
+app.command()(trust)
 inspections.command("dictionary")(inspect_dictionary)
 Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 

@@ -8,14 +8,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from steerboard.cli.evidence import opened
+from steerboard.cli.questions import DIRECTIONS, TARGETS, array, read_target, read_tokens
+from steerboard.cli.trust_report import of_one
+from steerboard.cli.trust_report import show as show_report
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from steerboard.analysis.located import Located
+    from steerboard.analysis.trust import Trust
     from steerboard.spec.capabilities import ModelInfo
-    from steerboard.spec.requests import Attribute, Target
+    from steerboard.spec.requests import Attribute
     from steerboard.spec.runner import Runner
 
+UNITS = ("feature", "neuron", "head", "direction")
 SIDES = {"model": "beside the model", "runner": "over a runner", "set": "over a set"}
 
 
@@ -40,76 +46,112 @@ def attribute(
     model: Annotated[
         str, typer.Option(help="as steerboard.yaml calls it; default: its first")
     ] = "",
-    target: Annotated[
-        str,
-        typer.Option(help="logit, margin, cosine or log_prob, then :class and, of margins, :class"),
-    ] = "margin",
+    target: Annotated[str, typer.Option(help=TARGETS)] = "margin",
     method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
     dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
-    site: Annotated[str, typer.Option(help="for neurons and heads")] = "",
-    units: Annotated[str, typer.Option(help="feature, neuron or head")] = "feature",
+    site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
+    units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
+    directions: Annotated[Path | None, typer.Option(help=DIRECTIONS)] = None,
     tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
     top: Annotated[int, typer.Option(min=1, max=4096)] = 16,
     steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
-    trust: Annotated[bool, typer.Option(help="check each unit by exact ablation")] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            help="check each unit by exact ablation, and the ranking beside other methods'"
+        ),
+    ] = False,
     config: Annotated[Path, typer.Option(help="steerboard.yaml or its folder")] = Path("demo"),
     connect: Annotated[str, typer.Option(help="host:port of a server instead of config")] = "",
+    token: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Say which units made the model's answer about one picture."""
     from steerboard.analysis.methods import locate
 
-    runner = opened(config, connect)
-    try:
+    check_method(method, str(image))
+    if not image.is_file():
+        raise NotFound(f"there is no picture {image}", field="image")
+    place = {
+        "dictionary": dictionary, "site": site, "units": units, "tokens": tokens,
+        "directions": directions,
+    }  # fmt: skip
+    with opened(config, connect, token) as runner:
         info = runner.model(model or runner.models()[0].id)
-        place = {"dictionary": dictionary, "site": site, "units": units, "tokens": tokens}
-        asked = request(info, image, target, place, method=method, top_k=top, steps=steps)
+        data = image.read_bytes()
+        asked = request(info, data, target, place, method=method, top_k=top, steps=steps)
         found = locate(runner, asked)
         words = checked(runner, asked, found) if trust else {}
-    finally:
-        runner.close()
+        report = reported(runner, asked, found) if trust else None
     names = info.classifier.names if info.classifier else ()
     if as_json:
-        typer.echo(json.dumps(plain(found, words, asked)))
-    else:
-        show(found, words, asked, names)
+        more = {"trust": of_one(report)} if report else {}
+        typer.echo(json.dumps(plain(found, words, asked) | more))
+        return
+    show(found, words, asked, names)
+    if report:
+        heading = f"The first {len(report.claims)} units, each switched off alone:"
+        show_report(of_one(report), heading, report.method)
 
 
-def opened(config: Path, address: str) -> "Runner":
-    """The runner of this process, or the one at an address."""
-    import steerboard
+def check_method(method: str, images: str) -> None:
+    """Whether a method is asked of pictures one by one; says what to run where it is not.
 
-    return steerboard.connect(address) if address else steerboard.local(config)
+    Raises:
+        InvalidRequest: There is no such method, or it tells labelled pictures apart.
+    """
+    from steerboard.analysis.methods import METHODS
+    from steerboard.spec.attribution_job import LABELLED
+
+    if method not in METHODS:
+        raise InvalidRequest(
+            f"there is no method {method!r}: choose {', '.join(METHODS)}", field="method"
+        )
+    if method in LABELLED:
+        raise InvalidRequest(
+            f"{method} tells labelled pictures apart, and not one: run `steerboard jobs submit"
+            f' SET --method {method} --positive "label = owl" --out found.parquet`, SET being a'
+            f" folder, a manifest or a set of the configuration, and not {images!r} alone",
+            field="method",
+        )
 
 
 def request(
-    info: "ModelInfo", image: Path, target: str, place: dict[str, str], **other: Any
+    info: "ModelInfo", data: bytes, target: str, place: dict[str, Any], **other: Any
 ) -> "Attribute":
-    """The question; raises InvalidRequest or NotFound with what is wrong."""
+    """The question about a picture's bytes; raises InvalidRequest or NotFound with what is wrong.
+
+    Args:
+        info: The model.
+        data: The picture.
+        target: As it was written.
+        place: ``dictionary``, ``site``, ``units``, ``tokens`` and ``directions`` as written.
+        other: Further fields of the request.
+    """
     from pydantic import ValidationError
 
     from steerboard.api.status import from_validation
     from steerboard.spec.requests import Attribute, Encoded
 
-    if not image.is_file():
-        raise NotFound(f"there is no picture {image}", field="image")
     if info.classifier is None:
         raise InvalidRequest(
             f"model {info.id} names no classes: give it prompts or a probe in steerboard.yaml",
             field="model",
         )
-    units, site = place["units"], place["site"] or None
+    units, given = place["units"], place["directions"]
+    check_place(info, units, place["site"], given)
     named = place["dictionary"] or next((d.id for d in info.dictionaries), "")
     try:
         return Attribute.model_validate(
             {
                 "model": info.id,
-                "images": (Encoded(data=image.read_bytes()),),
+                "images": (Encoded(data=data),),
                 "classifier": info.classifier,
                 "targets": (read_target(target, info.classifier.names),),
-                "dictionary": named if units == "feature" else "",
-                "site": site,
+                "dictionary": named if units == "feature" else place["dictionary"],
+                "site": place["site"] or None,
                 "units": units,
+                "directions": array(given) if given else None,
                 "tokens": read_tokens(place["tokens"]),
                 **other,
             }
@@ -118,53 +160,38 @@ def request(
         raise from_validation(error) from None
 
 
-def read_target(text: str, classes: tuple[str, ...]) -> "Target":
-    """``margin:owl:car`` and the like; what is left out is taken from the clean answer."""
-    from steerboard.spec.requests import Cosine, Logit, LogProb, Margin
-
-    kind, *named = text.split(":")
-    indices = [index_of(name, classes) for name in named]
-    if kind == "margin" and len(indices) <= 2:
-        first, second, *_ = [*indices, None, None]
-        return Margin(index=first, against=second)
-    index = indices[0] if indices else None
-    match kind, len(indices) < 2:
-        case "logit", True:
-            return Logit(index=index)
-        case "cosine", True:
-            return Cosine(index=index)
-        case "log_prob", True:
-            return LogProb(index=index)
-    raise InvalidRequest(
-        f"{text!r} is no target: write margin, margin:CLASS:CLASS, logit:CLASS, cosine:CLASS or"
-        " log_prob:CLASS",
-        field="target",
-    )
-
-
-def index_of(name: str, classes: tuple[str, ...]) -> int:
-    """A class by name or number."""
-    if name in classes:
-        return classes.index(name)
-    if name.isdecimal() and int(name) < len(classes):
-        return int(name)
-    raise NotFound(f"there is no class {name!r}; there is {', '.join(classes)}", field="target")
-
-
-def read_tokens(text: str) -> dict[str, Any]:
-    """``all``, ``prefix``, or patches such as ``0,1;0,2``."""
-    if text in ("all", "prefix"):
-        return {"kind": text}
-    try:
-        cells = [tuple(int(n) for n in cell.split(",")) for cell in text.split(";")]
-    except ValueError:
-        cells = [()]
-    if any(len(cell) != 2 for cell in cells):
+def check_place(info: "ModelInfo", units: str, site: str, directions: Path | None) -> None:
+    """Say which option is missing, in the shell's own words; raises InvalidRequest."""
+    if units not in UNITS:
         raise InvalidRequest(
-            f"{text!r} names no tokens: write all, prefix, or patches as row,column;row,column",
-            field="tokens",
+            f"there are no units of kind {units!r}: choose {', '.join(UNITS)}", field="units"
         )
-    return {"kind": "patches", "cells": cells}
+    if units != "feature" and not site:
+        raise InvalidRequest(
+            f"{units}s stand at a site: name it with --site, such as {usual_site(info, units)}",
+            field="site",
+        )
+    if units == "direction" and directions is None:
+        raise InvalidRequest(
+            "directions come from a file: name it with --directions FILE.npy, rows of numbers as"
+            " wide as the site",
+            field="directions",
+        )
+
+
+def usual_site(info: "ModelInfo", units: str) -> str:
+    """Where units of a kind are looked for first; neurons are those inside an MLP."""
+    known = [s.name for s in info.sites if units in s.units]
+    inside = [name for name in known if name.startswith("mlp_post")]
+    found = (inside or known) if units == "neuron" else known
+    return found[-1] if found else "resid_post.3"
+
+
+def reported(runner: "Runner", asked: "Attribute", found: "Located") -> "Trust":
+    """The trust report, over as many units of the ranking as it needs."""
+    from steerboard.analysis.trust import TOP, trust
+
+    return trust(runner, asked, found=found if asked.top_k >= TOP else None)
 
 
 def checked(runner: "Runner", asked: "Attribute", found: "Located") -> dict[int, tuple[float, str]]:
@@ -195,6 +222,9 @@ def plain(
     return {"value": found.value, "units": rows, "rows": found.rows, "spec": spec}
 
 
+OF = {"probe": "of your own", "unit": "of a later site"}
+
+
 def show(
     found: "Located",
     words: dict[int, tuple[float, str]],
@@ -205,7 +235,8 @@ def show(
     said = asked.targets[0]
     indices = (getattr(said, name, None) for name in ("index", "against"))
     classes = " against ".join(names[i] for i in indices if i is not None)
-    title = f"{found.method} of {said.kind} {classes or 'of the answer'}: {found.value:.4f}"
+    of = classes or OF.get(said.kind, "of the answer")
+    title = f"{found.method} of {said.kind} {of}: {found.value:.4f}"
     table = Table(title=title)
     headings = [asked.units, "score", *(["± standard error"] if found.errors is not None else [])]
     for heading in [*headings, *(["measured", "verdict"] if words else [])]:

@@ -1,12 +1,16 @@
 """Which pictures ``steerboard jobs submit`` asks about; reads no model, and so needs no torch."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from steerboard.images.picture import Picture, Source
+    from steerboard.images.picture import Broken, Entry, Picture, Source
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 LISTED = 12
@@ -19,27 +23,68 @@ def pictures(images: str, config: Path, where: str, split: str) -> "list[Picture
         NotFound: There is nothing of that name.
         InvalidRequest: No picture fits.
     """
-    from steerboard.images.image_set import ImageSet, open_images
+    from steerboard.images.image_set import ImageSet
     from steerboard.images.picture import Picture
     from steerboard.spec.digest import image_digest
 
-    path, sets = Path(images), image_sets(config)
-    if path.is_file() and path.suffix.lower() in PICTURES:
-        data = path.read_bytes()
-        return [Picture(path.name, data, image_digest(data))]
-    if images in sets:
-        source = open_images(*sets[images])
-    elif not path.exists() and "://" not in images:
-        known = f"; {config} names {', '.join(sets)}" if sets else ""
-        raise NotFound(
-            f"there is no picture, folder or image set {images!r}{known}", field="images"
-        )
-    else:
-        source = open_images(images)
+    source = source_of(images, config)
+    if isinstance(source, Alone):
+        data = source.path.read_bytes()
+        return [Picture(source.path.name, data, image_digest(data))]
     found = list(ImageSet(source, where, split, decode=False).pictures())
     if not found:
         raise InvalidRequest(why_none(source, images, where, split), field="images")
     return found
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One picture's file as a set."""
+
+    path: Path
+
+    def entries(self) -> "Iterator[Entry | Broken]":
+        """See ``Source``."""
+        from steerboard.images.picture import Entry
+
+        yield Entry(self.path.name, self.path.read_bytes)
+
+    def stamp(self) -> str:
+        """See ``Source``."""
+        found = self.path.stat()
+        return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def source_of(images: str, config: Path) -> "Source":
+    """Where the pictures that were named come from; raises NotFound."""
+    from steerboard.images.image_set import open_images
+
+    path, sets = Path(images), image_sets(config)
+    if path.is_dir() and images not in sets:
+        tell_manifest(path)
+    if path.is_file() and path.suffix.lower() in PICTURES:
+        return Alone(path)
+    if images in sets:
+        return open_images(*sets[images])
+    if not path.exists() and "://" not in images:
+        known = f"; {config} names {', '.join(sets)}" if sets else ""
+        raise NotFound(
+            f"there is no picture, folder or image set {images!r}{known}", field="images"
+        )
+    return open_images(images)
+
+
+def tell_manifest(folder: Path) -> None:
+    """Say on standard error that a folder's own manifest is passed over, as everywhere else."""
+    from steerboard.images.manifests import SUFFIXES
+
+    for found in (folder / f"manifest{suffix}" for suffix in SUFFIXES):
+        if found.suffix != ".parquet" and found.is_file():
+            typer.echo(
+                f"{folder} is read as a folder per class, and not by its {found.name}: name {found}"
+                " to have its labels, splits and facts",
+                err=True,
+            )
 
 
 def image_sets(config: Path) -> dict[str, tuple[str, str]]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steerboard.cli.attribute import read_target, read_tokens
 from steerboard.cli.job_pictures import labels, pictures
 from steerboard.cli.job_watch import follow, words
+from steerboard.cli.questions import DIRECTIONS, TARGETS, array, read_target, read_tokens
 from steerboard.spec.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from steerboard.images.picture import Picture
     from steerboard.spec.capabilities import ModelInfo
     from steerboard.spec.jobs import AttributeJob, AttributeSetJob, JobStatus
-    from steerboard.spec.requests import Target
 
 app = typer.Typer(no_args_is_help=True, help="Attribution by the worker pool.")
 Door = Annotated[
@@ -36,18 +35,13 @@ def submit(
     model: Annotated[str, typer.Option(help="default: the server's first")] = "",
     target: Annotated[
         str,
-        typer.Option(
-            help="logit, margin, cosine or log_prob, then :class; probe:FILE.npy;"
-            " unit:SITE:DICTIONARY:FEATURE"
-        ),
+        typer.Option(help=TARGETS),
     ] = "margin",
     method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
     dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
     site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
     units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
-    directions: Annotated[
-        Path | None, typer.Option(help="[n, width] as .npy, for units direction")
-    ] = None,
+    directions: Annotated[Path | None, typer.Option(help=DIRECTIONS)] = None,
     tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
     top: Annotated[int, typer.Option(min=1, max=256)] = 24,
     steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
@@ -223,7 +217,7 @@ def question(
     if place["units"] == "feature":
         place["dictionary"] = place["dictionary"] or next((d.id for d in info.dictionaries), "")
     asked = {"model": info.id, "classifier": info.classifier, **place}
-    wanted = any_target(target, info.classifier.names)
+    wanted = read_target(target, info.classifier.names)
     digests = tuple(Digest(sha256=p.sha256) for p in found)
     try:
         if len(found) == 1 and not shows:
@@ -232,33 +226,3 @@ def question(
         return AttributeSetJob.model_validate({**asked, **more})
     except ValidationError as error:
         raise from_validation(error) from None
-
-
-def any_target(text: str, classes: tuple[str, ...]) -> "Target":
-    """As ``steerboard attribute`` reads it, or a probe of one's own, or a later unit."""
-    from steerboard.spec.edits import Feature
-    from steerboard.spec.requests import ProbeOutput, UnitActivation
-
-    kind, *rest = text.split(":")
-    if kind == "probe" and rest:
-        return ProbeOutput(weight=array(Path(":".join(rest))))
-    if kind == "unit" and len(rest) == 3 and rest[2].isdecimal():
-        unit = Feature(dictionary=rest[1], index=int(rest[2]))
-        return UnitActivation(site=rest[0], unit=unit)
-    return read_target(text, classes)
-
-
-def array(path: Path) -> Any:
-    """Numbers of a .npy file."""
-    import numpy as np
-    from pydantic import ValidationError
-
-    from steerboard.spec.attribution_job import first_words
-    from steerboard.spec.tensor import Tensor
-
-    try:
-        return Tensor.of(np.load(path, allow_pickle=False).astype(np.float32))
-    except ValidationError as error:
-        raise InvalidRequest(f"{path} does not do: {first_words(error)}") from error
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{path} holds no numbers: {error}") from error

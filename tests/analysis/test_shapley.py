@@ -94,7 +94,7 @@ def test_every_method_beside_the_model_is_listed_and_locates(
     for name, method in METHODS.items():
         request = asked.model_copy(update={"method": name, "top_k": 4})
         if method.side == "set":
-            with pytest.raises(InvalidRequest, match="choose"):
+            with pytest.raises(InvalidRequest, match=r"labelled pictures|name it as the target"):
                 locate(runner, request)
         else:
             assert len(locate(runner, request).units) == 4

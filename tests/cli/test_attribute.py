@@ -4,24 +4,38 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from steerboard.cli import app
-from steerboard.cli.attribute import read_target, read_tokens
+from steerboard.cli.questions import read_target, read_tokens
+from steerboard.inprocess.runner import open_local
+from steerboard.spec.edits import Feature
 from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
-from steerboard.spec.requests import Logit, LogProb, Margin
+from steerboard.spec.requests import (
+    Attribute,
+    Encoded,
+    Logit,
+    LogProb,
+    Margin,
+    ProbeOutput,
+    Target,
+    UnitActivation,
+)
+from steerboard.spec.tensor import Tensor
 
+RNG = np.random.default_rng(5)
 CLASSES = ("cat", "dog", "horse")
 
 
 def test_every_method_is_listed_with_what_it_costs() -> None:
     found = CliRunner().invoke(app, ["methods", "--json"])
     listed = json.loads(found.stdout)
-    assert list(listed) == [
+    assert set(listed) >= {
         "activation", "energy", "gradient", "integrated_gradients", "ablation", "shapley",
         "logit_lens", "probe", "expertise", "circuit",
-    ]  # fmt: skip
+    }  # fmt: skip
     assert all(m["cost"] and m["answers"] and m["misleads"] for m in listed.values())
     assert "shapley" in CliRunner().invoke(app, ["methods"]).stdout
 
@@ -53,7 +67,16 @@ def test_heads_by_integrated_gradients_as_a_table(tiny_house: Path) -> None:
         (("--method", "guess"), "choose activation"),
         (("--target", "margin:sheep"), "no class 'sheep'"),
         (("--units", "head", "--site", "resid_post.1"), "no units of kind head"),
-        (("--units", "thing"), "units"),
+        (("--units", "thing"), "choose feature, neuron, head, direction"),
+        (("--units", "neuron"), "name it with --site, such as mlp_post.2"),
+        (("--units", "head", "--site", "head_out.1", "--dictionary", "middle"), "leave out"),
+        (("--units", "direction", "--site", "resid_post.1"), "--directions FILE.npy"),
+        (("--target", "probe"), "write probe:FILE.npy"),
+        (("--target", "unit:resid_post.2"), "write unit:SITE:DICTIONARY:FEATURE"),
+        (("--target", "probe:nothing.npy"), "nothing.npy holds no numbers"),
+        (("--method", "probe"), "jobs submit SET --method probe --positive"),
+        (("--method", "expertise"), "jobs submit SET --method expertise --positive"),
+        (("--method", "circuit"), "name it as the target"),
         (("--dictionary", "none"), "no dictionary"),
         (("--model", "none"), "no model"),
         (("--tokens", "corner"), "row,column"),
@@ -65,6 +88,49 @@ def test_what_is_wrong_is_one_sentence(
     found = ask(tiny_house, *options)
     assert isinstance(found.exception, SteerboardError)
     assert words in found.exception.message
+    assert "Attribute" not in found.exception.message
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> dict[str, str]:
+    """A probe's row and two directions, as files."""
+    found = {"row": RNG.normal(size=16), "rows": RNG.normal(size=(2, 24))}
+    for name, values in found.items():
+        np.save(tmp_path / name, values.astype(np.float32))
+    return {name: str(tmp_path / f"{name}.npy") for name in found}
+
+
+def test_a_probe_directions_and_a_later_unit_are_asked_as_the_runner_is(
+    tiny_house: Path, arrays: dict[str, str]
+) -> None:
+    later = UnitActivation(site="resid_post.2", unit=Feature(dictionary="last", index=3))
+    rows = Tensor.of(np.load(arrays["rows"]))
+    features: dict[str, Any] = {"dictionary": "middle"}
+    directions = {"site": "resid_post.1", "units": "direction", "directions": rows}
+    ways: list[tuple[tuple[str, ...], dict[str, Any], Target]] = [
+        ((), features, ProbeOutput(weight=Tensor.of(np.load(arrays["row"])))),
+        (("--method", "circuit"), features, later),
+        (("--units", "direction", "--site", "resid_post.1"), directions, Margin()),
+    ]
+    said = [f"probe:{arrays['row']}", "unit:resid_post.2:last:3", "margin"]
+    data = (tiny_house / "images" / "00.jpg").read_bytes()
+    runner = open_local(tiny_house, "")
+    info = runner.models()[0]
+    for (options, place, target), words in zip(ways, said, strict=True):
+        more = ("--directions", arrays["rows"]) if "--units" in options else ()
+        found = ask(tiny_house, *options, *more, "--target", words, "--json", "--top", "2")
+        assert found.exit_code == 0, found.exception
+        asked = Attribute.model_validate(
+            {
+                "model": info.id, "images": (Encoded(data=data),), "classifier": info.classifier,
+                "targets": (target,), "top_k": 2, **place,
+            }
+        )  # fmt: skip
+        truth = runner.attribute(asked).one()[0]
+        units = json.loads(found.stdout)["units"]
+        assert [u["unit"] for u in units] == truth.features.tolist()
+        assert [u["score"] for u in units] == pytest.approx(truth.scores.tolist(), rel=1e-4)
+    runner.close()
 
 
 def test_targets_and_tokens_are_read() -> None:

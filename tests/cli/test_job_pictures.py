@@ -1,5 +1,7 @@
 """Which pictures a job is asked about, and what a person hears where that is none."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,21 @@ def test_an_empty_folder_and_a_name_of_nothing(tiny_house: Path, tmp_path: Path)
     with pytest.raises(NotFound, match=f"names {', '.join(image_sets(tiny_house))}"):
         pictures("nothing", tiny_house, "", "")
     assert image_sets(tmp_path) == {}
+
+
+def test_a_folder_that_holds_a_manifest_says_that_it_is_passed_over(
+    tiny_house: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(tiny_house / "images" / "00.jpg", tmp_path)
+    pictures(str(tmp_path), tiny_house, "", "")
+    assert capsys.readouterr().err == ""
+    row = {"path": "00.jpg", "label": "cat"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    (plain,) = pictures(str(tmp_path), tiny_house, "", "")
+    said = capsys.readouterr().err
+    assert plain.label == "" and f"name {tmp_path / 'manifest.jsonl'}" in said
+    (told,) = pictures(str(tmp_path / "manifest.jsonl"), tiny_house, "", "")
+    assert told.label == "cat" and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("text", ["image_sets: [1", "image_sets: {a: {images: b}}", "- a", ""])
