@@ -2,7 +2,8 @@
 
     python docs/measure_methods.py [--pictures N] [--suggested N] [--out docs/methods]
 
-Writes ``methods.json`` (all figures) and two pictures beside it. What a shortcut's own features
+Writes ``methods.json`` (all figures), two pictures beside it, and the table of methods and
+shortcuts into the pages that show it, between their two marks. What a shortcut's own features
 are is settled without any attribution: the best detectors of the drawn shortcut on the validation
 split. Attributions are then asked for on the test split.
 """
@@ -41,6 +42,8 @@ METHODS = (
 SHORTCUTS = ("typographic", "watermark", "water", "gender")
 SKILL = 0.9  # AUROC of a detector that counts as the shortcut's own
 TOP = 20
+PAGES = (Path("README.md"), Path("docs/methods.md"))
+MARKS = "<!-- by docs/measure_methods.py -->", "<!-- end -->"
 PAIRS = 6  # of orders for Shapley values
 
 
@@ -313,6 +316,35 @@ def figure(table: dict[str, dict[str, float]], out: Path) -> None:
     page.savefig(out.with_name("methods.png"), dpi=120)
 
 
+def told(cells: dict[str, dict[str, float]]) -> list[str]:
+    """The table of methods and shortcuts as Markdown: deletion; agreement; seconds a picture."""
+    lines = [f"| method | {' | '.join(SHORTCUTS)} |", "|---" * (1 + len(SHORTCUTS)) + "|"]
+    for name in (*METHODS, "random"):
+        parts = [in_words(cells[f"{shortcut} {name}"], name) for shortcut in SHORTCUTS]
+        lines.append(f"| `{name}` | {' | '.join(parts)} |")
+    return lines
+
+
+def in_words(cell: dict[str, float], name: str) -> str:
+    """One cell; of a random order only what it deletes says anything."""
+    fall = f"{-cell['deletion']:.2f}"
+    if name == "random":
+        return f"{fall}; –"
+    seconds = cell["seconds"]
+    took = (
+        f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
+    )
+    return f"{fall}; {cell['spearman']:.2f} / {cell['agrees']:.0%}; {took} s".replace("%", " %")
+
+
+def between_marks(page: str, lines: Sequence[str]) -> str:
+    """A page with the table in place of what stood between its marks."""
+    begin, end = MARKS
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join([before + begin, "", *lines, "", end + after])
+
+
 def main() -> None:
     """All tables, as JSON and figures; what is in the file already is not measured again."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -343,6 +375,8 @@ def main() -> None:
     for s in SHORTCUTS:
         keep("suggestions", s, lambda s=s: suggested(world, world.cases(s)[: given.suggested]))
     figure(found["methods"], given.out)
+    for page in PAGES:
+        page.write_text(between_marks(page.read_text(), told(found["methods"])))
 
 
 if __name__ == "__main__":
