@@ -4,6 +4,7 @@ Every test of this file runs on both. What is composed over a Runner goes over `
 steers by the engine in the stage's own precision.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from steerboard.analysis.measuring import measure
 from steerboard.analysis.shapley import enumerated, remembered, shapley, worth
 from steerboard.attribution.gradient import gradient
 from steerboard.attribution.integrated_gradients import integrated_gradients
+from steerboard.attribution.units import Directions, Heads, Neurons, Units, unit_rows
 from steerboard.inprocess.check_attribute import check_attribute
 from steerboard.spec.edits import Edit, Feature, Mask, Scale, SteerSet
 from steerboard.spec.errors import EmptyMask
@@ -44,6 +46,25 @@ def test_scores_error_and_bias_make_up_x_times_gradient(stage: Any, tolerance: f
     by_hand = float((scene.x.double() * scene.gradient.double()).sum())
     assert found.total == pytest.approx(by_hand, abs=tolerance)
     assert abs(found.error) > 0 and abs(found.bias) > 0
+
+
+@pytest.mark.parametrize("kind", ["neurons", "heads", "directions"])
+def test_other_units_scores_and_error_make_up_x_times_gradient(
+    stage: Any, tolerance: float, kind: str
+) -> None:
+    """Neurons and heads leave nothing over; free directions do."""
+    scene = stage.scene()
+    width = scene.x.shape[1]
+    units: dict[str, Units] = {
+        "neurons": Neurons(),
+        "heads": Heads(stage.loaded.tower.heads),
+        "directions": Directions(unit_rows(torch.randn(5, width, dtype=scene.x.dtype))),
+    }
+    found = gradient(replace(scene, units=units[kind]))
+    parts = float(found.token_scores.double().sum()) + found.error + found.bias
+    by_hand = float((scene.x.double() * scene.gradient.double()).sum())
+    assert parts == pytest.approx(by_hand, abs=tolerance) and found.bias == 0
+    assert (abs(found.error) > 10 * tolerance) == (kind == "directions")
 
 
 def test_the_gap_of_integrated_gradients_falls_as_one_over_n_or_better(
@@ -97,6 +118,7 @@ def test_shapley_values_of_all_active_units_sum_to_the_change_from_no_code(
     assert found.scores.sum() == pytest.approx(whole - empty, abs=tolerance)
     assert found.rows["baseline"] == pytest.approx(empty, abs=tolerance)
     assert found.rows["total"] == pytest.approx(whole - empty, abs=tolerance)
+    assert set(found.rows) == {"baseline", "total"}
     assert integrated_gradients(own.scene()).baseline == pytest.approx(empty, abs=tolerance)
     assert abs(whole - empty) > 100 * tolerance
 
