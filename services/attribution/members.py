@@ -7,7 +7,7 @@ from steerboard.api.tokens import Identity
 from steerboard.spec.jobs import Lane
 
 # Raised when the arithmetic of a job, or the form of its results, changes.
-NUMERICS = 3
+NUMERICS = 4
 
 
 @dataclass(frozen=True)
