@@ -46,10 +46,10 @@ class Trust:
 
     ``spearman``, ``slope`` and ``sign`` compare scores with exact ablations of the ``TOP`` units;
     ``slope`` is the calibration: measured effect for each unit of predicted effect.
-    ``relative_error`` is that of the predictions that stand beside measured effects of the same
-    units everywhere, which are gradient's whatever the method; see ``relative_error``. ``overlap``
-    is the share of the ten most effective units among the ten first. ``curves`` holds the method's
-    own and those of the baselines.
+    ``relative_error`` is that of what gradient predicts of these units, whatever the method on
+    trial: what stands beside measured changes elsewhere. ``overlap`` is the share of the ten most
+    effective units among the ten first. ``curves`` holds the method's own and those of the
+    baselines.
     """
 
     method: str
@@ -143,7 +143,7 @@ def predictions(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
     """What ``effects`` should be by the gradient: ``-dy_hat = R`` of each unit ``[n]``.
 
     Of a unit that is off, the change at token t is ``-z_t v``: ``dy_hat = -R`` (methods, section
-    3). Units that gradient does not list, being more than it can, count as 0.
+    3). One that is not among the ``MAX_TOP_K`` that gradient lists counts as 0.
     """
     found = asked.attribution(method="gradient", top_k=MAX_TOP_K, maps=False)
     known = dict(zip(found.features.tolist(), found.scores.tolist(), strict=True))
@@ -153,6 +153,7 @@ def predictions(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
 def relative_error(predicted: Floats, measured: Floats) -> float:
     """``norm(dy_hat - dy) / norm(dy)`` of effects ``[n]`` (methods, section 4).
 
+    The normwise relative error (Higham, Accuracy and Stability of Numerical Algorithms, 1.2).
     0: every prediction is exact. 1: as far off as predicting that nothing ever happens. Infinite
     where nothing happens and something was predicted.
     """
