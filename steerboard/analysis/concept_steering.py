@@ -7,6 +7,7 @@ from steerboard.analysis.concepts import Concept
 from steerboard.analysis.expertise import Expertise
 from steerboard.analysis.responses import Place, active_medians
 from steerboard.spec.edits import (
+    Condition,
     Direction,
     Edit,
     Feature,
@@ -23,15 +24,31 @@ from steerboard.spec.tensor import Tensor
 
 
 def towards(
-    runner: Runner, model: str, dictionary: str, concept: Concept, features: Sequence[int]
+    runner: Runner, model: str, where: str | Place, concept: Concept, units: Sequence[int]
 ) -> SteerSet:
-    """Set experts, where active, to their median active value on positives."""
-    values = active_medians(runner, model, dictionary, concept.positives, features)
-    site = site_of(runner, model, dictionary)
+    """Set experts, where active, to their median active value on positives.
+
+    A word is a dictionary, whose features are meant. A neuron or a direction is never quite 0, so
+    that it is set only where it is positive.
+
+    Raises:
+        InvalidRequest: Heads cannot be set.
+    """
+    if isinstance(where, str):
+        where = Place(dictionary=where)
+    values = active_medians(runner, model, where, concept.positives, units)
+    features = where.units == "feature"
+    site = site_of(runner, model, where.dictionary) if features else str(where.site)
     return SteerSet(
         edits=tuple(
-            Edit(site=site, unit=Feature(dictionary=dictionary, index=f), op=Set(value=value))
-            for f, value in values.items()
+            Edit(
+                site=site,
+                unit=(unit := unit_of(where, int(u))),
+                op=Set(value=value),
+                mask=where.tokens,
+                condition=None if features else Condition(unit=unit, tau=0.0),
+            )
+            for u, value in values.items()
         )
     )
 

@@ -7,7 +7,7 @@ neuron or a direction answers has a sign; a head's answer is the norm of its out
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -188,15 +188,89 @@ def strongest(code: Code) -> Row:
 
 
 def active_medians(
-    runner: Runner, model: str, dictionary: str, images: Iterable[ImageRef], features: Sequence[int]
+    runner: Runner, model: str, where: Place, images: Iterable[ImageRef], units: Sequence[int]
 ) -> dict[int, float]:
-    """Median activation of each feature over the tokens where it fires; none where it never does.
+    """Median activation of each unit over the tokens where it is active; none where it never is.
 
-    Over tokens and not over pictures, because ``set`` acts at each token.
+    Over tokens and not over pictures, because ``set`` acts at each token. A feature is active where
+    it fires, a neuron or a direction where it is positive.
+
+    Raises:
+        InvalidRequest: Heads, or units at a site whose tokens an answer does not tell apart.
     """
-    seen: dict[int, list[npt.NDArray[np.float32]]] = {f: [] for f in features}
+    if where.coded:
+        return medians(fired(runner, model, where.dictionary, images, units), units)
+    return medians(told(runner, model, where, images, units), units)
+
+
+Values = npt.NDArray[np.float32]
+
+
+def medians(found: Iterable[Sequence[Values]], units: Sequence[int]) -> dict[int, float]:
+    """Of activations of each unit, picture after picture; without those that have none."""
+    seen = zip(*found, strict=True)
+    joined = {u: np.concatenate(v) for u, v in zip(units, seen, strict=False)}
+    return {u: float(np.median(v)) for u, v in joined.items() if len(v)}
+
+
+def fired(
+    runner: Runner, model: str, dictionary: str, images: Iterable[ImageRef], features: Sequence[int]
+) -> Iterator[list[Values]]:
+    """Of each picture, each feature's activations where it fires."""
     for code in codes(runner, model, dictionary, images):
-        for feature, values in seen.items():
-            values.append(code.values[code.features == feature])
-    found = {f: np.concatenate([np.zeros(0, np.float32), *v]) for f, v in seen.items()}
-    return {f: float(np.median(v)) for f, v in found.items() if len(v)}
+        yield [code.values[code.features == feature] for feature in features]
+
+
+def told(
+    runner: Runner, model: str, where: Place, images: Iterable[ImageRef], units: Sequence[int]
+) -> Iterator[list[Values]]:
+    """Of each picture, each unit's positive activations, from its map and its prefix token."""
+    info, waiting = runner.model(model), iter(images)
+    check_told(info, where)
+    place, names = as_directions(info, where, units)
+    while chunk := tuple(islice(waiting, WIDE_CHUNK)):
+        asked = question(model, place, chunk, info.classifier or ANY)
+        asked = asked.model_copy(update={"method": "activation", "maps": True})
+        for (one,) in runner.attribute(asked).results():
+            at = {int(f): i for i, f in enumerate(one.features)}
+            rows = [
+                np.append(one.maps[at[n]], one.prefix_scores[at[n]]) if n in at else np.zeros(0)
+                for n in names
+            ]
+            yield [row[row > 0].astype(np.float32) for row in rows]
+
+
+def as_directions(
+    info: ModelInfo, where: Place, units: Sequence[int]
+) -> tuple[Place, Sequence[int]]:
+    """A few neurons or directions asked about as directions; features as they are; their names."""
+    if where.units == "feature":
+        return where, units
+    if where.directions is not None:
+        rows = where.directions.numpy()[list(units)]
+    else:
+        rows = np.zeros((len(units), count(info, where)), np.float32)
+        rows[np.arange(len(units)), list(units)] = 1
+    given = {"units": "direction", "directions": Tensor.of(rows)}
+    return replace(where, **given), range(len(units))  # type: ignore[arg-type]
+
+
+def check_told(info: ModelInfo, where: Place) -> None:
+    """An answer holds the activation at each single token."""
+    if where.units == "head":
+        raise InvalidRequest(
+            "a head is a vector, which can be scaled and not set: steer away from the concept, or"
+            " scale its experts up",
+            field="units",
+        )
+    book = info.dictionary(where.dictionary)
+    site = info.site(book.site if book else where.site or "")
+    if site is None:
+        return
+    cells = info.grid[0] * info.grid[1]
+    if site.tokens > 1 and (info.prefix_tokens > 1 or site.tokens - info.prefix_tokens != cells):
+        raise InvalidRequest(
+            f"an answer about {site.name} does not tell its tokens apart: steer away from the"
+            " concept, or set its experts to a value of your own",
+            field="site",
+        )

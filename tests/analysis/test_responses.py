@@ -10,14 +10,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from steerboard.analysis.concept_steering import away
+from steerboard.analysis.concept_steering import away, towards
 from steerboard.analysis.concepts import Concept, experts
 from steerboard.analysis.expertise import expertise
 from steerboard.analysis.probe import difference_of_means, logistic
 from steerboard.analysis.responses import Place, responses
 from steerboard.inprocess.runner import LocalRunner, open_local
 from steerboard.model.load import LoadedModel, load
-from steerboard.spec.edits import Mask
+from steerboard.spec.edits import Mask, Set
 from steerboard.spec.errors import EmptyMask, InvalidRequest, NotFound
 from steerboard.spec.requests import Encode, Encoded, Prompts, Steer
 from steerboard.spec.tensor import Tensor
@@ -176,6 +176,38 @@ def test_experts_of_every_kind_are_steered_away_from(
     )
     answer = runner.steer(asked).one()
     assert not np.allclose(answer.steered[0].logits, answer.clean.logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("place", ["neurons", "neurons of the stream", "directions"])
+@pytest.mark.parametrize("mask", ["all", "region"])
+def test_experts_are_set_to_their_median_over_the_tokens_where_they_are_positive(
+    runner: LocalRunner,
+    loaded: LoadedModel,
+    images: tuple[Encoded, ...],
+    place: str,
+    mask: str,
+) -> None:
+    tokens, counted = MASKS[mask]
+    where = replace(PLACES[place], tokens=tokens)
+    concept = Concept("every other", images[::2], images[1::2])
+    up = towards(runner, "tiny", where, concept, [4, 1])
+    plain = hooked(loaded, concept.positives, where)[:, counted]
+    assert len(up.edits) == 2
+    for edit, unit in zip(up.edits, (4, 1), strict=True):
+        own = plain[..., unit]
+        assert isinstance(edit.op, Set) and edit.condition is not None
+        assert edit.op.value == pytest.approx(float(np.median(own[own > 0])), rel=1e-4)
+        assert (edit.mask, edit.condition.unit, edit.condition.tau) == (tokens, edit.unit, 0.0)
+    asked = Steer(
+        model="tiny", images=images[:1], classifier=Prompts(prompts=("a", "b")), steer_sets=(up,)
+    )
+    assert len(runner.steer(asked).one().steered) == 1
+
+
+def test_heads_cannot_be_set(runner: LocalRunner, images: tuple[Encoded, ...]) -> None:
+    concept = Concept("every other", images[::2], images[1::2])
+    with pytest.raises(InvalidRequest, match="steer away from the concept"):
+        towards(runner, "tiny", PLACES["heads"], concept, [0])
 
 
 @pytest.mark.parametrize(
