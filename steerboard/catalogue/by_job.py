@@ -30,9 +30,24 @@ class Door(Protocol):
 
 
 def build_by_job(
-    door: Door, images: ImageSet, plan: Plan, place: str, progress: Callable[[int], None]
+    door: Door,
+    images: ImageSet,
+    plan: Plan,
+    place: str,
+    progress: Callable[[int], None],
+    submitted: Callable[[str], None] = lambda job: None,
 ) -> Built:
     """Submit a catalogue job, follow it, and copy its files to ``place``.
+
+    One that is at work already, or done, is joined.
+
+    Args:
+        door: Where it is submitted.
+        images: The pictures.
+        plan: What of them.
+        place: fsspec URL of the file.
+        progress: Told the pictures observed so far.
+        submitted: Told the job's id.
 
     Raises:
         InvalidRequest: No picture of the set could be read.
@@ -42,6 +57,7 @@ def build_by_job(
     built = Built(place)
     spec, keys = spec_of(images, plan, built)
     job = door.submit(spec, (p.data for p in images.pictures())).id
+    submitted(job)
     for status in door.watch(job):
         progress(min(len(spec.images), status.done * len(spec.images) // max(status.total - 1, 1)))
     total, *rows = door.result(job)

@@ -104,10 +104,24 @@ def by_workers(wanted: Wanted, images: ImageSet, plan: Plan, place: str) -> Buil
     from steerboard.api.jobs_client import JobClient
     from steerboard.catalogue.by_job import build_by_job
 
-    client = JobClient(wanted.jobs, wanted.token or None)
+    client, console = JobClient(wanted.jobs, wanted.token or None), Console(stderr=True)
+    jobs: list[str] = []
+
+    def submitted(job: str) -> None:
+        jobs.append(job)
+        console.print(f"job {job}", soft_wrap=True)
+
     try:
         with counting(plan.dictionary) as progress:
-            return build_by_job(client, images, plan, place, progress)
+            return build_by_job(client, images, plan, place, progress, submitted)
+    except KeyboardInterrupt:
+        if jobs:
+            console.print(
+                f"stopped looking on: job {jobs[0]} goes on. The same command takes it up again;"
+                f" `steerboard jobs cancel {jobs[0]} --jobs {wanted.jobs}` takes it back",
+                soft_wrap=True,
+            )
+        raise
     finally:
         client.close()
 
