@@ -148,7 +148,7 @@ class Catalogues:
     def rows(self, index: Index, features: Array, clues: Clues, pictures: int) -> list[FeatureRow]:
         """Features of a catalogue by their numbers, as they are listed."""
         places, _ = index.place(features)
-        known = Found(places, None, index.statistics["precision"], None)
+        known = Found(places, None, index.detection, None)
         rows = [row(index, int(place), known, clues) for place in places]
         return pictured(index, rows, pictures)
 

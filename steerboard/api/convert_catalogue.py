@@ -35,6 +35,8 @@ ROW_OPTIONAL = (
     "redundancy",
     "label_score",
     "precision",
+    "auroc",
+    "lift",
     "relevance",
     "activation",
 )

@@ -1,7 +1,7 @@
-"""Arrow columns from numpy's own memory.
+"""Arrow columns from numpy's own memory, and numbers back.
 
-``pa.array`` would look for pandas first, and where that is installed import it: a second and more
-of a small build.
+``pa.array`` and ``to_numpy`` would look for pandas first, and where that is installed import it: a
+second and more of a small build, or of the first page of a catalogue.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,6 +37,27 @@ def column(kind: pa.DataType, values: Sequence[Any] | Array) -> pa.Array:
     plain = [0 if v is None else v for v in values] if valid else values
     numbers = np.ascontiguousarray(plain, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(numbers), [valid, pa.py_buffer(numbers)])
+
+
+def numbers(found: pa.ChunkedArray | pa.Array, nothing: int = 0) -> Array:
+    """A column of numbers; nan where a float is null, ``nothing`` where another number is."""
+    chunks = found.chunks if isinstance(found, pa.ChunkedArray) else [found]
+    kind = np.dtype(found.type.to_pandas_dtype())
+    parts = [np.zeros(0, kind), *(numbers_of(chunk, kind, nothing) for chunk in chunks)]
+    return np.concatenate(parts)
+
+
+def numbers_of(chunk: pa.Array, kind: np.dtype[Any], nothing: int) -> Array:
+    """The same of one array."""
+    valid, held = chunk.buffers()
+    last = chunk.offset + len(chunk)
+    values = np.frombuffer(held, kind, last)[chunk.offset :] if last else np.zeros(0, kind)
+    if not chunk.null_count:
+        return values
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=last, bitorder="little")
+    null = np.nan if kind.kind == "f" else nothing
+    filled: Array = np.where(bits[chunk.offset :].astype(bool), values, null).astype(kind)
+    return filled
 
 
 def ends(rows: Sequence[Any]) -> pa.Buffer:

@@ -15,6 +15,7 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 
+from steerboard.catalogue.columns import numbers
 from steerboard.catalogue.groups import Groups
 from steerboard.catalogue.partial import heat
 from steerboard.catalogue.records import Array
@@ -150,7 +151,7 @@ class Catalogue:
 
     def _read_group(self, columns: list[str], number: int) -> tuple[Array, pa.Table]:
         table = self._rows.read([number], columns)
-        return table.column("feature").to_numpy(), table
+        return numbers(table.column("feature")), table
 
     def _card(self, record: dict[str, Any], count: int) -> FeatureCard:
         same = ("feature", "firing_rate", "maximum", "mean", "clarity", "polysemanticity")

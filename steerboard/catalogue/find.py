@@ -14,7 +14,7 @@ import numpy as np
 
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.records import Array
-from steerboard.spec.catalogue import FeatureQuery, FeatureRow, Labels
+from steerboard.spec.catalogue import FeatureQuery, FeatureRow, Labels, Statistic
 from steerboard.spec.errors import InvalidRequest
 
 WORD = re.compile(r"\w+")
@@ -49,13 +49,13 @@ class Found:
     Attributes:
         order: ``[m]`` their places in the index.
         relevance: ``[n]`` by place; None where nothing was searched for.
-        precision: ``[n]`` for the class asked for, else for the one each detects best.
+        detection: ``[n]`` how well, the class asked for, else the one each detects best.
         chosen: Place of the class asked for, or None.
     """
 
     order: Array
     relevance: Array | None
-    precision: Array
+    detection: Mapping[Statistic, Array]
     chosen: int | None
 
 
@@ -68,11 +68,11 @@ def find(index: Index, query: FeatureQuery, clues: Clues) -> Found:
     fit = named(index, query, clues)
     relevance = np.zeros(len(index))
     chosen = class_asked(index, query.class_name)
-    precision = index.statistics["precision"]
+    detection = index.detection
     if chosen is not None:
-        precision = index.classes.of(chosen, len(index))
-        fit &= precision > 0
-        relevance += precision
+        detection = index.classes.of(chosen, len(index))
+        fit &= detection["precision"] > 0
+        relevance += detection["precision"]
     if query.words.strip():
         hit, score = by_words(index, query.words, clues)
         fit &= hit
@@ -80,7 +80,7 @@ def find(index: Index, query: FeatureQuery, clues: Clues) -> Found:
     if clues.activations is not None:
         fit &= clues.activations > 0
         relevance += clues.activations / np.maximum(index.statistics["maximum"], 1e-30)
-    values = {**index.statistics, "precision": precision, "relevance": relevance}
+    values = {**index.statistics, **detection, "relevance": relevance}
     values["votes"] = of_people(index, clues, lambda one: one.votes)
     for bound in query.bounds:
         value = values[bound.statistic]
@@ -88,7 +88,7 @@ def find(index: Index, query: FeatureQuery, clues: Clues) -> Found:
         fit &= value <= (np.inf if bound.high is None else bound.high)
     searched = query.order == "relevance"
     return Found(sorted_by(values[query.order], fit, query), relevance if searched else None,
-                 precision, chosen)  # fmt: skip
+                 detection, chosen)  # fmt: skip
 
 
 def sorted_by(value: Array, fit: Array, query: FeatureQuery) -> Array:
@@ -171,7 +171,7 @@ def detecting(index: Index, wanted: set[str]) -> Array:
         index.classes.codes
     ]
     own = fits > 0
-    np.maximum.at(out, index.classes.rows[own], (fits * index.classes.precisions)[own])
+    np.maximum.at(out, index.classes.rows[own], (fits * index.classes.values["precision"])[own])
     return out
 
 
@@ -185,8 +185,9 @@ def row(index: Index, place: int, found: Found, clues: Clues) -> FeatureRow:
     feature, label = int(index.features[place]), int(index.labels.codes[place])
     best = int(index.best[place]) if found.chosen is None else found.chosen
     people = clues.people.get(feature, Labels())
-    numbers: dict[str, Any] = {s: number(v[place]) for s, v in index.statistics.items()}
-    numbers |= {"feature": feature, "precision": number(found.precision[place])}
+    known = {**index.statistics, **found.detection}
+    numbers: dict[str, Any] = {s: number(v[place]) for s, v in known.items()}
+    numbers["feature"] = feature
     return FeatureRow(
         label=index.labels.words[label] if label >= 0 else "",
         name=people.name,

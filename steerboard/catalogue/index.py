@@ -4,6 +4,7 @@ Of 49,152 features that is a few megabytes. The mean embeddings that searching b
 read with the first such search, and stay in memory at length one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from steerboard.catalogue.columns import numbers
 from steerboard.catalogue.file import Catalogue, halves
 from steerboard.catalogue.labels import Vocabulary
 from steerboard.catalogue.measures import blocks, unit
@@ -27,6 +29,11 @@ MEASURED: tuple[Statistic, ...] = (
     "redundancy",
     "label_score",
 )
+DETECTION: Mapping[Statistic, str] = {  # of a class, and the columns that hold it
+    "precision": "class_ap",
+    "auroc": "class_auroc",
+    "lift": "class_lift",
+}
 BLOCK = 8192  # features whose meanings are compared at a time
 
 
@@ -46,21 +53,22 @@ class Classes:
         names: Of the classes.
         rows: ``[e]`` places of features in the index.
         codes: ``[e]`` places of classes in ``names``.
-        precisions: ``[e]`` average precision.
+        values: ``[e]`` how well, by statistic; ``precision`` is the average precision.
         positives: ``[c]`` pictures of each class.
     """
 
     names: tuple[str, ...]
     rows: Array
     codes: Array
-    precisions: Array
+    values: Mapping[Statistic, Array]
     positives: Array
 
-    def of(self, code: int, count: int) -> Array:
-        """``[count]`` average precision of all features for a class; 0 where it is not listed."""
-        out = np.zeros(count)
+    def of(self, code: int, count: int) -> dict[Statistic, Array]:
+        """``[count]`` how well all features detect a class; 0 where it is not listed."""
         own = self.codes == code
-        out[self.rows[own]] = self.precisions[own]
+        out: dict[Statistic, Array] = {name: np.zeros(count) for name in self.values}
+        for name, value in self.values.items():
+            out[name][self.rows[own]] = value[own]
         return out
 
 
@@ -75,18 +83,18 @@ class Index:
         statistics: ``[n]`` each; nan where it is not known.
         labels: What they are called by the text tower.
         classes: What they detect.
-        best: ``[n]`` place of the class that each detects best, -1 for none; and its precision.
+        best: ``[n]`` place of the class that each detects best, -1 for none.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        lists = ("classes", "class_ap", "class_positives")
+        lists = ("classes", *DETECTION.values(), "class_positives")
         table = catalogue.columns("feature", "label", *MEASURED, *lists)
-        self.features: Array = table.column("feature").to_numpy()
+        self.features: Array = numbers(table.column("feature"))
         self.statistics: dict[Statistic, Array] = {s: floats(table.column(s)) for s in MEASURED}
         self.labels = coded(table.column("label").combine_chunks())
         self.classes = classes(table)
-        self.best, self.statistics["precision"] = self._first()
+        self.best = self._first()
         self.statistics["feature"] = self.features.astype(np.float64)
 
     def __len__(self) -> int:
@@ -150,18 +158,25 @@ class Index:
             if len(v)
         ]
 
-    def _first(self) -> tuple[Array, Array]:
-        """The class that stands first in each feature's list: best above chance."""
-        codes, precisions = np.full(len(self), -1), np.full(len(self), np.nan)
+    def _first(self) -> Array:
+        """The class that stands first in each feature's list, best above chance; how well each."""
         rows, first = np.unique(self.classes.rows, return_index=True)
-        codes[rows], precisions[rows] = self.classes.codes[first], self.classes.precisions[first]
-        return codes, precisions
+        codes = np.full(len(self), -1)
+        codes[rows] = self.classes.codes[first]
+        for name, value in self.classes.values.items():
+            self.statistics[name] = np.full(len(self), np.nan)
+            self.statistics[name][rows] = value[first]
+        return codes
+
+    @property
+    def detection(self) -> dict[Statistic, Array]:
+        """``[n]`` how well each feature detects the class that it detects best."""
+        return {name: self.statistics[name] for name in DETECTION}
 
 
 def floats(column: pa.ChunkedArray) -> Array:
     """Numbers; nan where they are null."""
-    found: Array = column.cast(pa.float64()).to_numpy()
-    return found
+    return numbers(column.cast(pa.float64()))
 
 
 def coded(array: Any) -> Words:
@@ -169,7 +184,7 @@ def coded(array: Any) -> Words:
     if not isinstance(array, pa.DictionaryArray):
         array = pc.dictionary_encode(array)
     words = tuple(array.dictionary.to_pylist())
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = numbers(array.indices, nothing=-1).astype(np.int64)
     empty = [i for i, word in enumerate(words) if not word]
     return Words(words, np.where(np.isin(codes, empty), -1, codes))
 
@@ -177,11 +192,14 @@ def coded(array: Any) -> Words:
 def classes(table: pa.Table) -> Classes:
     """What features detect, from the lists of all rows."""
     lists = table.column("classes").combine_chunks()
-    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    flat = {n: table.column(n).combine_chunks().flatten() for n in ("class_ap", "class_positives")}
+    sizes = numbers(pc.list_value_length(lists))
+
+    def flat(name: str) -> Array:
+        return numbers(table.column(name).combine_chunks().flatten())
+
     words = coded(lists.flatten())
-    precisions = flat["class_ap"].to_numpy(zero_copy_only=False).astype(np.float64)
+    values = {s: flat(name).astype(np.float64) for s, name in DETECTION.items()}
     positives = np.zeros(len(words.words), np.int64)
-    positives[words.codes] = flat["class_positives"].to_numpy(zero_copy_only=False)
+    positives[words.codes] = flat("class_positives")
     rows = np.repeat(np.arange(len(table)), sizes)
-    return Classes(words.words, rows, words.codes, precisions, positives)
+    return Classes(words.words, rows, words.codes, values, positives)

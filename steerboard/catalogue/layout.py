@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from scipy import sparse
 
+from steerboard.catalogue.columns import numbers
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.records import Array
@@ -78,9 +79,9 @@ def listed(catalogue: Catalogue, index: Index, which: str, how: str) -> tuple[Ar
     """Places of features, of those that a list names as near, and how near."""
     table = catalogue.columns(which, how)
     lists = table.column(which).combine_chunks()
-    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    others, there = index.place(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64))
-    values = table.column(how).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    sizes = numbers(pc.list_value_length(lists))
+    others, there = index.place(numbers(lists.flatten()).astype(np.int64))
+    values = numbers(table.column(how).combine_chunks().flatten())
     return np.repeat(np.arange(len(index)), sizes)[there], others[there], values[there]
 
 

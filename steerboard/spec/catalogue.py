@@ -22,6 +22,8 @@ Statistic = Literal[
     "redundancy",
     "label_score",
     "precision",
+    "auroc",
+    "lift",
     "relevance",
     "votes",
 ]
@@ -136,6 +138,8 @@ class FeatureRow(Spec):
     label_score: float | None = None
     class_name: str = Field(default="", description="asked for, else the one it detects best")
     precision: float | None = Field(default=None, description="average precision for that class")
+    auroc: float | None = Field(default=None, description="for that class")
+    lift: float | None = Field(default=None, description="for that class")
     relevance: float | None = None
     activation: float | None = Field(default=None, description="on the picture asked about")
     pictures: tuple[str, ...] = Field(default=(), description="its strongest, by digest")

@@ -24,6 +24,8 @@ class Statistic(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STATISTIC_PRECISION: _ClassVar[Statistic]
     STATISTIC_RELEVANCE: _ClassVar[Statistic]
     STATISTIC_VOTES: _ClassVar[Statistic]
+    STATISTIC_AUROC: _ClassVar[Statistic]
+    STATISTIC_LIFT: _ClassVar[Statistic]
 
 class Naming(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -55,6 +57,8 @@ STATISTIC_LABEL_SCORE: Statistic
 STATISTIC_PRECISION: Statistic
 STATISTIC_RELEVANCE: Statistic
 STATISTIC_VOTES: Statistic
+STATISTIC_AUROC: Statistic
+STATISTIC_LIFT: Statistic
 NAMING_UNSPECIFIED: Naming
 NAMING_LABELLED: Naming
 NAMING_UNLABELLED: Naming
@@ -338,7 +342,7 @@ class SearchFeaturesRequest(_message.Message):
     def __init__(self, dictionary: _Optional[str] = ..., words: _Optional[str] = ..., image: _Optional[_Union[_types_pb2.ImageRef, _Mapping]] = ..., class_name: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[StatisticFilter, _Mapping]]] = ..., naming: _Optional[_Union[Naming, str]] = ..., tag: _Optional[str] = ..., sort: _Optional[_Union[Statistic, str]] = ..., ascending: bool = ..., page_token: _Optional[str] = ..., page_size: _Optional[int] = ..., pictures: _Optional[int] = ...) -> None: ...
 
 class FeatureRow(_message.Message):
-    __slots__ = ("feature", "label", "name", "votes", "tags", "firing_rate", "maximum", "mean", "clarity", "polysemanticity", "redundancy", "label_score", "class_name", "precision", "relevance", "activation", "pictures")
+    __slots__ = ("feature", "label", "name", "votes", "tags", "firing_rate", "maximum", "mean", "clarity", "polysemanticity", "redundancy", "label_score", "class_name", "precision", "relevance", "activation", "pictures", "auroc", "lift")
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -356,6 +360,8 @@ class FeatureRow(_message.Message):
     RELEVANCE_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    AUROC_FIELD_NUMBER: _ClassVar[int]
+    LIFT_FIELD_NUMBER: _ClassVar[int]
     feature: int
     label: str
     name: str
@@ -373,7 +379,9 @@ class FeatureRow(_message.Message):
     relevance: float
     activation: float
     pictures: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, feature: _Optional[int] = ..., label: _Optional[str] = ..., name: _Optional[str] = ..., votes: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., mean: _Optional[float] = ..., clarity: _Optional[float] = ..., polysemanticity: _Optional[float] = ..., redundancy: _Optional[float] = ..., label_score: _Optional[float] = ..., class_name: _Optional[str] = ..., precision: _Optional[float] = ..., relevance: _Optional[float] = ..., activation: _Optional[float] = ..., pictures: _Optional[_Iterable[str]] = ...) -> None: ...
+    auroc: float
+    lift: float
+    def __init__(self, feature: _Optional[int] = ..., label: _Optional[str] = ..., name: _Optional[str] = ..., votes: _Optional[int] = ..., tags: _Optional[_Iterable[str]] = ..., firing_rate: _Optional[float] = ..., maximum: _Optional[float] = ..., mean: _Optional[float] = ..., clarity: _Optional[float] = ..., polysemanticity: _Optional[float] = ..., redundancy: _Optional[float] = ..., label_score: _Optional[float] = ..., class_name: _Optional[str] = ..., precision: _Optional[float] = ..., relevance: _Optional[float] = ..., activation: _Optional[float] = ..., pictures: _Optional[_Iterable[str]] = ..., auroc: _Optional[float] = ..., lift: _Optional[float] = ...) -> None: ...
 
 class SearchFeaturesResponse(_message.Message):
     __slots__ = ("features", "next_page_token", "total", "without_meaning")

@@ -54,6 +54,13 @@ def test_a_point_of_the_map_is_picked_and_opened(parts: Stage, page: Page) -> No
     expect(picked).to_contain_text("fires on", timeout=PATIENCE_MS)
     number = re.findall(r"#\d+", picked.inner_text())[0]
     shot(page, "map.png")
+    expect(page).to_have_url(re.compile(f"point={number[1:]}"))
+    page.goto(page.url)  # what somebody sees to whom the address was sent
+    expect(picked).to_contain_text(f"{number} ", timeout=PATIENCE_MS)
+    page.set_viewport_size({"width": 420, "height": 900})
+    shot(page, "map-narrow.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    page.set_viewport_size({"width": 1280, "height": 900})
     picked.click()
     expect(page.locator(".sb-title span")).to_contain_text(number, timeout=PATIENCE_MS)
     sees_no_traceback(page)

@@ -58,6 +58,30 @@ def test_sorting_by_each_statistic_is_sorting_cards(index: Index, catalogue: Cat
         ]
 
 
+def test_sorting_by_how_well_a_class_is_detected_is_sorting_cards(
+    index: Index, catalogue: Catalogue
+) -> None:
+    """By the class that each detects best, and by one that is asked for."""
+    cards = catalogue.cards(index.features)
+    for name in ("auroc", "lift"):
+        for asked in ("", cards[0].classes[0].name):
+            value = {
+                card.feature: getattr(one, name)
+                for card in cards
+                for one in card.classes
+                if asked in ("", one.name) and (asked or one is card.classes[0])
+            }
+            want = sorted(value, key=lambda f: (-value[f], f))
+            assert len(want) > 3 and found(index, sort=name, class_name=asked)[: len(want)] == want
+            low = sorted(value.values())[len(value) // 2]
+            bounds = (Bound(statistic=name, low=low),)
+            some = found(index, bounds=bounds, class_name=asked)
+            assert sorted(some) == sorted(f for f in value if value[f] >= low)
+            first = index.place(np.array(want[:1]))[0][0]
+            told = find(index, FeatureQuery(dictionary="middle", class_name=asked), Clues())
+            assert getattr(row(index, int(first), told, Clues()), name) == value[want[0]]
+
+
 def test_meaning_by_blocks_is_meaning_at_once(index: Index, runner: LocalRunner) -> None:
     known = vocabulary(runner, "tiny", ["red", "a boat"], "a {}")
     whole = known.scores(index.catalogue.meanings())

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.ui.backend import forget
+from services.ui.explorer import pieces
 from steerboard.api.client import connect
 from steerboard.api.jobs_client import LibraryClient
 from steerboard.spec.catalogue import Bound, FeatureQuery
@@ -46,7 +47,8 @@ def library(services: Stage) -> Iterator[LibraryClient]:
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, object]]:
     """The catalogue, read by hand."""
-    names = ["feature", "label", "clarity", "firing_rate", "maximum", "classes", "class_ap"]
+    names = ["feature", "label", "clarity", "firing_rate", "mean", "maximum"]
+    names += ["classes", "class_ap"]
     found: list[dict[str, object]] = pq.read_table(PLACE, columns=names).to_pylist()
     return found
 
@@ -125,6 +127,45 @@ def test_controls_follow_the_address_and_write_into_it(explore: Explore) -> None
     assert "q" not in page.query_params and listed(page)[0] == 0
     page.button(key="ex-later").click().run()
     assert said(page, "page") == "1"
+
+
+def test_a_page_behind_the_last_is_the_last(explore: Explore) -> None:
+    page = explore(page="9999", **{"class": "label=owl"})
+    (where,) = [c.value for c in page.caption if c.value.startswith("Page ")]
+    _, number, _, last = where.split()
+    assert number == last and int(last) > 1 and listed(page)
+    assert page.button(key="ex-later").disabled and not page.button(key="ex-earlier").disabled
+    page.button(key="ex-earlier").click().run()
+    assert said(page, "page") == str(int(last) - 2)
+
+
+def test_what_a_view_shows_stands_in_its_address(explore: Explore) -> None:
+    page = explore(dictionary="", q="water")
+    assert said(page, "dictionary") == page.button_group(key="ex-dictionary").value
+    page = explore(feature="1849", split="test")
+    assert page.selectbox(key="ex-scan-split").value == "test"
+    page.selectbox(key="ex-scan-group").select("water").run()
+    assert (said(page, "split"), said(page, "group")) == ("test", "water")
+    page.selectbox(key="ex-scan-split").select("").run()
+    assert "split" not in page.query_params and said(page, "group") == "water"
+
+
+def test_every_statistic_sorts_the_table_and_filters(
+    explore: Explore, rows: list[dict[str, object]]
+) -> None:
+    want = sorted(rows, key=lambda r: (-r["mean"], r["feature"]))  # type: ignore[operator,return-value]
+    table = markup(explore(look="table", sort="mean"))
+    assert [int(n) for n in re.findall(r"<tr><td><a[^>]*>#(\d+)</a>", table)][:20] == [
+        r["feature"] for r in want[:20]
+    ]
+    for name in pieces.TITLES:
+        if name not in ("feature", "relevance", "votes", "precision"):
+            assert f"sort={name}" in table
+            assert f"{float(want[0]['mean']):.2f}" in table  # type: ignore[arg-type]
+    median = float(want[len(want) // 2]["mean"])  # type: ignore[arg-type]
+    some = explore(**{"by.mean": f"{median:.3f}.."})
+    many = sum(float(r["mean"]) >= round(median, 3) for r in rows)  # type: ignore[arg-type]
+    assert f"<b>{many:,}</b> features" in markup(some)
 
 
 def test_a_feature_has_a_page_and_the_unknown_a_sentence(explore: Explore) -> None:

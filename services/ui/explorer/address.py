@@ -14,7 +14,9 @@ from services.ui.session import KEY, named
 from steerboard.spec.catalogue import Bound, FeatureQuery, Naming, PairSide, Statistic
 from steerboard.spec.requests import Digest
 
-PARAMETERS = ("feature", "image", "named", "sort", "up", "page", "look", "side", "floor", "view")
+PARAMETERS = (
+    "feature", "image", "named", "sort", "up", "page", "look", "side", "floor", "view", "point",
+)  # fmt: skip
 LOOKS = ("cards", "table", "map", "compare")
 VIEWS = ("fires", "close", "whole")  # of a reference picture
 PAGE = 24
@@ -42,6 +44,10 @@ class Address:
         side: Which features of a comparison are listed.
         floor: Alikeness from which two features are partners, in hundredths; None: as usual.
         view: How a feature's pictures are shown, one of ``VIEWS``; empty: as suits the feature.
+        point: The feature that is picked on the map, or None.
+        image_set: In which pictures are looked for; empty: the first one.
+        split: Of it; empty: all.
+        group: Of it; empty: all.
     """
 
     dictionary: str = ""
@@ -60,6 +66,10 @@ class Address:
     side: str = "matched"
     floor: int | None = None
     view: str = ""
+    point: int | None = None
+    image_set: str = ""
+    split: str = ""
+    group: str = ""
 
     def query(self, dictionary: str) -> FeatureQuery:
         """What is asked of the library."""
@@ -107,6 +117,10 @@ def read(given: dict[str, str]) -> Address:
         side=side if side in get_args(PairSide) else "matched",
         floor=floor if floor is None or floor <= 100 else None,
         view=view if view in VIEWS else "",
+        point=whole(given.get("point", "")),
+        image_set=given.get("set", "")[:200],
+        split=given.get("split", "")[:200],
+        group=given.get("group", "")[:200],
     )
 
 
@@ -162,6 +176,10 @@ def write(at: Address) -> dict[str, str]:
         "side": "" if at.side == "matched" else at.side,
         "floor": "" if at.floor is None else str(at.floor),
         "view": at.view,
+        "point": "" if at.point is None else str(at.point),
+        "set": at.image_set,
+        "split": at.split,
+        "group": at.group,
     }
     for one in at.bounds:
         shown[f"by.{one.statistic}"] = f"{end(one.low)}..{end(one.high)}"

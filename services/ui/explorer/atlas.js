@@ -40,6 +40,11 @@ export default function ({ data, parentElement, setStateValue }) {
   const pen = canvas.getContext("2d"), points = unpacked(data), within = gridded(points);
   const hits = new Set(points.hits), view = kept.get(points.name) ?? { scale: 1, x: 32768, y: 32768, picked: null };
   kept.set(points.name, view);
+  if (points.picked !== (view.told ?? null)) {
+    view.told = points.picked;
+    view.picked = points.picked;
+    setStateValue("picked", view.picked);
+  }
   let width = 0, height = 0, waits = false;
 
   const unit = () => (Math.min(width, height) / 68000) * view.scale; // pixels a step of the plane

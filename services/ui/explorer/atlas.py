@@ -13,7 +13,7 @@ import streamlit as st
 
 from services.ui.backend import backend
 from services.ui.explorer import pieces, reading
-from services.ui.explorer.address import Address, href
+from services.ui.explorer.address import Address, go, here, href
 from steerboard.spec.answers import Floats
 from steerboard.spec.catalogue import CatalogueInfo, FeatureCard, FeatureMap, FeatureQuery
 from steerboard.spec.errors import SteerboardError
@@ -37,7 +37,7 @@ def show(at: Address, info: CatalogueInfo, query: FeatureQuery) -> None:
     hits = reading.found(query, 0, HITS, 0).items if at.narrowed else ()
     place, beside = st.columns([2.6, 1], gap="medium")
     with place:
-        picked = draw(info.key, found, [row.feature for row in hits], at.narrowed)
+        draw(info.key, found, [row.feature for row in hits], at)
         words = "Drag to move, scroll to come closer, click a point to see what it is."
         if at.narrowed:
             words += f" Red: the {len(hits)} features that fit best."
@@ -45,24 +45,36 @@ def show(at: Address, info: CatalogueInfo, query: FeatureQuery) -> None:
             words += " Dark: its pictures differ; light: they are alike (clarity)."
         st.caption(words)
     with beside:
-        panel(at, info, found, picked)
+        panel(at, info, found, at.point)
 
 
-def draw(name: str, found: FeatureMap, hits: list[int], narrowed: bool) -> int | None:
-    """The points; the feature that was clicked, or None."""
+def draw(name: str, found: FeatureMap, hits: list[int], at: Address) -> None:
+    """The points; a click on one goes into the address.
+
+    The point of an address that no click made is told to the browser, with all points: only then.
+    """
+    state = st.session_state
+    if at.point != getattr(state.get("ex-map"), "picked", None):
+        state["ex-map-told"] = at.point
     # Registered in each run: a component belongs to the server, which may have been started anew.
     canvas = st.components.v2.component("feature_map", html=PLACE, js=SCRIPT, isolate_styles=False)
-    shown = canvas(
+    canvas(
         key="ex-map",
-        data=packed(name, found, hits, narrowed),
+        data=packed(name, found, hits, at.narrowed, state.get("ex-map-told")),
         default={"picked": None},
-        on_picked_change=lambda: None,
+        on_picked_change=clicked,
     )
-    picked = shown.picked
-    return picked if isinstance(picked, int) else None
 
 
-def packed(name: str, found: FeatureMap, hits: list[int], narrowed: bool) -> bytes:
+def clicked() -> None:
+    """Write the point into the address."""
+    picked = st.session_state["ex-map"].picked
+    go(replace(here(), point=picked if isinstance(picked, int) else None))
+
+
+def packed(
+    name: str, found: FeatureMap, hits: list[int], narrowed: bool, picked: int | None
+) -> bytes:
     """What the canvas draws: the size of a head (uint32), the head in JSON, columns of all points.
 
     Columns, little-endian: feature (uint32), x, y in ``0..SIDE`` and the label's place among the
@@ -73,6 +85,7 @@ def packed(name: str, found: FeatureMap, hits: list[int], narrowed: bool) -> byt
     head = json.dumps(
         {
             "name": name, "count": len(found.features), "narrowed": narrowed, "hits": hits,
+            "picked": picked,
             "words": found.words[:MOST_WORDS], "groups": groups(found),
         }
     ).encode()  # fmt: skip

@@ -33,6 +33,9 @@ def show(at: Address, info: CatalogueInfo) -> None:
             return
         size = ROWS if at.look == "table" else PAGE
         found = reading.found(query(at, info), at.page, size, PICTURES)
+        if at.page > (last := last_page(found.total, size)):
+            at = replace(at, page=last)
+            found = reading.found(query(at, info), at.page, size, PICTURES)
     except SteerboardError as error:
         recovery.explain(
             "The features cannot be searched now.", error, backend().library.catalogues, "search"
@@ -113,7 +116,7 @@ def head(at: Address, name: str) -> str:
 
 def pager(at: Address, total: int, size: int) -> None:
     """Where one is, and the ways on."""
-    last = max(0, (total - 1) // size)
+    last = last_page(total, size)
     if not last:
         return
     before, where, after = st.columns([1, 3, 1], vertical_alignment="center")
@@ -123,6 +126,11 @@ def pager(at: Address, total: int, size: int) -> None:
         st.caption(f"Page {at.page + 1} of {last + 1}", text_alignment="center")
     with after:
         turn("Later", at.page + 1, at.page >= last)
+
+
+def last_page(total: int, size: int) -> int:
+    """From 0."""
+    return max(0, (total - 1) // size)
 
 
 def turn(text: str, page: int, disabled: bool) -> None:

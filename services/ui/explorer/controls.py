@@ -32,7 +32,10 @@ FILTERS: tuple[Statistic, ...] = (
     "polysemanticity",
     "redundancy",
     "precision",
+    "auroc",
+    "lift",
     "label_score",
+    "mean",
     "maximum",
 )
 RATES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, EVERYWHERE, 1.0)
@@ -202,6 +205,22 @@ def filters(at: Address, info: CatalogueInfo) -> None:
     for statistic in FILTERS:
         if info.range(statistic) is not None:
             bounds(at, info, statistic)
+    votes(at)
+
+
+def votes(at: Address) -> None:
+    """How many votes its name has at least; of them no largest number is known before."""
+    own = next((one.low for one in at.bounds if one.statistic == "votes"), None)
+    st.session_state["ex-by-votes"] = None if own is None else round(own)
+    st.number_input(
+        f"{pieces.TITLES['votes']}, at least",
+        value=None,
+        step=1,
+        key="ex-by-votes",
+        placeholder="any",
+        help=pieces.ABOUT["votes"],
+        on_change=lambda: bound_to("votes", st.session_state["ex-by-votes"], None),
+    )
 
 
 def bounds(at: Address, info: CatalogueInfo, statistic: Statistic) -> None:
@@ -251,14 +270,18 @@ def nearest(rate: float) -> float:
 def bind(info: CatalogueInfo, statistic: Statistic, value: tuple[float, float]) -> None:
     """Take over a slider's bounds; a whole range is none."""
     low, high = limits(info, statistic)
-    rest = tuple(b for b in here().bounds if b.statistic != statistic)
-    own = Bound(
-        statistic=statistic,
-        low=value[0] if value[0] > low else None,
-        high=value[1] if value[1] < high else None,
+    bound_to(
+        statistic,
+        value[0] if value[0] > low else None,
+        value[1] if value[1] < high else None,
     )
-    some = own.low is not None or own.high is not None
-    change(bounds=(*rest, own) if some else rest)
+
+
+def bound_to(statistic: Statistic, low: float | None, high: float | None) -> None:
+    """Take over the bounds of a statistic; without ends there are none."""
+    rest = tuple(b for b in here().bounds if b.statistic != statistic)
+    own = Bound(statistic=statistic, low=low, high=high)
+    change(bounds=rest if low is None and high is None else (*rest, own))
 
 
 def by_picture() -> None:

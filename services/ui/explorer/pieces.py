@@ -18,6 +18,8 @@ TITLES = {
     "redundancy": "Redundancy",
     "label_score": "Label score",
     "precision": "Precision for a class",
+    "auroc": "AUROC for a class",
+    "lift": "Lift of a class",
     "relevance": "Best fit",
     "votes": "Votes",
 }
@@ -30,6 +32,9 @@ ABOUT = {
     "redundancy": "the largest cosine of its decoder row with another feature's",
     "label_score": "how well its label fits its strongest pictures",
     "precision": "average precision as a detector of the class that it detects best",
+    "auroc": "area under the ROC curve for that class: 0.5 by chance",
+    "lift": "times as frequent that class is among the pictures on which it fires",
+    "votes": "of people for its name, less those against",
 }
 
 
@@ -122,7 +127,17 @@ def table(
     return f'<div class="sb-table"><table><thead><tr>{heads}</tr></thead>{lines}</table></div>'
 
 
-COLUMNS = ("firing_rate", "maximum", "clarity", "polysemanticity", "redundancy", "label_score")
+COLUMNS = (
+    "firing_rate",
+    "mean",
+    "maximum",
+    "clarity",
+    "polysemanticity",
+    "redundancy",
+    "label_score",
+    "auroc",
+    "lift",
+)
 
 
 def line(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Pictures of one's own set on which a feature fires, found while one looks on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from services.ui import recovery
 from services.ui.backend import backend, image_sets
 from services.ui.explorer import feature as page
 from services.ui.explorer import pieces, reading
-from services.ui.explorer.address import here
+from services.ui.explorer.address import go, here
 from services.ui.explorer.drawing import figure, usual
 from services.ui.pictures import Eye
 from steerboard.api.convert_library import ImageSet
@@ -93,16 +93,27 @@ def chosen(info: CatalogueInfo, card: FeatureCard, sets: list[ImageSet]) -> Whic
     """Dictionary, feature, set, split and group."""
     columns = st.columns(3)
     names = {s.id: s for s in sets}
-    name = columns[0].selectbox("Image set", list(names), key="ex-scan-set")
+    at = here()
+    name = at.image_set if at.image_set in names else next(iter(names))
     found = names[name]
     splits, groups = ["", *found.splits], ["", *found.groups]
-    whole = str.capitalize
-    split = columns[1].selectbox(
-        "Split", splits, key="ex-scan-split", format_func=lambda s: whole(s) or "All"
-    )
-    group = columns[2].selectbox(
-        "Group", groups, key="ex-scan-group", format_func=lambda g: whole(g) or "All"
-    )
+    split = at.split if at.split in splits else ""
+    group = at.group if at.group in groups else ""
+    shown = {"ex-scan-set": name, "ex-scan-split": split, "ex-scan-group": group}
+    st.session_state.update(shown)
+
+    def box(place: int, title: str, key: str, options: list[str], part: str) -> None:
+        columns[place].selectbox(
+            title,
+            options,
+            key=key,
+            format_func=(lambda one: one.capitalize() or "All") if place else str,
+            on_change=lambda: go(replace(here(), **{part: st.session_state[key]})),
+        )
+
+    box(0, "Image set", "ex-scan-set", list(names), "image_set")
+    box(1, "Split", "ex-scan-split", splits, "split")
+    box(2, "Group", "ex-scan-group", groups, "group")
     return info.key, card.feature, name, split, group
 
 

@@ -10,7 +10,7 @@ from services.ui import recovery
 from services.ui.backend import backend
 from services.ui.explorer import pieces, reading
 from services.ui.explorer.address import Address, change, here, href
-from services.ui.explorer.browse import pager, thumbnails
+from services.ui.explorer.browse import last_page, pager, thumbnails
 from services.ui.explorer.paired import curves, line, lines
 from steerboard.spec.catalogue import (
     TOGETHER,
@@ -50,6 +50,9 @@ def show(at: Address, info: CatalogueInfo) -> None:
         return
     with floor:
         partners(floor_of(at, found))
+    if at.page > (last := last_page(found.total, SIZE)):
+        at = replace(at, page=last)
+        found = asked(at, info, other) or found
     names = reading.titles()
     said(names[info.key], names[other], found, floor_of(at, found))
     sides(at, names[info.key], names[other], found)

@@ -33,6 +33,8 @@ def shown() -> None:
         st.caption(f"Passed over in the address: {markup.plain(', '.join(wrong))}.")
     try:
         info = reading.catalogue(at.dictionary)
+        if not at.dictionary:  # so that the address stays that of this view
+            st.query_params["dictionary"] = info.key
         if info.trouble:
             browse.unfit(info)
         elif at.feature is None:
