@@ -5,28 +5,41 @@ set that is still at work the file holds the pictures that are done, and says so
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from secrets import token_hex
 from typing import Any
 
 import fsspec
 
-from steerboard.api.jobs_client import JobClient
+from steerboard.api.jobs_client import JobClient, LibraryClient
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.jobs import AttributeResult
 
 KEY = b"steerboard"
-SCHEMA = 1
+SCHEMA = 2  # the second has keys
 ROWS = 2000  # of a row group
+PAGE = 1000  # cards of pictures
 KINDS = ("attribute", "attribute_set")
-TEXTS = ("image", "error", "reason", "kind")
+TEXTS = ("image", "key", "error", "reason", "kind")
 WHOLE = ("index", "against")
 NUMBERS = ("value", "rest", "error_term", "bias", "total", "baseline")
 LISTS = ("scores", "errors", "activations", "peaks", "measured", "values")
 
 
-def export(client: JobClient, job: str, place: str) -> dict[str, Any]:
+Names = Callable[[set[str]], Mapping[str, str]]
+
+
+def export(
+    client: JobClient, job: str, place: str, names: Names = lambda wanted: {}
+) -> dict[str, Any]:
     """Write a job's result, as far as it is there, to an fsspec URL.
+
+    Args:
+        client: The job door.
+        job: Its id.
+        place: Where the file goes.
+        names: The keys of pictures within their set, by digest, as far as they are known; the
+            door itself knows digests alone.
 
     Returns:
         What the file says of itself: spec, provenance, state, pictures, and a set's aggregate.
@@ -44,9 +57,29 @@ def export(client: JobClient, job: str, place: str) -> dict[str, Any]:
         )
     about: dict[str, Any] = {"schema": SCHEMA, "job": job, "state": status.state}
     about |= client.about(job)
-    results = client.result(job, page_size=1000)
-    about["pictures"] = write(place, rows(results, about), about)
+    results, keys = client.result(job, page_size=1000), names(digests(about["spec"]))
+    found = ({**row, "key": keys.get(row["image"])} for row in rows(results, about))
+    about["pictures"] = write(place, found, about)
     return about
+
+
+def digests(spec: Mapping[str, Any]) -> set[str]:
+    """The pictures of a job."""
+    images = spec["images"] if "images" in spec else [spec["image"]]
+    return {image["sha256"] for image in images}
+
+
+def served_keys(library: LibraryClient, wanted: set[str]) -> dict[str, str]:
+    """Where pictures stand in the image sets that the door serves; no more is read than needed."""
+    found: dict[str, str] = {}
+    for image_set in library.image_sets():
+        token, more = "", image_set.size > 0
+        while more and len(found) < len(wanted):
+            page = library.images(image_set.id, page_token=token, page_size=PAGE)
+            found |= {c.sha256: c.path for c in page.items if c.sha256 in wanted}
+            token = page.next
+            more = bool(token)
+    return found
 
 
 def rows(results: Iterable[Any], about: dict[str, Any]) -> Iterator[dict[str, Any]]:

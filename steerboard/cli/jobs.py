@@ -15,6 +15,7 @@ from steerboard.cli.questions import DIRECTIONS, TARGETS, array, read_target, re
 from steerboard.spec.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from steerboard.api.job_table import Names
     from steerboard.api.jobs_client import JobClient
     from steerboard.images.picture import Picture
     from steerboard.spec.capabilities import ModelInfo
@@ -76,7 +77,8 @@ def submit(
         typer.echo(opened.id)
         if out:
             follow(client, opened.id)
-            tell(fetch_to(client, opened.id, out), out)
+            keys = {p.sha256: p.key for p in found}
+            tell(fetch_to(client, opened.id, out, lambda wanted: keys), out)
 
 
 @app.command("list")
@@ -124,7 +126,7 @@ def fetch(
     """Write a job's result as Parquet, of a set at work the pictures that are done."""
     check_out(out)
     with client_of(door, token) as client:
-        about = fetch_to(client, job, out)
+        about = fetch_to(client, job, out, lambda wanted: keys_at(door, token, wanted))
     typer.echo(json.dumps(about)) if as_json else tell(about, out)
 
 
@@ -136,12 +138,26 @@ def check_out(out: str) -> None:
         )
 
 
-def fetch_to(client: "JobClient", job: str, out: str) -> dict[str, Any]:
+def keys_at(door: str, token: str, wanted: set[str]) -> dict[str, str]:
+    """The keys of pictures in the image sets that the door serves."""
+    from steerboard.api.job_table import served_keys
+    from steerboard.api.jobs_client import LibraryClient
+
+    library = LibraryClient(door, token or None, 60.0)
+    try:
+        return served_keys(library, wanted)
+    finally:
+        library.close()
+
+
+def fetch_to(
+    client: "JobClient", job: str, out: str, names: "Names | None" = None
+) -> dict[str, Any]:
     """The file's own words; raises InvalidRequest where it cannot be written."""
     from steerboard.api.job_table import export
 
     try:
-        return export(client, job, out)
+        return export(client, job, out, names or (lambda wanted: {}))
     except OSError as error:
         raise InvalidRequest(
             f"{out} cannot be written ({error.strerror or error}): name another place; the job"
@@ -200,9 +216,9 @@ def question(
     """The job; raises InvalidRequest or NotFound with what is wrong."""
     from pydantic import ValidationError
 
-    from steerboard.analysis.methods import METHODS
     from steerboard.api.status import from_validation
     from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+    from steerboard.analysis.methods import METHODS
     from steerboard.spec.requests import Digest
 
     if place["method"] not in METHODS:

@@ -75,6 +75,7 @@ def test_a_set_is_written_while_it_runs_and_again_when_it_is_done(
     by_name = {row["image"]: row for row in whole}
     assert all(by_name[row["image"]] == row for row in part)
     assert [row["image"] for row in whole] == [image_digest(data) for data in images]
+    assert {row["key"] for row in whole} == {None}  # of no set that anybody knows
     assert [i for i, row in enumerate(whole) if row["error"]] == [37]
     about = read_about(str(tmp_path / "late" / "all.parquet"))
     assert AttributeSetJob.model_validate(about["spec"]) == spec
@@ -110,6 +111,11 @@ def test_the_command_asks_lists_fetches_and_takes_back(
     more = ("--method", "expertise", "--positive", "label == 'cat'")
     job, *_ = say(crew, "submit", images, *more, "--out", out).split()
     assert len(read_about(out)["aggregate"]["features"]) == 48
+    keys = [f"{i:02d}.jpg" for i in range(16)]
+    assert pq.read_table(out)["key"].to_pylist() == keys  # as the one who asks knows them
+    again = f"{tmp_path}/again.parquet"
+    say(crew, "fetch", job, "--out", again)
+    assert pq.read_table(again)["key"].to_pylist() == keys  # as the door knows them
     assert say(crew, "watch", job).strip() == "done"
     listed = json.loads(say(crew, "list", "--json"))
     assert listed[0]["id"] == job and listed[0]["kind"] == "attribute_set"
@@ -124,6 +130,9 @@ def test_the_command_asks_lists_fetches_and_takes_back(
     )
     assert fetched["spec"]["method"] == "shapley" and fetched["pictures"] == 1
     assert say(crew, "cancel", alone.strip()).strip() == "done"  # what has ended stays
+    heads = ("--units", "head", "--site", "head_out.1", "--tokens", "prefix")
+    say(crew, "submit", images, *more, *heads, "--out", again)
+    assert len(read_about(again)["aggregate"]["features"]) == 3
 
 
 def test_a_place_that_cannot_be_written_is_said_in_a_sentence(
