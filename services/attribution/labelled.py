@@ -24,7 +24,7 @@ from steerboard.spec.runner import Runner
 
 AT_ONCE, FULL_AT_ONCE = 64, 16  # chunks that a closing step reads: of what fires, of all units
 LISTED = 4096
-MOST = 2**23  # responses of all units to all pictures that are sorted within a step's time
+MOST = 2**22  # responses of all units to all pictures: sorted in half of what a step may take
 WORK = "responses"
 
 
