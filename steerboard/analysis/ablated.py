@@ -13,5 +13,4 @@ def ablation(runner: Runner, request: Attribute, units: tuple[int, ...] = ()) ->
     asked = measure(runner, request)
     found = asked.attribution()
     chosen = np.array(units, np.int64) if units else found.features
-    effects = -asked.changes([asked.scaled(-1.0, int(u)) for u in chosen])
-    return by_size("ablation", chosen, effects, found.value)
+    return by_size("ablation", chosen, asked.effects(chosen.tolist()), found.value)

@@ -39,11 +39,11 @@ class Curves:
 def curves(asked: Measure, ranking: Sequence[int], steps: Sequence[int] = STEPS) -> Curves:
     """All four curves of one ranking, in one go; steps beyond its end are left out."""
     taken = tuple(k for k in steps if k <= len(ranking)) or (len(ranking),)
-    error = asked.part("error").edits if asked.request.dictionary else ()
+    error = asked.part("error") if asked.request.dictionary else SteerSet()
     code = asked.part("code")
     off = [asked.scaled(-1.0, *ranking[:k]) for k in (0, *taken)]
     back = [joined(code, asked.scaled(1.0, *ranking[:k])) for k in (0, *taken)]
-    sets = [*off, *back, *(SteerSet(edits=s.edits + error) for s in (*off, *back))]
+    sets = [*off, *back, *(joined(s, error) for s in (*off, *back))]
     found = asked.changes(sets).reshape(4, -1)
     deletion, insertion, dropped, inserted = found[:, 1:] - found[:, :1]
     return Curves(taken, deletion, insertion, dropped, inserted)

@@ -97,6 +97,11 @@ class Measure:
             rest = rest[size:]
         return np.concatenate(parts)
 
+    def effects(self, units: Sequence[int]) -> Floats:
+        """``y - y(unit off)`` of each unit alone, both under the question's own edits ``[n]``."""
+        own = self.changes([self.with_edits()])[0] if self.request.steer.edits else 0.0
+        return own - self.changes([self.scaled(-1.0, int(u)) for u in units])
+
     def _measured(self, sets: Sequence[SteerSet]) -> Floats:
         asked = Steer(
             model=self.request.model,

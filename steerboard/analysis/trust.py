@@ -109,7 +109,7 @@ def trust(
     wide = request.model_copy(update={"top_k": max(request.top_k, TOP)})
     found = locate(runner, wide) if found is None else found
     units, scores = found.units[:TOP], found.scores[:TOP]
-    measured = effects(asked, units)
+    measured = asked.effects(units.tolist())
     words = verdicts(scores, measured)
     claims = tuple(
         Claim(int(u), float(s), float(m), word)
@@ -131,16 +131,8 @@ def trust(
     )
 
 
-def effects(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
-    """``y - y(unit off)`` of each unit alone ``[n]``."""
-    whole, *without = asked.changes(
-        [asked.with_edits(), *(asked.scaled(-1.0, int(u)) for u in units)]
-    )
-    return np.array([whole - other for other in without])
-
-
 def predictions(asked: Measure, units: npt.NDArray[np.int64]) -> Floats:
-    """What ``effects`` should be by the gradient: ``-dy_hat = R`` of each unit ``[n]``.
+    """What ``Measure.effects`` should be by the gradient: ``-dy_hat = R`` of each unit ``[n]``.
 
     Of a unit that is off, the change at token t is ``-z_t v``: ``dy_hat = -R`` (methods, section
     3). One that is not among the ``MAX_TOP_K`` that gradient lists counts as 0.

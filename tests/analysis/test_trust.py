@@ -19,7 +19,6 @@ from steerboard.analysis.trust import (
     BASELINES,
     NOTHING,
     OPPOSITE,
-    effects,
     overlap,
     relative_error,
     trust,
@@ -189,7 +188,12 @@ def test_effects_are_counted_from_the_questions_own_edits(
     both = [SteerSet(edits=earlier + without(unit).edits) for unit in units.tolist()]
     _, (before, *after) = steered(runner, tiny_images[0], held, *both)
     assert abs(before) > 0.05
-    np.testing.assert_allclose(effects(one, units), [before - a for a in after], atol=1e-4)
+    np.testing.assert_allclose(one.effects(units.tolist()), [before - a for a in after], atol=1e-4)
+    # The whole report: by measuring, a ranking is in the order of what it measured.
+    found = trust(runner, one.request.model_copy(update={"method": "ablation"}), baselines=())
+    np.testing.assert_allclose(
+        [c.score for c in found.claims], [c.measured for c in found.claims], atol=1e-4
+    )
 
 
 LENS = {"activation", "energy", "integrated_gradients", "logit_lens", "gradient", "random"}
