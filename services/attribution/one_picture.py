@@ -48,10 +48,11 @@ def result(spec: AttributeJob, state: State) -> State:
     own = composed.scored(spec, state)
     if not own:
         return found
-    for i, row in enumerate(found["features"]):
+    known = {row["feature"]: row for row in found["features"]}
+    units = own.pop("features", list(known))
+    rows = [known.get(u) or composed.row_of(u, state) for u in units]
+    for i, row in enumerate(rows):
         row["score"], row["heat"] = own["scores"][i], ()
         row["standard_error"] = own["errors"][i] if "errors" in own else None
-    order = composed.by_size(own["scores"])
-    rest = composed.remainder(spec, found["value"], own["scores"])
-    ranked = [found["features"][i] for i in order]
-    return {**found, **rest, "error": 0.0, "features": ranked}
+    ranked = [rows[i] for i in composed.by_size(own["scores"])]
+    return {**found, **composed.remainder(spec, found["value"], state), "features": ranked}

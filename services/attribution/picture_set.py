@@ -11,9 +11,9 @@ from services.attribution.results import Rows
 from services.attribution.tools import Sent, State, Tools
 from services.attribution.tools import held as parts
 from steerboard.spec.answers import Attribution, ResolvedTarget
-from steerboard.spec.attribution_job import COMPOSED, LABELLED
 from steerboard.spec.errors import BadImage, ImageNotCached, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
+from steerboard.spec.methods import is_composed, is_labelled
 from steerboard.spec.requests import Digest, Encoded, Target
 from steerboard.spec.runner import Runner
 
@@ -45,7 +45,7 @@ def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch
 
     They are asked for by digest first: what the service still has is not even read.
     """
-    if spec.method in COMPOSED:
+    if is_composed(spec.method):
         return measured(spec, chunk, state, tools, batch)
     before = state.get("rows", [])
     places = pictures_of(spec, chunk)[len(before) :][:batch]
@@ -53,7 +53,7 @@ def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch
     found = held(spec, places, pictures, tools.runner)
     if found is None:
         found = answered(spec, places, sendable(tools, pictures), tools.runner)
-    told = labelled.plain if spec.method in LABELLED else brief
+    told = labelled.plain if is_labelled(spec.method) else brief
     rows = [{"image": p.sha256, **told(a)} for p, a in zip(pictures, found, strict=False)]
     return {"rows": [*before, *rows]}
 
@@ -85,7 +85,7 @@ def answered(
     spec: AttributeSetJob, places: range, items: Sequence[Sent], runner: Runner
 ) -> list[Any]:
     """By a method's own way, an answer for each picture or its error."""
-    if spec.method in LABELLED:
+    if is_labelled(spec.method):
         return labelled.answered(spec, items, runner)
     return ask(spec, items, [target_of(spec, i) for i in places], runner)
 
@@ -117,8 +117,8 @@ def ranked(spec: AttributeSetJob, now: State) -> State:
     row, own = now["row"], composed.scored(spec, now)
     order = composed.by_size(own["scores"])
     lists = {"features": row["features"], **own}
-    rest = composed.remainder(spec, row["value"], own["scores"])
-    plain = {**row, "error_term": 0.0, **rest}
+    rest = composed.remainder(spec, row["value"], now)
+    plain = {**row, "error_term": rest.pop("error"), **rest}
     return plain | {name: [values[i] for i in order] for name, values in lists.items()}
 
 
@@ -173,14 +173,14 @@ def brief(item: Item) -> State:
 
 def closing(spec: AttributeSetJob, state: State, tools: Tools) -> State:
     """The closing chunk, a step further; raises NotFound where a result is no longer held."""
-    if spec.method in LABELLED:
+    if is_labelled(spec.method):
         return labelled.gathered(spec, chunks(spec), state, tools)
     return gathered(chunks(spec), state, tools)
 
 
 def total(spec: AttributeSetJob, state: State) -> State:
     """What the closing chunk found."""
-    return labelled.summary(state) if spec.method in LABELLED else aggregate(state)
+    return labelled.summary(state) if is_labelled(spec.method) else aggregate(state)
 
 
 def gathered(count: int, state: State, tools: Tools) -> State:

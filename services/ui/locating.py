@@ -10,15 +10,13 @@ import streamlit as st
 from services.ui import directions, later, markup, region
 from services.ui.backend import model
 from services.ui.session import act, state, tell
-from steerboard.analysis.methods import METHODS, Method
 from steerboard.spec.capabilities import DictionaryInfo, SiteInfo
 from steerboard.spec.errors import NotFound
+from steerboard.spec.methods import METHODS, Method, is_labelled
 from steerboard.spec.requests import Cosine, Logit, LogProb, Margin, Target
 from steerboard.store.events import HowChosen
 from steerboard.store.how import How
 
-SLOW = ("ablation", "shapley")  # composed of many answers by the workers
-LABELLED = ("probe", "expertise")  # asked of pictures that are told apart
 UNITS = {
     "feature": "features of the dictionary",
     "neuron": "neurons",
@@ -46,7 +44,7 @@ def how() -> How:
     now = state().how
     if now.units != "feature" and not any(s.name == now.site for s in sites(now.units)):
         now = now.model_copy(update={"units": "feature", "site": "", "directions": None})
-    if now.method not in METHODS or now.method in LABELLED:
+    if now.method not in METHODS or is_labelled(now.method):
         now = now.model_copy(update={"method": "gradient"})
     if now.method == "circuit" and now.later is None:
         now = now.model_copy(update={"method": "gradient"})
@@ -166,13 +164,13 @@ def in_a_line(method: Method) -> str:
 
 def take_method(name: str, data: bytes, decision: Margin) -> None:
     """A method for one picture is taken; one for labelled pictures leads to the concepts."""
-    st.session_state["labelled"] = name if name in LABELLED else ""
+    st.session_state["labelled"] = name if is_labelled(name) else ""
     if name == "circuit":
         if (fed := later.first(dictionary(), data, decision)) is None:
             tell("No dictionary stands behind this one: a circuit begins at an earlier one.")
             return
         choose(method=name, units="feature", later=fed)
-    elif name not in LABELLED:
+    elif not is_labelled(name):
         choose(method=name)
 
 

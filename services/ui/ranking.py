@@ -20,6 +20,7 @@ from steerboard.spec.catalogue import FeatureCard, name_of
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import Internal, SteerboardError
 from steerboard.spec.jobs import AttributeJob, AttributeResult, JobStatus
+from steerboard.spec.methods import is_composed
 from steerboard.store.how import How
 
 _LOG = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def own_scores(ranking: Ranking, data: bytes) -> AttributeResult:
 
 def own_method(how: How) -> str:
     """By which method the runner scores meanwhile."""
-    return "gradient" if how.method in ("ablation", "shapley") else how.method
+    return "gradient" if is_composed(how.method) else how.method
 
 
 def known_features(dictionary: str, features: Sequence[int]) -> tuple[FeatureCard, ...]:

@@ -5,13 +5,14 @@ from pydantic import ValidationError
 
 from services.ui import locating, markup, ranking, recovery, rows
 from services.ui.backend import backend, model
-from services.ui.locating import SLOW, dictionary
+from services.ui.locating import dictionary
 from services.ui.predict import prompts
 from services.ui.ranking import Ranking
 from services.ui.session import act, state
 from steerboard.spec.answers import Prediction
 from steerboard.spec.errors import InvalidRequest, SteerboardError
 from steerboard.spec.jobs import AttributeJob, AttributeResult
+from steerboard.spec.methods import is_composed
 from steerboard.spec.requests import Digest, Margin
 from steerboard.store.events import DictionaryChosen, TargetChosen
 from steerboard.store.how import How
@@ -130,7 +131,7 @@ def stand_in(now: Ranking, data: bytes) -> AttributeResult | None:
         recovery.explain("The features cannot be ranked.", error, backend().runner.models, "rank")
         return None
     with st.container(key="stand-in"):
-        if now.spec.method in SLOW and not (now.failed or now.refused or now.trouble):
+        if is_composed(now.spec.method) and not (now.failed or now.refused or now.trouble):
             slowly(now, data)
             return found
         say_why(now, found)
@@ -146,7 +147,7 @@ def say_why(now: Ranking, found: AttributeResult) -> None:
     """What is missing while the workers do not answer."""
     pictured = any(f.references for f in found.features) or not now.spec.references
     missing = "the exact check of each feature" + ("" if pictured else " and its reference images")
-    instead = " by gradient" if now.spec.method in SLOW else ""
+    instead = " by gradient" if is_composed(now.spec.method) else ""
     st.warning(
         f"The workers have not ranked these features: {recovery.clause(ranking.reason(now))}"
         f" The scores below are the model's own{instead}; what is missing is {missing}."

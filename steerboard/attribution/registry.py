@@ -1,24 +1,35 @@
-"""The methods that run beside the model. A new one is a file with one function, and a line here.
+"""The methods that run beside the model, as functions: those of ``steerboard.spec.methods``.
 
 ``peak`` is in no person's list: it is what probe and expertise are composed of.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
-from steerboard.attribution.activation import activation
-from steerboard.attribution.energy import energy
-from steerboard.attribution.gradient import gradient
-from steerboard.attribution.integrated_gradients import integrated_gradients
-from steerboard.attribution.logit_lens import logit_lens
 from steerboard.attribution.peak import peak
 from steerboard.attribution.scene import Scene, Scores
+from steerboard.spec import methods
 
 Method = Callable[[Scene], Scores]
-METHODS: dict[str, Method] = {
-    "activation": activation,
-    "energy": energy,
-    "gradient": gradient,
-    "integrated_gradients": integrated_gradients,
-    "logit_lens": logit_lens,
-    "peak": peak,
-}
+UNLISTED: dict[str, Method] = {"peak": peak}
+
+
+class Beside(Mapping[str, Method]):
+    """Functions by name, each imported when it is first asked for."""
+
+    def __getitem__(self, name: str) -> Method:
+        if name in UNLISTED:
+            return UNLISTED[name]
+        found = methods.METHODS[name]
+        if found.side != "model":
+            raise KeyError(name)
+        return found.function()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name, m in methods.METHODS.items() if m.side == "model")
+        yield from UNLISTED
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+METHODS = Beside()

@@ -27,7 +27,7 @@ SIDES = {"model": "beside the model", "runner": "over a runner", "set": "over a 
 
 def methods(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List the methods of attribution: what each answers, what it costs, when it misleads."""
-    from steerboard.analysis.methods import METHODS
+    from steerboard.spec.methods import METHODS
 
     if as_json:
         fields = ("side", "answers", "cost", "misleads")
@@ -100,14 +100,13 @@ def check_method(method: str, images: str) -> None:
     Raises:
         InvalidRequest: There is no such method, or it tells labelled pictures apart.
     """
-    from steerboard.analysis.methods import METHODS
-    from steerboard.spec.attribution_job import LABELLED
+    from steerboard.spec.methods import METHODS, is_labelled
 
     if method not in METHODS:
         raise InvalidRequest(
             f"there is no method {method!r}: choose {', '.join(METHODS)}", field="method"
         )
-    if method in LABELLED:
+    if is_labelled(method):
         raise InvalidRequest(
             f"{method} tells labelled pictures apart, and not one: run `steerboard jobs submit"
             f' SET --method {method} --positive "label = owl" --out found.parquet`, SET being a'

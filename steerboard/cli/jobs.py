@@ -216,9 +216,9 @@ def question(
     """The job; raises InvalidRequest or NotFound with what is wrong."""
     from pydantic import ValidationError
 
-    from steerboard.analysis.methods import METHODS
     from steerboard.api.status import from_validation
     from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+    from steerboard.spec.methods import METHODS
     from steerboard.spec.requests import Digest
 
     if place["method"] not in METHODS:

@@ -15,6 +15,7 @@ from steerboard.model.check import (
 from steerboard.spec.capabilities import ModelInfo, SiteInfo
 from steerboard.spec.edits import Edit, Mask, Part, Scale
 from steerboard.spec.errors import EmptyMask, InvalidRequest, NotFound
+from steerboard.spec.methods import METHODS as ALL
 from steerboard.spec.requests import Attribute, UnitActivation
 
 PREFIX_TOKEN = "the prefix token"
@@ -27,8 +28,8 @@ def check_attribute(served: ServedModel, request: Attribute) -> None:
     if request.method not in METHODS:
         raise InvalidRequest(
             f"there is no method {request.method!r} beside the model: there is"
-            f" {', '.join(METHODS)}; ablation, shapley, probe, expertise and circuit are composed"
-            " of further questions (steerboard.analysis)",
+            f" {', '.join(METHODS)}; {composed()} are composed of further questions"
+            " (steerboard.analysis)",
             field="method",
         )
     site = place_of(info, request)
@@ -38,6 +39,11 @@ def check_attribute(served: ServedModel, request: Attribute) -> None:
     for i, target in enumerate(request.targets):
         if isinstance(target, UnitActivation):
             check_later(info, site, target, request, f"targets[{i}]")
+
+
+def composed() -> str:
+    """The methods that do not run here."""
+    return ", ".join(name for name in ALL if name not in METHODS)
 
 
 def place_of(info: ModelInfo, request: Attribute) -> SiteInfo:

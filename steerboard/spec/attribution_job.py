@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from steerboard.spec.base import Spec
 from steerboard.spec.edits import Mask, SiteName
+from steerboard.spec.methods import is_composed, is_labelled, labelled
 from steerboard.spec.requests import (
     MAX_STEPS,
     Attribute,
@@ -19,8 +20,6 @@ from steerboard.spec.requests import (
 )
 from steerboard.spec.tensor import Tensor
 
-COMPOSED = ("ablation", "shapley")  # of steered answers, in as many steps as it takes
-LABELLED = ("probe", "expertise")  # of pictures that are told apart
 MAX_LABELLED = 20_000
 _ANY = Digest(sha256="0" * 64)
 
@@ -51,7 +50,7 @@ class _Asked(Spec):
         What tells labelled pictures apart has questions of its own; only its units and tokens are
         as here.
         """
-        composed = self.method in (*COMPOSED, "circuit")
+        composed = is_composed(self.method) or self.method == "circuit"
         return Attribute(
             model=self.model,
             images=images,
@@ -79,7 +78,7 @@ class _Asked(Spec):
             raise ValueError(
                 "the edges of a circuit lead into a unit of a later site: name it as the target"
             )
-        if self.method in COMPOSED and any(later):
+        if is_composed(self.method) and any(later):
             raise ValueError(
                 "a unit of a later site is reached by gradient, integrated_gradients or circuit"
             )
@@ -97,7 +96,7 @@ class AttributeJob(_Asked):
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AttributeJob":
         self.check((self.target,))
-        if self.method in LABELLED:
+        if is_labelled(self.method):
             raise ValueError(
                 f"{self.method} tells labelled pictures apart: ask it of a set, with labels"
             )
@@ -118,9 +117,9 @@ class AttributeSetJob(_Asked):
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AttributeSetJob":
         self.check(self.targets)
-        if (self.method in LABELLED) != bool(self.labels):
+        if is_labelled(self.method) != bool(self.labels):
             raise ValueError(
-                f"labels belong to the methods {' and '.join(LABELLED)}, and they need them"
+                f"labels belong to the methods {' and '.join(labelled())}, and they need them"
             )
         if self.labels:
             self._check_labels()

@@ -1,5 +1,6 @@
 """Every method, unit and target as a job: what comes out is what the library says alone."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from steerboard.analysis.probe import difference_of_means, logistic
 from steerboard.analysis.responses import Place, responses
 from steerboard.api.tokens import Identity
 from steerboard.inprocess.runner import LocalRunner
-from steerboard.spec.attribution_job import COMPOSED
 from steerboard.spec.digest import image_digest
 from steerboard.spec.edits import Feature, Mask
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.jobs import AttributeJob, AttributeResult, AttributeSetJob
+from steerboard.spec.methods import Method, is_composed
 from steerboard.spec.requests import (
     Attribute,
     Cosine,
@@ -132,7 +133,7 @@ def test_every_method_and_unit_over_one_picture_and_a_set(
     method: str,
     place: dict[str, Any],
 ) -> None:
-    images = tiny_images[: 1 if method in COMPOSED else 2]
+    images = tiny_images[: 1 if is_composed(method) else 2]
     if words := REFUSED.get((method, str(place.get("units")))):
         with pytest.raises(InvalidRequest, match=words) as refused:
             locate(runner, asked(tiny_images[0], method=method, **place))
@@ -152,6 +153,67 @@ def test_every_method_and_unit_over_one_picture_and_a_set(
     for row, true in zip(rows, truth, strict=True):
         check(row, true)
     assert total["pictures"] == len(images)
+
+
+COMPOSED = '''
+import numpy as np
+from steerboard.analysis.located import by_size
+
+def last(runner, request):
+    """Minus the gradient of four units that few would list."""
+    asked = request.model_copy(update={"method": "gradient", "top_k": 12})
+    (found,) = runner.attribute(asked).one()
+    return by_size("last", found.features[-4:], -found.scores[-4:].astype(np.float64), found.value)
+'''
+BESIDE = '''
+from dataclasses import replace
+from steerboard.attribution.gradient import gradient
+
+def halved(scene):
+    """Half of the gradient."""
+    found = gradient(scene)
+    return replace(found, token_scores=found.token_scores / 2)
+'''
+ADDED = [
+    ("last", COMPOSED, Method("last", "runner", "What?", "none", "always", "last:last")),
+    ("halved", BESIDE, Method("halved", "model", "What?", "none", "always", "halved:halved")),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "line"), ADDED, ids=["composed", "beside the model"])
+@pytest.mark.parametrize("place", [FEATURES, NEURONS], ids=["features", "neurons"])
+def test_a_method_that_is_one_file_and_one_line_is_located_and_worked_on(
+    desk: Desk,
+    hands: Hands,
+    runner: LocalRunner,
+    tiny_images: list[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    text: str,
+    line: Method,
+    place: dict[str, Any],
+) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(METHODS, name, line)
+    truth = [locate(runner, asked(d, method=name, **place)) for d in tiny_images[:2]]
+    usual = [locate(runner, asked(d, top_k=12, **place)) for d in tiny_images[:2]]
+    scores = dict(zip(usual[0].units.tolist(), usual[0].scores.tolist(), strict=True))
+    factor = -1.0 if line.side == "runner" else 0.5
+    mine = {u: factor * scores[u] for u in truth[0].units.tolist()}
+    assert truth[0].scores.tolist() == pytest.approx(list(mine.values()), rel=1e-4)
+    one = single(desk, hands, tiny_images[0], method=name, verify=2, **place)
+    check(one, truth[0])
+    everything = asked(tiny_images[0], top_k=256, **place)
+    (known,) = runner.attribute(everything).one()
+    activations = dict(zip(known.features.tolist(), known.activations.tolist(), strict=True))
+    for row in one.features:
+        assert row.activation == pytest.approx(activations[row.feature], rel=1e-4)
+    total, *rows = over_a_set(desk, hands, tiny_images[:2], method=name, **place)
+    for row, true in zip(rows, truth, strict=True):
+        check(row, true)
+    assert (total["pictures"], total["failed"]) == (2, 0)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.kind)
