@@ -68,8 +68,7 @@ def further(
     done, wanted = state["measured"], checks(spec, len(units), asked.request.targets[0])
     if len(done) < wanted:
         part = units[:wanted][len(done) : len(done) + batch]
-        effects = -asked.changes([asked.scaled(-1.0, u) for u in part])
-        return {**state, "measured": [*done, *effects.tolist()]}
+        return {**state, "measured": [*done, *asked.effects(part).tolist()]}
     if at_once(spec):
         return {**state, "whole": whole(spec, asked, units)}
     before = state.get("pairs", [])
