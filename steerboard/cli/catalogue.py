@@ -26,7 +26,12 @@ def build_catalogue(
     ] = "emojiland",
     root: Annotated[str, typer.Option(help="where the paths of a manifest begin")] = "",
     where: Annotated[str, typer.Option(help="such as: label in (owl, cat) and size > 0.4")] = "",
-    split: Annotated[str, typer.Option(help="only this one; empty: all")] = "validation",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="only this one; empty: all; by default validation, where there are splits"
+        ),
+    ] = None,
     splits: Annotated[
         str, typer.Option(help="splits by hash, in place of the set's: validation=0.5,test=0.5")
     ] = "",

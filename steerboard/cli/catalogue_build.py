@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -12,13 +13,16 @@ from steerboard.catalogue.build import Built, Plan
 from steerboard.catalogue.build import build as build_one
 from steerboard.catalogue.folder import Folder, placed
 from steerboard.catalogue.opening import model_of
-from steerboard.images.image_set import ImageSet, open_images
+from steerboard.images.image_set import ImageSet, open_images, open_named
+from steerboard.images.picture import Broken, Source
 from steerboard.images.splits import HashSplit, read_shares
 from steerboard.inprocess.config import Config, read_config
 from steerboard.spec.errors import InvalidRequest, NotFound
 from steerboard.spec.runner import Runner
 
 NAMED = 10  # broken pictures that are printed
+OWN = "validation"  # split of which a catalogue is built where none is named
+LOOKED_AT = 1000  # pictures, to see whether a set names splits
 Held = dict[str, tuple[str, ...]]  # dictionaries by model
 
 
@@ -32,7 +36,7 @@ class Wanted:
     images: str
     root: str
     where: str
-    split: str
+    split: str | None
     splits: str
     words: Path | None
     references: int
@@ -154,7 +158,7 @@ def image_set(wanted: Wanted, settings: Config, base: Path) -> ImageSet:
     """The set that was named, by the configuration or by its place."""
     named = settings.image_sets.get(wanted.images)
     if named is not None:
-        source = open_images(str(base / named.manifest), str(base / named.images))
+        source = open_named(base, named.images, named.manifest)
     elif not Path(wanted.images).exists() and not any(c in wanted.images for c in "/*:"):
         known = ", ".join(settings.image_sets) or "none"
         raise NotFound(
@@ -165,7 +169,23 @@ def image_set(wanted: Wanted, settings: Config, base: Path) -> ImageSet:
         source = open_images(wanted.images, wanted.root)
     by_hash = HashSplit(read_shares(wanted.splits)) if wanted.splits else None
     # The runner decodes each picture anyway, and says which ones it cannot.
-    return ImageSet(source, wanted.where, wanted.split, by_hash, decode=False)
+    return ImageSet(source, wanted.where, split_of(wanted, source, by_hash), by_hash, decode=False)
+
+
+def split_of(wanted: Wanted, source: Source, by_hash: HashSplit | None) -> str:
+    """The split that is meant: where none is named, ``validation`` of a set that has splits."""
+    if by_hash is not None:
+        split = OWN if wanted.split is None else wanted.split
+        if split and split not in by_hash.shares:
+            raise InvalidRequest(
+                f"there is no split {split!r} among {wanted.splits}: name one of them by --split",
+                field="split",
+            )
+        return split
+    if wanted.split is not None:
+        return wanted.split
+    first = (e for e in islice(source.entries(), LOOKED_AT) if not isinstance(e, Broken))
+    return OWN if any(entry.split for entry in first) else ""
 
 
 def words(path: Path | None) -> tuple[str, ...]:
@@ -186,6 +206,8 @@ def tell(built: Built) -> None:
     )
     if built.reused:
         console.print(f"  {built.reused} of them were observed by an earlier try")
+    if report.seen.unknown():
+        console.print(f"  {report.seen.unknown()}", markup=False, soft_wrap=True)
     if report.duplicates:
         console.print(f"  {report.duplicates} had the same bytes as another one: left out")
     if report.broken:

@@ -7,16 +7,18 @@ the metadata of the schema, as the library ``datasets`` writes both.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from steerboard.images.folders import SPLITS
 from steerboard.images.manifests import LABELS, first, plain, text
 from steerboard.images.picture import Broken, Entry
+from steerboard.images.spans import Span, stamp_of, url_of
 from steerboard.spec.errors import InvalidRequest
 
 SUFFIXES = (".arrow", ".parquet")
@@ -35,17 +37,26 @@ class ArrowSet:
 
     def entries(self) -> Iterator[Entry | Broken]:
         """File after file; raises InvalidRequest where no column holds pictures."""
+        fs, root, paths = self._files()
+        for path in paths:
+            inner = path[len(root) :].lstrip("/") or path.rpartition("/")[2]
+            try:
+                yield from table(fs, path, inner)
+            except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+                yield Broken(inner, f"the file is damaged or cut short ({error})")
+
+    def stamp(self) -> str:
+        """Over the files of rows."""
+        fs, _, paths = self._files()
+        return stamp_of(fs.info(path) for path in paths)
+
+    def _files(self) -> tuple[Any, str, list[str]]:
         fs, root = fsspec.core.url_to_fs(self.place)
         found = [root] if fs.isfile(root) else sorted(fs.find(root))
         paths = [p for p in found if p.endswith(SUFFIXES) and "/cache-" not in p]
         if not paths:
             raise InvalidRequest(f"{self.place} holds no .arrow and no .parquet file")
-        for path in paths:
-            inner = path[len(root) :].lstrip("/") or path.rpartition("/")[2]
-            try:
-                yield from table(fs, path, inner)
-            except (pa.ArrowException, OSError, EOFError) as error:
-                yield Broken(inner, f"the file is damaged or cut short ({error})")
+        return fs, root, paths
 
 
 def table(fs: Any, path: str, name: str) -> Iterator[Entry | Broken]:
@@ -122,15 +133,24 @@ def entry(
     held = row.pop(column)
     held = {"bytes": held} if isinstance(held, bytes) else held or {}
     data, inner = held.get("bytes"), held.get("path")
-    if data is None and not inner:
-        return Broken(key, "the row holds no picture")
     rest = {name: named(value, features.get(name)) for name, value in row.items()}
     label = first(rest, LABELS)
     own = text(rest.pop("split", None)) or split
     words = text(rest.pop(label)) if label else ""
-    folder = path.rpartition("/")[0]
-    read = partial(fs.cat_file, f"{folder}/{inner}") if data is None else lambda: data
-    return Entry(key, read, words, own, {k: plain(v) for k, v in rest.items()})
+    facts = {k: plain(v) for k, v in rest.items()}
+    if data is not None:
+        return Entry(key, lambda: bytes(data), words, own, facts)
+    if not inner:
+        return Broken(key, "the row holds no picture")
+    at = span(fs, path.rpartition("/")[0], inner)
+    return Entry(key, at.read, words, own, facts, at)
+
+
+def span(fs: Any, folder: str, path: str) -> Span:
+    """The file of a row without bytes: below the folder, or where it lay on this very machine."""
+    if isinstance(fs, LocalFileSystem) and Path(path).is_absolute() and Path(path).is_file():
+        return Span(url_of(fs, path))
+    return Span(url_of(fs, f"{folder}/{path}"))
 
 
 def named(value: Any, feature: Any) -> Any:

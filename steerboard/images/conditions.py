@@ -33,10 +33,19 @@ def condition(text: str) -> Test:
     return Parser(text).whole()
 
 
+def asked_about(text: str) -> tuple[str, ...]:
+    """The facts that a condition names; raises InvalidRequest."""
+    parser = Parser(text)
+    if text.strip():
+        parser.whole()
+    return tuple(dict.fromkeys(parser.names))
+
+
 class Parser:
-    """Reads a condition by recursive descent."""
+    """Reads a condition by recursive descent; ``names`` are the facts that it asks about."""
 
     def __init__(self, text: str) -> None:
+        self.names: list[str] = []
         self._text = text
         self._tokens = list(tokens(text))
         self._depth = 0
@@ -78,6 +87,7 @@ class Parser:
 
     def _comparison(self) -> Test:
         name = self._value("the name of a fact")
+        self.names.append(name)
         if self._took("not"):
             self._need("in")
             among = self._list()

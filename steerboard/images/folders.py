@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import fsspec
 
 from steerboard.images.picture import SUFFIXES, Broken, Entry
+from steerboard.images.spans import Span, stamp_of, url_of
 from steerboard.spec.errors import NotFound
 
 SPLITS = ("train", "training", "val", "valid", "validation", "dev", "test")
@@ -35,7 +36,14 @@ class Folder:
             if path.lower().endswith(SUFFIXES):
                 key = path[len(root) :].lstrip("/")
                 split, label = where(key)
-                yield Entry(key, partial(fs.cat_file, path), label, split)
+                at = Span(url_of(fs, path))
+                yield Entry(key, partial(fs.cat_file, path), label, split, at=at)
+
+    def stamp(self) -> str:
+        """Over every picture."""
+        fs, root = fsspec.core.url_to_fs(self.place)
+        found = fs.find(root, detail=True)
+        return stamp_of(found[p] for p in sorted(found) if p.lower().endswith(SUFFIXES))
 
 
 def where(key: str) -> tuple[str, str]:

@@ -2,9 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from posixpath import join
 from typing import Any
 
@@ -12,6 +12,7 @@ import fsspec
 import pyarrow.parquet as pq
 
 from steerboard.images.picture import Broken, Entry, Value
+from steerboard.images.spans import LOCAL, Span, stamp_of, url_of
 from steerboard.spec.errors import InvalidRequest, NotFound
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -41,15 +42,24 @@ class Manifest:
                 yield Broken(f"row {number}", f"names no picture: give it a {PATHS[0]!r}")
                 continue
             key = str(row[path])
+            at = span(fs, base, key)
             label = first(row, LABELS)
             rest = {k: plain(v) for k, v in row.items() if k not in (path, label, "split")}
             yield Entry(
                 key,
-                reader(fs, base, key),
+                at.read,
                 text(row[label]) if label else "",
                 text(row.get("split")),
                 rest,
+                at,
             )
+
+    def stamp(self) -> str:
+        """Over the table and over the pictures on this machine; others are taken to stay."""
+        fs, path = fsspec.core.url_to_fs(self.place)
+        own = stamp_of([fs.info(path)])
+        here = (e.at.url for e in self.entries() if isinstance(e, Entry) and e.at)
+        return own + stamp_of(map(on_disk, (url for url in here if url.startswith(LOCAL))))
 
     def _rows(self) -> Iterator[Any]:
         try:
@@ -60,12 +70,18 @@ class Manifest:
             raise InvalidRequest(f"the manifest {self.place} cannot be read: {error}") from error
 
 
-def reader(fs: Any, base: str, key: str) -> Callable[[], bytes]:
-    """Reads a picture that is named by a path below ``base``, a whole path, or a URL."""
-    if "://" not in key:
-        return partial(fs.cat_file, join(base, key))
-    other, path = fsspec.core.url_to_fs(key)
-    return partial(other.cat_file, path)
+def span(fs: Any, base: str, key: str) -> Span:
+    """A picture that is named by a path below ``base``, a whole path, or a URL."""
+    return Span(key if "://" in key else url_of(fs, join(base, key)))
+
+
+def on_disk(url: str) -> dict[str, Any]:
+    """What tells that a file has changed."""
+    try:
+        found = os.stat(url.removeprefix(LOCAL))
+    except OSError:
+        return {"name": url}
+    return {"name": url, "size": found.st_size, "mtime": found.st_mtime_ns}
 
 
 def read_rows(place: str) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from steerboard.images.spans import Span
 from steerboard.spec.errors import BadImage
 
 Value = str | float | bool | None
@@ -25,6 +26,7 @@ class Entry:
         label: Its class, or empty.
         split: As the set itself names it, or empty.
         attributes: Further facts by name.
+        at: Where the bytes lie as they are; None: nowhere, as in a table or a compressed tar.
     """
 
     key: str
@@ -32,6 +34,7 @@ class Entry:
     label: str = ""
     split: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
+    at: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,20 @@ class Source(Protocol):
         """All of them, lazily."""
 
 
+class Lasting(Source, Protocol):
+    """A source of files, which can be asked whether they have changed."""
+
+    def stamp(self) -> str:
+        """What changes when the files do, without reading pictures; raises OSError."""
+
+
 def check(data: bytes) -> None:
     """Decode a picture and throw it away; raises BadImage."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Image.open(io.BytesIO(data)).load()
+            found = Image.open(io.BytesIO(data))
+            found.draft("L", (1, 1))  # reads all of a JPEG and computes a 64th of its pixels
+            found.load()
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise BadImage(f"the picture cannot be decoded ({type(error).__name__})") from error

@@ -49,6 +49,24 @@ def test_build_writes_one_file_a_dictionary(folder: Path, tiny_house: Path) -> N
         typed("build", "--config", tiny_house, "--images", "nothing")
 
 
+def test_a_split_that_nobody_named_is_validation_or_all(
+    folder: Path, tiny_house: Path, tmp_path: Path
+) -> None:
+    shared = ("--config", tiny_house, "--dictionary", "last", "--slim", "--out", tmp_path)
+    assert "over 63 pictures" in typed("build", "--images", folder / "set", *shared).output
+    for i, split in enumerate(("train", "validation")):
+        (tmp_path / "parted" / split).mkdir(parents=True)
+        for path in sorted((folder / "set").glob("*.png"))[8 + i * 24 : 32 + i * 24]:
+            (tmp_path / "parted" / split / path.name).write_bytes(path.read_bytes())
+    parted = typed("build", "--images", tmp_path / "parted", *shared).output
+    assert "over 24 pictures" in parted
+    halves = ("--splits", "a=0.5,b=0.5")
+    with pytest.raises(InvalidRequest, match=r"no split .validation. among a=0\.5,b=0\.5"):
+        typed("build", "--images", folder / "set", *halves, *shared)
+    with pytest.raises(InvalidRequest, match=r"'tset': there are 64 pictures, splits: none"):
+        typed("build", "--images", folder / "set", "--split", "tset", *shared)
+
+
 def test_search_show_and_note(folder: Path, tiny_house: Path, tmp_path: Path) -> None:
     place = folder / "middle.parquet"
     said = typed("search", "red", "--config", tiny_house, "--catalogue", place, "--count", 3).output

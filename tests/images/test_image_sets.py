@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -20,7 +21,7 @@ from steerboard.images.image_set import ImageSet, Report, open_images
 from steerboard.images.picture import Picture
 from steerboard.images.splits import HashSplit, read_shares
 from steerboard.spec.digest import image_digest
-from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.errors import InvalidRequest, NotFound, Unavailable
 
 Row = dict[str, object]
 
@@ -213,6 +214,65 @@ def test_a_place_that_is_no_set_says_so(tmp_path: Path) -> None:
         list(ImageSet(open_images(str(tmp_path / "a.parquet"))))
     with pytest.raises(NotFound, match="no manifest"):
         list(ImageSet(open_images(str(tmp_path / "none.csv"), kind="manifest")))
+
+
+def test_a_table_that_is_damaged_and_a_bucket_out_of_reach_are_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"no table")
+    with pytest.raises(InvalidRequest, match=r"a\.parquet cannot be read as Parquet"):
+        open_images(str(tmp_path / "a.parquet"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "wrong")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(Unavailable, match="s3://house/set cannot be reached") as told:
+        open_images("s3://house/set")
+    assert "\n" not in told.value.message
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"split": "validatoin"}, r"no picture is of split 'validatoin': there are 16 pictures,"),
+        ({"split": "test"}, r"splits: validation \(16\)"),
+        (
+            {"where": "sizze > 1"},
+            r"no picture has 'sizze'; a condition may ask about .*size, split",
+        ),
+        ({"where": "size > 100"}, r"of 16 pictures none fits 'size > 100'$"),
+        (
+            {"where": "size > 100", "split": "a", "splits": HashSplit({"a": 1.0})},
+            "of 16 pictures none of split 'a' fits",
+        ),
+    ],
+)
+def test_what_keeps_every_picture_out_is_said_with_what_there_is(
+    asked: dict[str, Any], said: str, tiny_house: Path, tmp_path: Path
+) -> None:
+    report = Report()
+    images = ImageSet(open_images(as_csv(tiny_house, tmp_path)), **asked)
+    assert not list(images.pictures(report))
+    with pytest.raises(InvalidRequest, match=said):
+        raise report.nothing()
+
+
+def test_an_attribute_that_no_picture_has_is_told_though_pictures_fit(
+    tiny_house: Path, tmp_path: Path
+) -> None:
+    report = Report()
+    source = open_images(as_csv(tiny_house, tmp_path))
+    assert len(list(ImageSet(source, "sizze != 1 or size = 0").pictures(report))) == 16
+    assert "no picture has 'sizze'" in report.seen.unknown()
+
+
+def test_pictures_beside_a_table_that_names_them_are_a_folder(
+    tiny_house: Path, tmp_path: Path
+) -> None:
+    as_parquet(tiny_house, tmp_path)
+    assert len(list(ImageSet(open_images(str(tmp_path))))) == 16
 
 
 FACTS = {"label": "owl", "size": 0.5, "attack": None, "n": "12", "name": "a b", "held": True}
