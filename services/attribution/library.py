@@ -1,48 +1,26 @@
 """Image sets, uploaded pictures and feature cards, as the door and the workers read them."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from secrets import token_hex
 
 import fsspec
 import yaml
 from fsspec.implementations.local import LocalFileSystem
 
+from services.attribution.shelf import Shelf
 from steerboard.api.convert_library import ImageSet
 from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.first_schema import FirstCatalogue
 from steerboard.catalogue.folder import Folder, placed
 from steerboard.catalogue.opening import open_catalogue
+from steerboard.images.indexed import Index, whole
+from steerboard.images.spans import Span
 from steerboard.spec.catalogue import FeatureCard, ImageCard
 from steerboard.spec.digest import digest, image_digest
-from steerboard.spec.errors import ImageNotCached, NotFound, SteerboardError
+from steerboard.spec.errors import ImageNotCached, SteerboardError
 
-NAMED = ("path", "split", "group", "label")
-
-
-@dataclass(frozen=True)
-class Collection:
-    """The pictures of one set: a card each, and where its file is."""
-
-    cards: tuple[ImageCard, ...]
-    files: dict[str, Path]
-
-
-def read_collection(images: Path, manifest: Path) -> Collection:
-    """Read a manifest and hash every picture once."""
-    cards, files = [], {}
-    for line in manifest.read_text().splitlines():
-        record = json.loads(line)
-        path = images / record["path"]
-        sha256 = image_digest(path.read_bytes())
-        files[sha256] = path
-        known = {k: str(record.get(k) or "") for k in NAMED}
-        rest = {k: v for k, v in record.items() if k not in NAMED}
-        cards.append(ImageCard(sha256=sha256, **known, attributes=rest))
-    return Collection(tuple(cards), files)
+SETS = "sets"  # the folder of what is known of image sets, beside those of tenants
 
 
 class Library:
@@ -51,65 +29,74 @@ class Library:
     Args:
         config: The steerboard.yaml.
         blobs: fsspec URL of the folder that keeps uploaded pictures by digest.
+        wait_s: Seconds that a caller waits for a set that is being read; None: to its end.
     """
 
-    def __init__(self, config: Path, blobs: str) -> None:
+    def __init__(self, config: Path, blobs: str, wait_s: float | None = None) -> None:
         config = config / "steerboard.yaml" if config.is_dir() else config
         record = yaml.safe_load(config.read_text())
         base = config.parent
-        sets = record.get("image_sets") or {}
-        self._sets = {
-            n: read_collection(base / c["images"], base / c["manifest"]) for n, c in sets.items()
-        }
         self._catalogue = Folder(placed(base, str(record.get("catalogue") or "catalogue")))
         self._blobs, self._root = fsspec.core.url_to_fs(blobs)
+        sets = record.get("image_sets") or {}
+        self._shelf = Shelf(base, sets, self._blobs, f"{self._root}/{SETS}", wait_s)
+
+    def prepare(self, wait_s: float) -> None:
+        """Begin to read the image sets, and wait so long for them."""
+        self._shelf.prepare(wait_s)
 
     def image_sets(self) -> list[ImageSet]:
-        """All sets with the splits and groups that their pictures name."""
-        return [
-            ImageSet(
-                id=name,
-                title=name,
-                size=len(found.cards),
-                splits=tuple(dict.fromkeys(c.split for c in found.cards if c.split)),
-                groups=tuple(dict.fromkeys(c.group for c in found.cards if c.group)),
-            )
-            for name, found in self._sets.items()
-        ]
+        """All sets with the splits and groups that their pictures name; last what has no picture.
+
+        The title says how many pictures are broken, or why there are none yet.
+        """
+        return sorted(map(self._image_set, self._shelf.names), key=lambda s: not s.size)
+
+    def _image_set(self, name: str) -> ImageSet:
+        try:
+            found = self._shelf.held(name)
+        except SteerboardError as error:
+            return ImageSet(id=name, title=f"{name}: {error.message}")
+        return ImageSet(
+            id=name,
+            title=f"{name} ({found.broken} broken pictures left out)" if found.broken else name,
+            size=len(found.cards),
+            splits=tuple(dict.fromkeys(c.split for c in found.cards if c.split)),
+            groups=tuple(dict.fromkeys(c.group for c in found.cards if c.group)),
+        )
 
     def images(self, name: str, split: str = "", group: str = "") -> list[ImageCard]:
-        """Cards of a set; raises NotFound."""
-        if name not in self._sets:
-            raise NotFound(
-                f"there is no image set {name!r}; there is {', '.join(self._sets) or 'none'}",
-                field="image_set",
-            )
-        cards = self._sets[name].cards
+        """Cards of a set; raises NotFound, and Unavailable where it cannot be read yet."""
+        cards = self._shelf.held(name).cards
         return [c for c in cards if split in ("", c.split) and group in ("", c.group)]
 
     def missing(self, digests: Iterable[str], tenant: str) -> list[str]:
         """Those pictures that are neither of a set nor among the tenant's uploads."""
-        return [
-            d
-            for d in dict.fromkeys(digests)
-            if self._file(d) is None and not self._blobs.exists(self._blob(d, tenant))
-        ]
+        return [d for d in dict.fromkeys(digests) if not self._is_held(d, tenant)]
 
     def read(self, sha256: str, tenant: str) -> bytes:
         """The bytes of a picture; raises ImageNotCached."""
-        file = self._file(sha256)
-        if file is not None:
-            return file.read_bytes()
+        found = spanned(self._shelf.ready(), sha256)
         blob = self._blob(sha256, tenant)
         try:
-            if isinstance(self._blobs, LocalFileSystem):  # asked for thousands of times a set
-                with open(blob, "rb") as kept:
-                    return kept.read()
-            data: bytes = self._blobs.cat_file(blob)
+            if found is None:
+                return self._held(blob)
+        except FileNotFoundError:  # of a set that is not read yet, if of any
+            found = spanned(self._shelf.within_reach(), sha256)
+        try:
+            if found is not None:
+                return found.read() if found.url else self._shelf.kept(sha256)
         except FileNotFoundError:
-            raise ImageNotCached(
-                "a picture is not held here: send its bytes", details={"digests": sha256}
-            ) from None
+            pass
+        raise ImageNotCached(
+            "a picture is not held here: send its bytes", details={"digests": sha256}
+        )
+
+    def _held(self, blob: str) -> bytes:
+        if isinstance(self._blobs, LocalFileSystem):  # asked for thousands of times a set
+            with open(blob, "rb") as kept:
+                return kept.read()
+        data: bytes = self._blobs.cat_file(blob)
         return data
 
     def read_all(self, digests: Iterable[str], tenant: str) -> dict[str, bytes]:
@@ -127,11 +114,7 @@ class Library:
         """Store an uploaded picture; its digest."""
         sha256 = image_digest(data)
         if self.missing([sha256], tenant):
-            blob = self._blob(sha256, tenant)
-            half = f"{blob}.{token_hex(8)}"  # Another process never reads half a picture.
-            self._blobs.makedirs(blob.rpartition("/")[0], exist_ok=True)
-            self._blobs.pipe_file(half, data)
-            self._blobs.mv(half, blob)
+            whole(self._blobs, self._blob(sha256, tenant), data)
         return sha256
 
     def folder(self, tenant: str, job: str) -> str:
@@ -175,11 +158,21 @@ class Library:
         """Where catalogues lie, a file a dictionary."""
         return self._catalogue
 
-    def _file(self, sha256: str) -> Path | None:
-        return next((c.files[sha256] for c in self._sets.values() if sha256 in c.files), None)
+    def _is_held(self, sha256: str, tenant: str) -> bool:
+        """Whether it is of a set or an upload; sets that are not read yet are asked last."""
+        return (
+            spanned(self._shelf.ready(), sha256) is not None
+            or self._blobs.exists(self._blob(sha256, tenant))
+            or spanned(self._shelf.within_reach(), sha256) is not None
+        )
 
     def _blob(self, sha256: str, tenant: str) -> str:
         return f"{self._root}/{folder_of(tenant)}/{sha256}"
+
+
+def spanned(sets: Iterable[Index], sha256: str) -> Span | None:
+    """Where a picture of one of the sets lies."""
+    return next((span for found in sets if (span := found.span(sha256)) is not None), None)
 
 
 @lru_cache(maxsize=256)

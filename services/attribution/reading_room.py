@@ -57,14 +57,16 @@ class ReadingRoom(LibraryServiceServicer):
         self, request: pb.ListImageSetsRequest, context: Any
     ) -> pb.ListImageSetsResponse:
         """All image sets."""
-        sets = [image_set_to_message(s) for s in self._library.image_sets()]
-        return pb.ListImageSetsResponse(image_sets=sets)
+        sets = await self._aside(self._library.image_sets)
+        return pb.ListImageSetsResponse(image_sets=map(image_set_to_message, sets))
 
     async def ListImages(
         self, request: pb.ListImagesRequest, context: Any
     ) -> pb.ListImagesResponse:
         """A page of pictures."""
-        cards = self._library.images(request.image_set, request.split, request.group)
+        cards = await self._aside(
+            self._library.images, request.image_set, request.split, request.group
+        )
         start, stop = page(request.page_token, request.page_size)
         return pb.ListImagesResponse(
             images=[image_card_to_message(c) for c in cards[start:stop]],
@@ -142,7 +144,9 @@ class ReadingRoom(LibraryServiceServicer):
         self, request: pb.ListFiringRequest, context: Any
     ) -> pb.ListFiringResponse:
         """Pictures on which a feature fires."""
-        cards = self._library.images(request.image_set, request.split, request.group)
+        cards = await self._aside(
+            self._library.images, request.image_set, request.split, request.group
+        )
         start, stop = bounded(request.page_token, request.page_size, SCANNED, MAX_SCANNED)
         digests = [c.sha256 for c in cards[start:stop]]
         found, failed = await self._aside(

@@ -33,6 +33,8 @@ GRACE_S = 5.0
 INFERENCE_S = 3.0  # to wait for fingerprints
 LOOKING_S = 20.0  # to wait for the codes of pictures
 WORDS_S = 2.0  # for the meaning of words, without which a search goes on
+SETS_S = 15.0  # to wait for image sets before the door opens; larger ones come later
+SET_S = 2.0  # and for one that somebody asks for
 SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name,
@@ -98,7 +100,8 @@ def open_desk(settings: Settings) -> tuple[Desk, Reconciler]:
     records = Records(settings.broker)
     dispatcher = Dispatcher(records, make_app(settings.broker))
     runner = connect(settings.inference, settings.token, INFERENCE_S)
-    library = Library(settings.config, settings.blobs)
+    library = Library(settings.config, settings.blobs, SET_S)
+    library.prepare(SETS_S)
     desk = Desk(records, Results(settings.cache), dispatcher, library, runner)
     sweeper = Sweeper(records, settings.blobs)
     return desk, Reconciler(records, dispatcher, settings.patience_s, sweeper)

@@ -120,16 +120,21 @@ class shown:
 
 
 def image_set(config: Path, name: str, split: str) -> "ManifestSet":
-    """An image set of the configuration; raises NotFound."""
+    """An image set of the configuration; raises NotFound and InvalidRequest."""
     from steerboard.analysis.evidence.pictures import ManifestSet
     from steerboard.inprocess.config import read_config
-    from steerboard.spec.errors import NotFound
+    from steerboard.spec.errors import InvalidRequest, NotFound
 
     found, base = read_config(config)
     entry = found.image_sets.get(name)
     if entry is None:
         known = ", ".join(sorted(found.image_sets)) or "none"
         raise NotFound(f"there is no image set {name!r} in {config}; there is {known}")
+    if not entry.manifest or "://" in entry.images + entry.manifest:
+        raise InvalidRequest(
+            f"image set {name} has no manifest on disk, and evidence needs one: give it JSON lines"
+            " with path, split and label"
+        )
     return ManifestSet(name, base / entry.images, base / entry.manifest, split)
 
 

@@ -88,12 +88,14 @@ def tell_manifest(folder: Path) -> None:
 
 
 def image_sets(config: Path) -> dict[str, tuple[str, str]]:
-    """Manifest and folder of each set that a steerboard.yaml names; none where there is no file.
+    """What ``open_images`` takes of each set of a steerboard.yaml; none where there is no file.
 
     Raises:
         InvalidRequest: It cannot be read.
     """
     import yaml
+
+    from steerboard.images.image_set import places
 
     place = config / "steerboard.yaml" if config.is_dir() else config
     if not place.is_file():
@@ -101,7 +103,10 @@ def image_sets(config: Path) -> dict[str, tuple[str, str]]:
     try:
         sets: dict[str, Any] = yaml.safe_load(place.read_text()).get("image_sets") or {}
         base = place.parent
-        return {n: (str(base / s["manifest"]), str(base / s["images"])) for n, s in sets.items()}
+        return {
+            n: places(base, str(s.get("images") or ""), str(s.get("manifest") or ""))
+            for n, s in sets.items()
+        }
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise InvalidRequest(
             f"{place} does not say where its image sets are: see `steerboard check config {place}`"

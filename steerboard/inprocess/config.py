@@ -65,10 +65,22 @@ class ModelConfig(Spec):
 
 
 class ImageSetConfig(Spec):
-    """A folder of pictures and its manifest."""
+    """A set of pictures, in any of the forms that ``steerboard.images`` reads."""
 
-    images: str = Field(min_length=1, description="folder that the manifest's paths start from")
-    manifest: str = Field(min_length=1, description="JSON lines with path, split, group, label")
+    images: str = Field(
+        default="",
+        description="folder, folder per class, table, tar, folder of tars or Hugging Face folder,"
+        " a path or a URL; beside a manifest, the folder that its paths start from",
+    )
+    manifest: str = Field(
+        default="", description="JSON lines, CSV or Parquet with path, split, group, label"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "ImageSetConfig":
+        if not self.images and not self.manifest:
+            raise ValueError("say where the pictures are: images, or manifest, or both")
+        return self
 
 
 class Config(Spec):

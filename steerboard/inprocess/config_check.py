@@ -16,6 +16,9 @@ from yaml.nodes import Node
 
 from steerboard.dictionary.formats import own_file
 from steerboard.dictionary.native import KEY, Header, parse_header
+from steerboard.images.image_set import open_named
+from steerboard.images.indexed import read_all
+from steerboard.images.picture import Broken
 from steerboard.inprocess.config import (
     CalibrationConfig,
     Config,
@@ -65,7 +68,7 @@ class Checker:
         for name, model in config.models.items():
             yield from self.model(("models", name), model)
         for name, images in config.image_sets.items():
-            yield from self.pictures(("image_sets", name), images)
+            yield from self.image_set(("image_sets", name), images)
 
     def at(self, *path: str) -> Callable[[str], Fault]:
         """What makes faults of a field out of sentences."""
@@ -138,9 +141,26 @@ class Checker:
                 self.at(*path, "split"), lambda: calibration_files(config, self.base)
             )
 
-    def pictures(
-        self, path: tuple[str, ...], config: CalibrationConfig | ImageSetConfig
-    ) -> Iterator[Fault]:
+    def image_set(self, path: tuple[str, ...], config: ImageSetConfig) -> Iterator[Fault]:
+        """A set in any form: every picture is read and decoded, as the job door will."""
+        said = self.at(*path, "manifest" if config.manifest else "images")
+        broken, count = list[Broken](), 0
+        try:
+            for _, found in read_all(
+                open_named(self.base, config.images, config.manifest).entries()
+            ):
+                count += 1
+                broken += [found] if isinstance(found, Broken) else []
+        except SteerboardError as error:
+            yield said(error.message)
+        except OSError as error:
+            yield said(f"{config.manifest or config.images} cannot be read: {error}")
+        if broken:
+            named = "; ".join(f"{b.key}: {b.why}" for b in broken[:NAMED])
+            more = "; ..." if len(broken) > NAMED else ""
+            yield said(f"{len(broken)} of {count} pictures cannot be read: {named}{more}")
+
+    def pictures(self, path: tuple[str, ...], config: CalibrationConfig) -> Iterator[Fault]:
         """A folder, its manifest, and every picture that this names."""
         folder = self.base / config.images
         if not folder.is_dir():
