@@ -166,6 +166,8 @@ def test_every_statistic_sorts_the_table_and_filters(
     some = explore(**{"by.mean": f"{median:.3f}.."})
     many = sum(float(r["mean"]) >= round(median, 3) for r in rows)  # type: ignore[arg-type]
     assert f"<b>{many:,}</b> features" in markup(some)
+    none = explore(**{"by.votes": "1000.."})
+    assert none.button(key="ex-without-votes").label == "votes from 1000" and not listed(none)
 
 
 def test_a_feature_has_a_page_and_the_unknown_a_sentence(explore: Explore) -> None:

@@ -346,7 +346,8 @@ def narrowed(at: Address) -> list[tuple[str, str, Address]]:
 def between(one: Bound) -> str:
     """Bounds in words."""
     name = pieces.TITLES[one.statistic].lower()
-    shown = pieces.share if one.statistic == "firing_rate" else "{:.2f}".format
+    digits = "{:.0f}" if one.statistic == "votes" else "{:.2f}"
+    shown = pieces.share if one.statistic == "firing_rate" else digits.format
     low = "" if one.low is None else f" from {shown(one.low)}"
     high = "" if one.high is None else f" to {shown(one.high)}"
     return f"{name}{low}{high}"

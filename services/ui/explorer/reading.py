@@ -65,6 +65,8 @@ def meant(found: Sequence[CatalogueInfo], name: str) -> list[CatalogueInfo]:
 
 def title(info: CatalogueInfo) -> str:
     """What a catalogue is called: its dictionary, and the model where others have one so called."""
+    if info.trouble:  # what it says of itself is not what it is asked for as
+        return info.key
     alike = [one for one in catalogues() if one.dictionary == info.dictionary]
     if len({one.model for one in alike}) > 1:
         return f"{info.dictionary} of {info.model}"
