@@ -48,7 +48,8 @@ def opened(wanted: Wanted) -> Catalogue:
     stems = folder.meant(name, lambda stem: model_of(folder.place(stem)))
     if not stems:
         raise NotFound(
-            f"there is no catalogue of dictionary {dictionary!r} of model {model!r}: build one first"
+            f"there is no catalogue of dictionary {dictionary!r} of model {model!r}: build one"
+            " first"
         )
     found = read(folder.place(stems[0]))
     served = dictionary_file(settings.models[model].dictionaries[dictionary], base)

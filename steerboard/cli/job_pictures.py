@@ -103,10 +103,12 @@ def image_sets(config: Path) -> dict[str, tuple[str, str]]:
     try:
         sets: dict[str, Any] = yaml.safe_load(place.read_text()).get("image_sets") or {}
         base = place.parent
-        return {
-            n: places(base, str(s.get("images") or ""), str(s.get("manifest") or ""))
-            for n, s in sets.items()
+        named = {
+            n: (str(s.get("images") or ""), str(s.get("manifest") or "")) for n, s in sets.items()
         }
+        if not all(map(any, named.values())):
+            raise KeyError("images")
+        return {n: places(base, *where) for n, where in named.items()}
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise InvalidRequest(
             f"{place} does not say where its image sets are: see `steerboard check config {place}`"

@@ -303,7 +303,7 @@ def test_what_cannot_be_built_says_so(
     with pytest.raises(NotFound, match="has no dictionary 'none'; it has middle, last"):
         build(runner, images, Plan("tiny", "none"), place, work)
     nothing = ImageSet(images.source, where="label = none")
-    with pytest.raises(InvalidRequest, match="none that fits the split and the condition"):
+    with pytest.raises(InvalidRequest, match="of 64 pictures none fits 'label = none'"):
         build(runner, nothing, PLAN, place, work)
     (tmp_path / "set").mkdir()
     for name in ("a.png", "b.png"):

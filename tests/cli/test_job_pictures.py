@@ -67,7 +67,9 @@ def test_a_folder_that_holds_a_manifest_says_that_it_is_passed_over(
     assert told.label == "cat" and capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("text", ["image_sets: [1", "image_sets: {a: {images: b}}", "- a", ""])
+@pytest.mark.parametrize(
+    "text", ["image_sets: [1", "image_sets: {a: b}", "image_sets: {a: {}}", "- a", ""]
+)
 def test_a_configuration_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "steerboard.yaml").write_text(text)
     with pytest.raises(InvalidRequest, match="check config"):
