@@ -62,7 +62,8 @@ local function start(job, chunk, now, message, seconds)
   if found[1] == 'queued' then redis.call('HSET', record, 'state', 'running') end
   redis.call('ZREM', 'steerboard:later', member)
   redis.call('ZADD', key('out', found[2]), now, member)
-  redis.call('SREM', key('ahead', found[2]), member)
+  -- Who died with it in hand, and was at another one, did not die of it.
+  local waited = redis.call('SREM', key('ahead', found[2]), member)
   if message ~= '' then
     local held = key('held', message)
     redis.call('LREM', held, 0, member)
@@ -70,7 +71,7 @@ local function start(job, chunk, now, message, seconds)
     redis.call('LTRIM', held, 0, 1)
     redis.call('EXPIRE', held, seconds)
   end
-  local begun = redis.call('HINCRBY', tries, chunk .. ':begun', 1)
+  local begun = redis.call('HINCRBY', tries, chunk .. ':begun', 1 - waited)
   local was = redis.call('HMGET', tries, chunk .. ':slow', chunk .. ':part')
   local before = (begun > 1 or was[2] or found[4] == '1') and 1 or 0
   return {found[3], begun - 1, tonumber(was[1] or 0), before}

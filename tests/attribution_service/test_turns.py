@@ -142,6 +142,24 @@ def test_who_is_at_a_chunk_takes_one_ahead_that_no_other_hand_is_free_for(record
     assert records.status("s").done == 2
 
 
+def test_a_loss_is_held_against_the_chunk_that_was_worked_at_alone(records: Records) -> None:
+    """Workers die over the first chunk; one of them had the second in its other hand."""
+    open_set(records, "s", 16 * 4)
+    ((job, first),) = records.release("bulk")
+
+    def losses(chunk: int) -> int:
+        begun = records.start(job, chunk, "m")
+        assert begun is not None
+        return begun.losses
+
+    assert losses(first) == 0
+    ahead = records.further("bulk", "m", None, (job, first)).own
+    assert ahead is not None and ahead.begun is not None and ahead.begun.losses == 0
+    assert [losses(first) for _ in range(3)] == [1, 2, 3]
+    second = ahead.member[1]
+    assert [losses(second) for _ in range(3)] == [0, 1, 2]  # the first time it had only waited
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whoever_takes_ahead_gives_back_or_dies_each_chunk_is_counted_once(
     records: Records, seed: int
