@@ -9,8 +9,10 @@ from torch import Tensor
 from steerboard.inprocess.kernel import Kernel, Row
 from steerboard.inprocess.served import ServedModel
 from steerboard.inprocess.targets import Aim
+from steerboard.model.edits import TOGETHER, Known
+from steerboard.model.placement import full
 from steerboard.spec.answers import Floats
-from steerboard.spec.edits import SteerSet
+from steerboard.spec.edits import Feature, SteerSet
 
 
 def predict_effects(
@@ -43,10 +45,27 @@ def predict_effects(
         for i, total in enumerate(out):
             own = slice(i * count, (i + 1) * count)
             x, gradient = sensed[site].x[own.start], sensed[site].gradient[own]
-            change = served.editor.change(site, x.expand(len(sets), *x.shape), sets)
+            known = read_once(served, site, x, sets)
+            change = served.editor.change(site, x.expand(len(sets), *x.shape), sets, known)
             if change is not None:
                 total += np.einsum("ktd,ntd->kn", change.cpu().numpy(), gradient.cpu().numpy())
     return out
+
+
+def read_once(served: ServedModel, site: str, x: Tensor, sets: Sequence[SteerSet]) -> Known:
+    """The activations ``[t]`` in ``x [t, d]`` of all features that some sets name at a site.
+
+    Each is read once, however many sets name it: to read one may be to encode the picture.
+    """
+    edits = [e for s in sets for e in s.edits if e.site == site]
+    units = [u for e in edits for u in (e.unit, e.condition and e.condition.unit)]
+    features = list(dict.fromkeys(u for u in units if isinstance(u, Feature)))
+    x, found = full(x), dict[Feature, Tensor]()
+    size = max(1, TOGETHER // x.numel())
+    for some in (features[i : i + size] for i in range(0, len(features), size)):
+        read = served.editor.read(x.expand(len(some), *x.shape), some)
+        found |= zip(some, read, strict=True)
+    return lambda _, feature: found.get(feature)
 
 
 def measured_effects(aims: Sequence[Aim], embeddings: Tensor) -> Floats:

@@ -24,7 +24,7 @@ from steerboard import (
     scale,
 )
 from steerboard.spec.answers import Attribution, Prediction
-from steerboard.spec.edits import Add, Direction, Head, Neuron, Remove, Scale
+from steerboard.spec.edits import Add, Condition, Direction, Head, Neuron, Remove, Scale
 from steerboard.spec.errors import (
     BadImage,
     EmptyMask,
@@ -152,6 +152,39 @@ def test_predicted_effect_of_scaling_is_m_times_the_score(
     np.testing.assert_allclose(
         steered.predicted[:, 0], -0.5 * attribution.scores, rtol=1e-3, atol=1e-5
     )
+
+
+def test_what_is_predicted_of_a_set_does_not_hang_on_the_sets_beside_it(
+    runner: Runner, tiny_images: list[bytes]
+) -> None:
+    """Features that several sets name, edited, doubled or as a condition, on two pictures."""
+    request = Attribute(
+        model="tiny",
+        images=(Encoded(data=tiny_images[0]),),
+        classifier=PROMPTS,
+        dictionary="middle",
+        top_k=6,
+    )
+    (found,) = runner.attribute(request).one()
+    a, b, c, *_ = map(int, found.features)
+    only = Condition(unit=Feature(dictionary="middle", index=c), tau=0.1)
+    (edit,) = scale(SITE, "middle", -1.0, a).edits
+    sets = (
+        scale(SITE, "middle", -1.0, a, b),
+        scale(SITE, "middle", 1.0, b),
+        SteerSet(edits=(edit.model_copy(update={"condition": only}),)),
+        scale(SITE, "middle", 0.5, c, a),
+        scale(LAST, "last", 1.0, *range(8)),
+    )
+    targets = (Logit(index=0), Margin(index=0, against=1))
+    together = runner.steer(asked(tiny_images[:2], *sets, targets=targets)).results()
+    for k, one in enumerate(sets):
+        alone = runner.steer(asked(tiny_images[:2], one, targets=targets)).results()
+        for many, single in zip(together, alone, strict=True):
+            np.testing.assert_allclose(many.predicted[k], single.predicted[0], atol=1e-5)
+    assert np.abs(together[0].predicted[:4]).min() > 1e-4  # all of them do something
+    effects = [found.predicted[:4, 0].tolist() for found in together]
+    assert len({round(value, 5) for row in effects for value in row}) == 8
 
 
 def test_under_edits_further_down_scores_are_slopes_of_the_steered_model(
