@@ -6,8 +6,9 @@ The shipped validation split has 8 to 15 pictures of each lying word: too few to
 from luck. Here more scenes of the same generator are drawn, with seeds that no shipped picture
 has. What a shortcut's own features are is settled on those of validation, without any attribution;
 on how many pictures one of them is among the first three is told of the shipped test split, of test
-scenes that were looked at while the rule was made, and of test scenes that nobody had looked at.
-Writes the sections ``drawn NAME`` of ``methods.json``.
+scenes that were looked at while the rule was made, of test scenes that nobody had looked at, of
+those that were named before they were drawn, and of all of these together. Writes the sections
+``drawn NAME`` of ``methods.json``.
 """
 
 import argparse
@@ -43,7 +44,7 @@ SEEN = {"typographic": range(SHIPPED, SHIPPED + 300)}
 NEW = {name: range(9_000, 9_500 if name == "typographic" else 9_300) for name in ATTACKS}
 # The same of medical scenes; detectors are found among the first ones' validation.
 PEOPLE, NEW_PEOPLE = range(2_000, 2_800), range(8_800, 10_000)
-# The confirmatory look, named before a single one was drawn, when rule (``BAR``), dictionaries
+# Of the confirmatory look, named before a single one was drawn, when rule (``BAR``), dictionaries
 # (middle; last for gender, a woman's own) and order (by size) were settled. The bound of 90 % is
 # judged by the share by size on these alone. Their seeds lie behind those of all groups.
 CONFIRMED = {
@@ -131,18 +132,34 @@ def told(hits: Sequence[int], n: int, own: Mapping[str, set[int]]) -> dict[str, 
     }
 
 
+def together(parts: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """For each rule how often by size over all pictures of some parts, none of which share one."""
+    out = {}
+    for rule in parts[0]:
+        n = sum(part[rule]["pictures"] for part in parts)
+        hits = sum(round(part[rule]["by size"] * part[rule]["pictures"]) for part in parts)
+        rate = Rate(hits, n)
+        out[rule] = {
+            "pictures": n,
+            "by size": rate.value,
+            "interval by size": list(rate.interval),
+        }
+    return out
+
+
 def of_attack(world: World, attack: str, count: int) -> dict[str, object]:
-    """One shortcut over shipped, seen and new test scenes, and over shipped validation ones."""
+    """One shortcut over all test scenes named above, and over shipped validation ones."""
     pairs = list(scenes("validation", range(SHIPPED, SHIPPED + count), attack))
     own = detectors(world, [p for pair in pairs for p in pair], RULES.get(attack, BAR))
-    numbers = {"shipped": range(SHIPPED), "new": NEW[attack]}
+    numbers = {"shipped": range(SHIPPED), "new": NEW[attack], "confirmed": CONFIRMED[attack]}
     numbers |= {"seen": SEEN[attack]} if attack in SEEN else {}
     found = {
         name: in_the_top(world, misled(world, list(scenes("test", which, attack))), own)
         for name, which in numbers.items()
     }
     cases = misled(world, list(scenes("validation", range(SHIPPED), attack)))
-    return {**found, "validation": in_the_top(world, cases, own)}
+    pooled = {"all of test": together(list(found.values()))}
+    return {**found, **pooled, "validation": in_the_top(world, cases, own)}
 
 
 def people(split: str, numbers: range) -> list[Picture]:
@@ -179,10 +196,12 @@ def gender(world: World, dictionary: str) -> dict[str, object]:
         "shipped": world.cases("gender"),
         "seen": doctors(world, people("test", PEOPLE)),
         "new": doctors(world, people("test", NEW_PEOPLE)),
-        "validation": doctors(world, known),
+        "confirmed": doctors(world, people("test", CONFIRMED_PEOPLE)),
     }
     best = {who: float(found.auroc.max()) for who, found in experts.items()}
     tops = {name: in_the_top(world, c, own, dictionary) for name, c in cases.items()}
+    tops["all of test"] = together(list(tops.values()))
+    tops["validation"] = in_the_top(world, doctors(world, known), own, dictionary)
     return {"largest AUROC": best, **tops}
 
 
