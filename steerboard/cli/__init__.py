@@ -13,6 +13,7 @@ from steerboard.cli.evidence import app as evidences
 from steerboard.cli.inspect import app as inspections
 from steerboard.cli.inspect_dictionary import inspect_dictionary
 from steerboard.cli.jobs import app as jobs
+from steerboard.cli.options import Config
 from steerboard.cli.recipe_shelf import app as recipes
 from steerboard.cli.train import train
 from steerboard.cli.trust import trust
@@ -37,7 +38,6 @@ app.command()(methods)
 app.command()(attribute)
 app.command()(trust)
 inspections.command("dictionary")(inspect_dictionary)
-Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 
 
 @app.command()

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from steerboard.cli.evidence import opened
-from steerboard.cli.questions import DIRECTIONS, TARGETS, array, read_target, read_tokens
+from steerboard.cli import options
+from steerboard.cli.evidence import opened, shown
+from steerboard.cli.questions import array, read_target, read_tokens
 from steerboard.cli.trust_report import of_one
 from steerboard.cli.trust_report import show as show_report
 from steerboard.spec.errors import InvalidRequest, NotFound
@@ -43,28 +44,26 @@ def methods(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
 
 def attribute(
     image: Annotated[Path, typer.Argument(help="a picture file")],
-    model: Annotated[
-        str, typer.Option(help="as steerboard.yaml calls it; default: its first")
-    ] = "",
-    target: Annotated[str, typer.Option(help=TARGETS)] = "margin",
-    method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
-    dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
-    site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
-    units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
-    directions: Annotated[Path | None, typer.Option(help=DIRECTIONS)] = None,
-    tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
+    model: options.Model = "",
+    target: options.Target = "margin",
+    method: options.Method = "gradient",
+    dictionary: options.Dictionary = "",
+    site: options.Site = "",
+    units: options.Units = "feature",
+    directions: options.Directions = None,
+    tokens: options.Tokens = "all",
     top: Annotated[int, typer.Option(min=1, max=4096)] = 16,
-    steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
+    steps: options.Steps = 16,
     trust: Annotated[
         bool,
         typer.Option(
             help="check each unit by exact ablation, and the ranking beside other methods'"
         ),
     ] = False,
-    config: Annotated[Path, typer.Option(help="steerboard.yaml or its folder")] = Path("demo"),
-    connect: Annotated[str, typer.Option(help="host:port of a server instead of config")] = "",
-    token: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    config: options.Config = Path("demo"),
+    connect: options.Connect = "",
+    token: options.Token = "",
+    as_json: options.Json = False,
 ) -> None:
     """Say which units made the model's answer about one picture."""
     from steerboard.analysis.methods import locate
@@ -76,13 +75,19 @@ def attribute(
         "dictionary": dictionary, "site": site, "units": units, "tokens": tokens,
         "directions": directions,
     }  # fmt: skip
-    with opened(config, connect, token) as runner:
+    with shown(as_json) as progress, opened(config, connect, token, progress) as runner:
         info = runner.model(model or runner.models()[0].id)
         data = image.read_bytes()
         asked = request(info, data, target, place, method=method, top_k=top, steps=steps)
+        progress(method, 0, 1)
         found = locate(runner, asked)
-        words = checked(runner, asked, found) if trust else {}
-        report = reported(runner, asked, found) if trust else None
+        progress(method, 1, 1)
+        words, report = {}, None
+        if trust:
+            progress("checks", 0, 2)
+            words = checked(runner, asked, found)
+            progress("checks", 1, 2)
+            report = reported(runner, asked, found)
     names = info.classifier.names if info.classifier else ()
     if as_json:
         more = {"trust": of_one(report)} if report else {}

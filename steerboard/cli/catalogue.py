@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from steerboard.cli.options import Config
+
 app = typer.Typer(no_args_is_help=True, help="What is known of each feature.")
-Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 Dictionary = Annotated[str, typer.Option(help="id of the dictionary; by default the first one")]
 File = Annotated[str, typer.Option("--catalogue", help="its file, where it lies elsewhere")]
 Model = Annotated[str, typer.Option(help="id of the model; by default the first one that fits")]

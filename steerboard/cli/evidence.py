@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from steerboard.cli.options import Config, Token
+
 if TYPE_CHECKING:
     from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
     from steerboard.analysis.evidence.run import Progress
@@ -16,11 +18,9 @@ if TYPE_CHECKING:
     from steerboard.spec.runner import Runner
 
 app = typer.Typer(no_args_is_help=True, help="Does a fix hold, and what does it break?")
-Config = Annotated[Path, typer.Option(help="steerboard.yaml, or the folder that holds it")]
 Address = Annotated[
     str, typer.Option(help="host:port of an inference service; empty: in this process")
 ]
-Token = Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")]
 Images = Annotated[str, typer.Option(help="name of an image set in the configuration")]
 
 
@@ -63,7 +63,7 @@ def run(
         chosen_too=chosen_too,
         seed=seed,
     )
-    with opened(config, address, token) as runner, shown(as_json) as progress:
+    with shown(as_json) as progress, opened(config, address, token, progress) as runner:
         evidence, rows = run_evidence(runner, found, pictures, options, progress)
     if keep:
         found = noted(recipe, found, evidence)
@@ -75,22 +75,34 @@ def run(
 
 
 class opened:
-    """A Runner for the length of a ``with``: over gRPC where there is an address."""
+    """A Runner for the length of a ``with``: over gRPC where there is an address.
 
-    def __init__(self, config: Path, address: str, token: str = "") -> None:
+    To open models of one's own takes seconds, of which ``progress`` is told.
+    """
+
+    def __init__(
+        self, config: Path, address: str, token: str = "", progress: "Progress | None" = None
+    ) -> None:
         self.config, self.address, self.token = config, address, token
+        self.progress = progress or silent
 
     def __enter__(self) -> "Runner":
+        self.progress("opening", 0, 1)
         import steerboard
 
         if self.address:
             self.runner = steerboard.connect(self.address, self.token or None)
         else:
             self.runner = steerboard.local(self.config)
+        self.progress("opening", 1, 1)
         return self.runner
 
     def __exit__(self, *_: object) -> None:
         self.runner.close()
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody is told of."""
 
 
 class shown:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from steerboard.cli import options
 from steerboard.cli.job_pictures import labels, pictures
 from steerboard.cli.job_watch import follow, words
-from steerboard.cli.questions import DIRECTIONS, TARGETS, array, read_target, read_tokens
+from steerboard.cli.options import Json, Token
+from steerboard.cli.questions import array, read_target, read_tokens
 from steerboard.spec.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -25,29 +27,24 @@ app = typer.Typer(no_args_is_help=True, help="Attribution by the worker pool.")
 Door = Annotated[
     str, typer.Option("--jobs", envvar="STEERBOARD_JOBS", help="host:port of the job door")
 ]
-Token = Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON object")]
 DOOR, INFERENCE = "127.0.0.1:50052", "127.0.0.1:50051"
 
 
 @app.command()
 def submit(
-    images: Annotated[str, typer.Argument(help="a picture, a folder, a manifest, a set of config")],
+    images: options.Pictures,
     model: Annotated[str, typer.Option(help="default: the server's first")] = "",
-    target: Annotated[
-        str,
-        typer.Option(help=TARGETS),
-    ] = "margin",
-    method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
-    dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
-    site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
-    units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
-    directions: Annotated[Path | None, typer.Option(help=DIRECTIONS)] = None,
-    tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
+    target: options.Target = "margin",
+    method: options.Method = "gradient",
+    dictionary: options.Dictionary = "",
+    site: options.Site = "",
+    units: options.Units = "feature",
+    directions: options.Directions = None,
+    tokens: options.Tokens = "all",
     top: Annotated[int, typer.Option(min=1, max=256)] = 24,
-    steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
-    where: Annotated[str, typer.Option(help="only pictures that fit, as label == 'owl'")] = "",
-    split: Annotated[str, typer.Option(help="only this split")] = "",
+    steps: options.Steps = 16,
+    where: options.Where = "",
+    split: options.Split = "",
     positive: Annotated[
         str, typer.Option(help="which pictures show the concept, for probe and expertise")
     ] = "",

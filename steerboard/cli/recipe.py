@@ -8,15 +8,14 @@ import typer
 
 from steerboard.cli.evidence import (
     Address,
-    Config,
     Images,
-    Token,
     dictionary_files,
     image_set,
     opened,
     shown,
     summary,
 )
+from steerboard.cli.options import Config, Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

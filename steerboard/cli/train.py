@@ -54,27 +54,16 @@ def train(
     from steerboard.dictionary.training.run import train as run
     from steerboard.model.load import load
 
+    settings = {
+        "architecture": architecture, "k": k, "tokens": tokens, "normalize": normalize,
+        "steps": steps, "minutes": minutes, "views": views, "batch": batch, "rate": rate,
+        "prefix_share": prefix_share, "balance": balance, "few": few, "seed": seed,
+    }  # fmt: skip
     with joined(device) as ranks:
         loaded = load(model, model_architecture)
         loaded.clip.to(ranks.device)
         size = features(width, loaded, site)
-        plan = make_plan(
-            architecture=architecture,
-            size=size,
-            k=k,
-            matryoshka=nested(matryoshka, size),
-            tokens=tokens,
-            normalize=normalize,
-            steps=steps,
-            minutes=minutes,
-            views=views,
-            batch=batch,
-            rate=rate,
-            prefix_share=prefix_share,
-            balance=balance,
-            few=few,
-            seed=seed,
-        )
+        plan = make_plan(size=size, matryoshka=nested(matryoshka, size), **settings)
         pictures = choose(images, split, test_split, held_out)
         with screen(ranks.leads) as watcher, stopped_by_hand(watcher, ranks.world):
             report = run(loaded, site, pictures, plan, out, watcher, resume, ranks)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from steerboard.cli import options
 from steerboard.cli.attribute import check_method, request
 from steerboard.cli.evidence import opened, shown
 from steerboard.cli.job_pictures import source_of, why_none
-from steerboard.cli.questions import DIRECTIONS, TARGETS
 from steerboard.cli.trust_report import figures, show
 from steerboard.spec.errors import InvalidRequest, SteerboardError
 
@@ -26,47 +26,46 @@ NAMED = 5  # bad pictures that are named
 
 
 def trust(
-    images: Annotated[str, typer.Argument(help="a picture, a folder, a manifest, a set of config")],
-    model: Annotated[
-        str, typer.Option(help="as steerboard.yaml calls it; default: its first")
-    ] = "",
-    target: Annotated[str, typer.Option(help=TARGETS)] = "margin",
-    method: Annotated[str, typer.Option(help="see steerboard methods")] = "gradient",
-    dictionary: Annotated[str, typer.Option(help="default: the model's first")] = "",
-    site: Annotated[str, typer.Option(help="for neurons, heads and directions")] = "",
-    units: Annotated[str, typer.Option(help="feature, neuron, head or direction")] = "feature",
-    directions: Annotated[Path | None, typer.Option(help=DIRECTIONS)] = None,
-    tokens: Annotated[str, typer.Option(help="all, prefix, or cells as row,column;...")] = "all",
-    steps: Annotated[int, typer.Option(min=1, max=256)] = 16,
-    where: Annotated[str, typer.Option(help="only pictures that fit, as label == 'owl'")] = "",
-    split: Annotated[str, typer.Option(help="only this split")] = "",
+    images: options.Pictures,
+    model: options.Model = "",
+    target: options.Target = "margin",
+    method: options.Method = "gradient",
+    dictionary: options.Dictionary = "",
+    site: options.Site = "",
+    units: options.Units = "feature",
+    directions: options.Directions = None,
+    tokens: options.Tokens = "all",
+    steps: options.Steps = 16,
+    where: options.Where = "",
+    split: options.Split = "",
     count: Annotated[int, typer.Option(min=0, help="drawn by --seed; 0: every picture")] = 50,
     seed: int = 0,
-    config: Annotated[Path, typer.Option(help="steerboard.yaml or its folder")] = Path("demo"),
-    connect: Annotated[str, typer.Option(help="host:port of a server instead of config")] = "",
-    token: Annotated[str, typer.Option(envvar="STEERBOARD_TOKEN", help="signed token")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    config: options.Config = Path("demo"),
+    connect: options.Connect = "",
+    token: options.Token = "",
+    as_json: options.Json = False,
 ) -> None:
     """How far to trust a method: medians over pictures, each checked by exact ablations."""
     from steerboard.analysis.trust import TOP
 
     check_method(method, images)
-    chosen = drawn(images, config, where, split, count, seed)
     place = {
         "dictionary": dictionary, "site": site, "units": units, "tokens": tokens,
         "directions": directions,
     }  # fmt: skip
-    with opened(config, connect, token) as runner, shown(as_json) as progress:
+    done = Done([], [], [])
+    with shown(as_json) as progress, opened(config, connect, token, progress) as runner:
         info = runner.model(model or runner.models()[0].id)
-
-        def asked(data: bytes) -> "Attribute":
-            return request(info, data, target, place, method=method, steps=steps, top_k=TOP)
-
-        done, report = Done([], [], []), chosen.report
+        chosen = drawn(images, config, where, split, count, seed)
+        report, many = chosen.report, len(chosen.entries_)
+        progress("pictures", 0, many)
         for picture in chosen.pictures():
-            progress("pictures", report.pictures + report.broken, len(chosen.entries_))
-            done.add(runner, picture, asked(picture.data))
-        progress("pictures", len(chosen.entries_), len(chosen.entries_))
+            asked = request(
+                info, picture.data, target, place, method=method, steps=steps, top_k=TOP
+            )
+            done.add(runner, picture, asked)
+            progress("pictures", report.pictures + report.broken, many)
+        progress("pictures", many, many)
     found = done.whole(report)
     say(found, done.bad(report), chosen, method=method, target=target, as_json=as_json)
 
