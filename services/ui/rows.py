@@ -13,6 +13,7 @@ from services.ui.session import feature_address, generation, record, redraw
 from steerboard.analysis.trust import verdicts
 from steerboard.spec.errors import SteerboardError
 from steerboard.spec.jobs import AttributeResult, RankedFeature, Reference
+from steerboard.spec.methods import has_parts
 from steerboard.store.events import Reviewed
 from steerboard.store.how import How
 
@@ -260,7 +261,6 @@ def show_again(*indices: int) -> None:
 
 def remainder(found: AttributeResult, largest: float, how: How) -> None:
     """What no listed unit accounts for, as rows of its own, where the method knows it."""
-    others = found.rest + sum(r.score for r in found.features[ROWS:])
     symbol = SYMBOLS.get(how.method, "R")
     if how.method in ("gradient", "circuit") and how.units == "feature":
         with st.container(border=True, key="error-term"):
@@ -271,11 +271,16 @@ def remainder(found: AttributeResult, largest: float, how: How) -> None:
                     " move, and part of what you turn off may come back through it.",
                 )
             )
-    terms = [(f"Other {how.units}s", others, "All that are not listed, together.")]
+    terms = list[tuple[str, float, str]]()
+    if has_parts(how.method):
+        others = found.rest + sum(r.score for r in found.features[ROWS:])
+        terms.append((f"Other {how.units}s", others, "All that are not listed, together."))
     if how.method in ("gradient", "circuit") and how.units == "feature":
         terms.append(("Bias", found.bias, "The dictionary's constant part."))
     if found.baseline is not None:
         terms.append(("Baseline", found.baseline, "The value from which the scores walk up."))
+    if not terms:
+        return
     with st.container(border=True, key="other-terms"):
         st.html(
             "".join(

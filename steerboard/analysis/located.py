@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steerboard.spec.answers import Attribution
+from steerboard.spec.methods import has_parts
 
 Floats = npt.NDArray[np.float64]
 
@@ -15,7 +16,8 @@ class Located:
     """Units ``[n]`` by falling absolute score.
 
     ``errors`` are standard errors where the method samples, else None. ``rows`` are what belongs
-    to no unit: error and bias by gradient, the baseline where a method walks up from one.
+    to no unit listed: the rest where scores are parts of a whole, error and bias by gradient, the
+    baseline where a method walks up from one. Empty: scores add up to nothing.
     """
 
     method: str
@@ -28,7 +30,7 @@ class Located:
 
 def located(method: str, found: Attribution) -> Located:
     """An attribution of the runner's."""
-    rows = {"rest": found.rest}
+    rows = {"rest": found.rest} if has_parts(method) else {}
     if method == "gradient":
         rows |= {"error": found.error, "bias": found.bias, "total": found.total}
     if found.baseline is not None:

@@ -226,6 +226,7 @@ def plain(
     return {"value": found.value, "units": rows, "rows": found.rows, "spec": spec}
 
 
+NO_PARTS = "These scores are parts of no whole: they put units in order, and add up to nothing."
 OF = {"probe": "of your own", "unit": "of a later site"}
 
 
@@ -240,8 +241,8 @@ def show(
     indices = (getattr(said, name, None) for name in ("index", "against"))
     classes = " against ".join(names[i] for i in indices if i is not None)
     of = classes or OF.get(said.kind, "of the answer")
-    title = f"{found.method} of {said.kind} {of}: {found.value:.4f}"
-    table = Table(title=title)
+    console, table = Console(), Table()
+    console.print(f"{found.method} of {said.kind} {of}: {found.value:.4f}", highlight=False)
     headings = [asked.units, "score", *(["± standard error"] if found.errors is not None else [])]
     for heading in [*headings, *(["measured", "verdict"] if words else [])]:
         table.add_column(heading, justify="right")
@@ -250,4 +251,6 @@ def show(
         table.add_row(*cells)
     for name, value in found.rows.items():
         table.add_row(name, f"{value:+.4f}")
-    Console().print(table)
+    console.print(table)
+    if not found.rows:
+        console.print(NO_PARTS, highlight=False)

@@ -8,6 +8,7 @@ from steerboard.attribution.units import Units
 from steerboard.inprocess.served import ServedModel
 from steerboard.model.grid import cell_sums, patches_of
 from steerboard.spec.answers import Attribution, Floats, ResolvedTarget
+from steerboard.spec.methods import METHODS, has_parts
 from steerboard.spec.requests import Attribute
 
 
@@ -35,13 +36,23 @@ def ranked(
         activations=code.sum(0).numpy(),
         peaks=peaks(code).numpy(),
         prefix_scores=tokens[:prefix].sum(0).numpy(),
-        rest=float(per_unit.sum() - per_unit[top].sum()),
+        rest=rest(per_unit, top, request.method),
         error=scores.error,
         bias=scores.bias,
         total=scores.total,
         maps=maps(tokens[prefix:], served.info.grid, request.maps),
         baseline=scores.baseline,
     )
+
+
+def rest(per_unit: Tensor, top: Tensor, method: str) -> float:
+    """Sum of the scores ``[f]`` not listed; 0 of a method whose scores are no parts of a whole.
+
+    By ``peak``, which no person asks by, it says whether any unit that answers is not listed.
+    """
+    if method in METHODS and not has_parts(method):
+        return 0.0
+    return float(per_unit.sum() - per_unit[top].sum())
 
 
 def peaks(code: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class Attribution:
     x . grad y over the units' tokens. Methods that walk up from ``baseline``, the target's value
     with every unit at 0 and the error kept, have no error row: their scores sum to ``total``, the
     value minus that baseline, up to the size of their steps. Scores balance each other: they are
-    no shares of the target's value.
+    no shares of the target's value. Those of other methods (``activation``, ``energy``,
+    ``logit_lens``) are parts of nothing, so that ``rest``, ``error``, ``bias`` and ``total`` are 0.
     """
 
     target: ResolvedTarget

@@ -24,6 +24,8 @@ class Method:
         misleads: When not to believe it.
         at: ``module:function`` of what asks it of one picture, read when it is first asked; empty
             for what tells labelled pictures apart.
+        parts: Scores are parts of a whole, so that those of units not listed have a sum worth
+            telling; elsewhere such a sum says nothing.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Method:
     cost: str
     misleads: str
     at: str = ""
+    parts: bool = False
 
     def function(self) -> Callable[..., Any]:
         """What asks it of one picture."""
@@ -56,14 +59,14 @@ METHODS = {
         Method(
             "gradient", "model", "What would a little less of it do?", "1 forward, 1 backward",
             "where the model saturates: a small step says little about switching off",
-            "steerboard.attribution.gradient:gradient",
+            "steerboard.attribution.gradient:gradient", True,
         ),
         Method(
             "integrated_gradients", "model", "What does it add on the way up from no code?",
             "n forward and backward, 1 more forward",
             "where the code is nearly all there is: the path then begins beside zero, which a layer"
             " norm does not like; look at total against the sum",
-            "steerboard.attribution.integrated_gradients:integrated_gradients",
+            "steerboard.attribution.integrated_gradients:integrated_gradients", True,
         ),
         Method(
             "ablation", "runner", "What happens without it?", "K forward",
@@ -74,7 +77,7 @@ METHODS = {
             "shapley", "runner", "What does it add, on average over all orders?",
             "about 64 (K - 1) forward",
             "among units beyond the top K, which stay on; look at the standard errors",
-            "steerboard.analysis.shapley:shapley",
+            "steerboard.analysis.shapley:shapley", True,
         ),
         Method(
             "logit_lens", "model", "Which words does its direction point to?", "none",
@@ -95,7 +98,7 @@ METHODS = {
             "circuit", "set", "Which earlier units feed a later one?",
             "1 forward, 1 backward for each later unit",
             "as gradient; and a later unit that is off has no edges",
-            "steerboard.analysis.circuit:edges",
+            "steerboard.analysis.circuit:edges", True,
         ),
     )
 }  # fmt: skip
@@ -109,6 +112,11 @@ def is_composed(name: str) -> bool:
 def is_labelled(name: str) -> bool:
     """Whether a method tells pictures apart, and is asked of no single one."""
     return name in METHODS and not METHODS[name].at
+
+
+def has_parts(name: str) -> bool:
+    """Whether scores are parts of a whole, and what is not listed a part of it, too."""
+    return name in METHODS and METHODS[name].parts
 
 
 def labelled() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from steerboard.analysis.methods import locate
 from steerboard.attribution.registry import METHODS
 from steerboard.inprocess.runner import LocalRunner, open_local
 from steerboard.spec.answers import Attribution
@@ -23,6 +24,7 @@ from steerboard.spec.edits import (
     Unit,
 )
 from steerboard.spec.errors import EmptyMask, InvalidRequest, NotFound
+from steerboard.spec.methods import METHODS as BY_NAME
 from steerboard.spec.requests import (
     Attribute,
     Cosine,
@@ -172,6 +174,28 @@ def test_an_edge_of_a_circuit_is_the_slope_of_the_later_unit(
         runner, image, dictionary="middle", targets=(target,), method="integrated_gradients"
     )
     assert float(walked.scores.sum()) + walked.rest == pytest.approx(walked.total, abs=0.05)
+
+
+@pytest.mark.parametrize("name", [n for n, m in BY_NAME.items() if m.side != "set"])
+def test_what_stands_beside_the_scores_adds_up_with_them_or_is_not_there(
+    runner: LocalRunner, image: Encoded, name: str
+) -> None:
+    """Two units listed, the others in the rest; the steps of a path are many."""
+    many = {"steps": 256} if name == "integrated_gradients" else {}
+    asked = {"model": "tiny", "images": (image,), "classifier": PROMPTS, "dictionary": "last"}
+    found = locate(runner, Attribute(**asked, method=name, top_k=2, targets=(TARGETS[1],), **many))
+    known = dict(found.rows)
+    if not BY_NAME[name].parts:
+        assert known == {}
+        if BY_NAME[name].side == "model":
+            (one,) = ask(runner, image, dictionary="last", method=name, top_k=2)
+            assert (one.rest, one.error, one.bias, one.total, one.baseline) == (0, 0, 0, 0, None)
+        return
+    total, baseline = known.pop("total"), known.pop("baseline", None)
+    exact = 0.02 * abs(total) if many else 1e-4  # the path begins where a layer norm is steep
+    assert found.scores.sum() + sum(known.values()) == pytest.approx(total, abs=exact)
+    assert len(found.scores) == 2 and (name == "shapley" or abs(known["rest"]) > 2 * exact)
+    assert baseline is None or found.value == pytest.approx(baseline + total, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -55,6 +55,15 @@ def test_units_come_with_measured_effects_and_the_whole_question(tiny_house: Pat
     assert {"error", "bias", "total", "rest"} == set(answer["rows"])
 
 
+@pytest.mark.parametrize("method", ["logit_lens", "ablation"])
+def test_scores_that_add_up_to_nothing_are_said_to(tiny_house: Path, method: str) -> None:
+    found = ask(tiny_house, "--method", method, "--top", "3")
+    assert "parts of no whole" in found.stdout and "rest" not in found.stdout
+    assert json.loads(ask(tiny_house, "--method", method, "--json").stdout)["rows"] == {}
+    whole = ask(tiny_house, "--method", "gradient", "--top", "3")
+    assert "parts of no whole" not in whole.stdout and "rest" in whole.stdout
+
+
 def test_heads_by_integrated_gradients_as_a_table(tiny_house: Path) -> None:
     options = ("--units", "head", "--site", "head_out.1", "--method", "integrated_gradients")
     found = ask(tiny_house, *options, "--target", "cosine:boat", "--tokens", "0,0;1,2")
