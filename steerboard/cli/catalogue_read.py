@@ -10,7 +10,12 @@ from steerboard.catalogue.file import Catalogue
 from steerboard.catalogue.folder import STALE, Folder, placed
 from steerboard.catalogue.opening import model_of, open_catalogue
 from steerboard.catalogue.sums import edges
-from steerboard.inprocess.config import Config, dictionary_file, read_config
+from steerboard.inprocess.config import (
+    Config,
+    DictionaryConfig,
+    dictionary_file,
+    read_config,
+)
 from steerboard.spec.catalogue import FeatureCard, name_of
 from steerboard.spec.errors import InvalidRequest, NotFound
 
@@ -40,7 +45,7 @@ def opened(wanted: Wanted) -> Catalogue:
         InvalidRequest: It is of an earlier schema, or of another dictionary than the one served.
     """
     if wanted.file:
-        return read(wanted.file)
+        return of_file(wanted)
     settings, base = read_config(wanted.config)
     model, dictionary = chosen(settings, wanted)
     folder = Folder(placed(base, settings.catalogue or "catalogue"))
@@ -52,10 +57,38 @@ def opened(wanted: Wanted) -> Catalogue:
             " first"
         )
     found = read(folder.place(stems[0]))
-    served = dictionary_file(settings.models[model].dictionaries[dictionary], base)
-    if found.about["dictionary_fingerprint"] != served.fingerprint:
-        raise InvalidRequest(f"the catalogue of dictionary {dictionary!r} {STALE}")
+    check_served(found, dictionary, settings.models[model].dictionaries[dictionary], base)
     return found
+
+
+def of_file(wanted: Wanted) -> Catalogue:
+    """The catalogue of a file, which may be of a dictionary that the configuration does not have.
+
+    The dictionary that it is held against is the one that the options name, and else the one that
+    the file itself names.
+
+    Raises:
+        NotFound: No such file, or no such model or dictionary where the options name one.
+        InvalidRequest: As ``opened``.
+    """
+    found = read(wanted.file)
+    named = bool(wanted.model or wanted.dictionary)
+    own = Wanted(wanted.config, str(found.about["model"]), found.dictionary)
+    try:
+        settings, base = read_config(wanted.config)
+        model, dictionary = chosen(settings, wanted if named else own)
+    except NotFound:
+        if named:
+            raise
+        return found
+    check_served(found, dictionary, settings.models[model].dictionaries[dictionary], base)
+    return found
+
+
+def check_served(found: Catalogue, name: str, served: DictionaryConfig, base: Path) -> None:
+    """Raises InvalidRequest for a catalogue of another dictionary than the one served."""
+    if found.about["dictionary_fingerprint"] != dictionary_file(served, base).fingerprint:
+        raise InvalidRequest(f"the catalogue of dictionary {name!r} {STALE}")
 
 
 def chosen(settings: Config, wanted: Wanted) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from steerboard.catalogue.folder import STALE
 from steerboard.dictionary.native import write
 from steerboard.images.image_set import ImageSet
 from steerboard.inprocess.runner import open_local
-from steerboard.spec.errors import InvalidRequest
+from steerboard.spec.errors import InvalidRequest, NotFound
 from tests.catalogue.two_models import typed
 from tests.conftest import tiny_dictionary, tiny_model, tiny_pictures
 
@@ -59,6 +59,17 @@ def refused_everywhere(house: Path, door: Catalogues) -> None:
         lambda name: door.thumbnails(name, [], ""),
         lambda name: Remarks(door, f"sqlite:///{house / 's.sqlite'}").of(name, feature, who),
         lambda name: typed("catalogue", "show", feature, "--config", house, "--dictionary", name),
+        lambda name: typed(
+            "catalogue",
+            "show",
+            feature,
+            "--config",
+            house,
+            "--dictionary",
+            name,
+            "--catalogue",
+            house / "catalogue" / f"{name}.parquet",
+        ),
     ):
         ask("last")
         with pytest.raises(InvalidRequest, match=STALE):
@@ -95,6 +106,29 @@ def test_a_catalogue_is_stale_when_its_dictionary_was_trained_anew(house: Path) 
     refreshed = opened(house)._runner.model("tiny").dictionary("middle")
     assert refreshed is not None
     assert library.features("middle@tiny", features, fingerprint=refreshed.fingerprint)
+
+
+def test_a_named_file_is_held_against_the_dictionary_that_it_names(
+    house: Path, tmp_path: Path
+) -> None:
+    """As it is without options; one that the configuration does not have is shown as it is."""
+    place = house / "middle.safetensors"
+    before = place.read_bytes()
+    feature = int(opened(house).index("middle").features[0])
+    shared = ("catalogue", "show", feature, "--catalogue", house / "catalogue" / "middle.parquet")
+    assert "of middle" in typed(*shared, "--config", house).output
+    sae = tiny_dictionary(24, 0, "all")
+    sae.W_enc.mul_(1.01)
+    write(place, sae, "resid_post.1")
+    with pytest.raises(InvalidRequest, match=f"'middle' {STALE}"):
+        typed(*shared, "--config", house)
+    assert "of middle" in typed(*shared, "--config", tmp_path).output
+    other = house / "other.yaml"
+    other.write_text((house / "steerboard.yaml").read_text().replace("  tiny:", "  huge:"))
+    assert "of middle" in typed(*shared, "--config", other).output
+    with pytest.raises(NotFound):
+        typed(*shared, "--config", other, "--model", "tiny")
+    place.write_bytes(before)
 
 
 def test_a_file_that_is_no_catalogue_is_named_once_in_the_log(
