@@ -108,3 +108,10 @@ def rows(spec: JobSpec, chunk: int, state: State) -> Rows:
             last = chunk == evidence_set.chunks(spec)
             return [evidence_set.summary(state)] if last else list(state["rows"])
     assert_never(spec)
+
+
+def gist(spec: JobSpec, chunk: int, rows: Rows) -> bytes:
+    """What the closing chunk needs of another one; nothing where it reads all of it."""
+    if isinstance(spec, AttributeSetJob) and chunk < picture_set.chunks(spec):
+        return picture_set.gist(spec, rows)
+    return b""

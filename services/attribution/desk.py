@@ -35,6 +35,7 @@ from steerboard.spec.jobs import (
     JobStatus,
     Lane,
 )
+from steerboard.spec.named import names
 from steerboard.spec.requests import UnitActivation
 from steerboard.spec.runner import Runner
 
@@ -224,7 +225,9 @@ def digests(spec: JobSpec) -> dict[str, None]:
     """Of the pictures that a job names, each once, in their order."""
     if isinstance(spec, AttributeJob):
         return {spec.image.sha256: None}
-    return {image.sha256: None for image in spec.images}
+    if isinstance(spec, EvidenceJob):
+        return {image.sha256: None for image in spec.images}
+    return dict.fromkeys(names(spec.images))
 
 
 def dictionaries_of(spec: JobSpec, info: ModelInfo) -> list[DictionaryInfo]:

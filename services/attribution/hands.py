@@ -12,7 +12,7 @@ from typing import TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.asking import OtherVersion, question
-from services.attribution.compute import BATCH, complete, rows, step, told, units
+from services.attribution.compute import BATCH, complete, gist, rows, step, told, units
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
 from services.attribution.members import Asked, Begun
@@ -197,7 +197,8 @@ class Hands:
             return self.library.read(sha256, submitter.tenant)
 
         runner = self.ask(submitter, job.asked.lane)
-        return Tools(runner, read, self.library.features, job.kept.read, job.folder)
+        kept = job.kept
+        return Tools(runner, read, self.library.features, kept.read, job.folder, kept.gists)
 
 
 class Progress:
@@ -239,7 +240,8 @@ class Progress:
     def store(self) -> bool:
         """Store what the run found, if that is not stored yet: True; raises what stopped it."""
         if self._rows is not None:
-            self.job.kept.store(self.chunk, self._rows)
+            about = gist(self.job.spec, self.chunk, self._rows)
+            self.job.kept.store(self.chunk, self._rows, about)
         return True
 
     def _before(self) -> State:

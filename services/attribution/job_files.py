@@ -35,13 +35,21 @@ class JobFiles:
         """Whether a chunk's result is stored."""
         return bool(self._fs.exists(self._path(chunk)))
 
-    def store(self, chunk: int, rows: Rows) -> None:
-        """Store a chunk's result; it appears when it is complete."""
-        self._put(self._path(chunk), pack(rows))
+    def store(self, chunk: int, rows: Rows, gist: bytes = b"") -> None:
+        """Store a chunk's result; it appears when it is complete.
+
+        The ``gist``, which the closing chunk reads, stands behind it in the same file.
+        """
+        self._put(self._path(chunk), pack(rows) + gist)
 
     def read(self, chunks: Sequence[int]) -> list[Rows | None]:
         """The results of chunks, None where they are not there."""
         return [self._unpacked(self._path(i)) for i in chunks]
+
+    def gists(self, chunks: Sequence[int]) -> list[bytes | None]:
+        """What stands behind the results of chunks, None where they are not there."""
+        found = (self._get(self._path(i)) for i in chunks)
+        return [None if data is None else behind(data) for data in found]
 
     def describe(self, about: dict[str, Any]) -> None:
         """Keep what is needed to have the job again: spec and provenance."""
@@ -85,3 +93,10 @@ class JobFiles:
             return
         self._fs.pipe_file(half, data)
         self._fs.mv(half, path)
+
+
+def behind(data: bytes) -> bytes:
+    """What follows a packed result."""
+    packed = zlib.decompressobj()
+    packed.decompress(data)
+    return packed.unused_data

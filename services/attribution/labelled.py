@@ -98,7 +98,7 @@ def gathered(spec: AttributeSetJob, count: int, state: State, tools: Tools) -> S
     if start == count:
         return {"chunks": count, **told_apart(spec, [work.get(n) for n in state["parts"]])}
     stop = min(count, start + (AT_ONCE if spec.units == "feature" else FULL_AT_ONCE))
-    rows = [row for part in held(tools, range(start, stop)) for row in part]
+    rows = [row for part in held(tools.finished(range(start, stop))) for row in part]
     name = f"part-{stop}"
     work.put(name, packed(rows))
     return {"chunks": stop, "parts": [*state.get("parts", []), name]}

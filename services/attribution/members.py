@@ -7,7 +7,7 @@ from steerboard.api.tokens import Identity
 from steerboard.spec.jobs import Lane
 
 # Raised when the arithmetic of a job, or the form of its results, changes.
-NUMERICS = 4
+NUMERICS = 5
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """The steps of an ``attribute_set`` job: chunks of pictures, and the closing one over them all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from services.attribution import composed, labelled
 from services.attribution.results import Rows
-from services.attribution.tools import Sent, State, Tools
-from services.attribution.tools import held as parts
+from services.attribution.tally import NOTHING, Tally
+from services.attribution.tools import Sent, State, Tools, held
 from steerboard.spec.answers import Attribution, ResolvedTarget
 from steerboard.spec.errors import BadImage, ImageNotCached, SteerboardError
 from steerboard.spec.jobs import AttributeSetJob
@@ -18,10 +15,9 @@ from steerboard.spec.requests import Digest, Encoded, Target
 from steerboard.spec.runner import Runner
 
 CHUNK = 16  # pictures
-CLOSED_AT_ONCE = 256  # chunks that a closing step reads
+CLOSED_AT_ONCE = 1024  # chunks that a closing step reads
 BATCH_BYTES = 16 * 2**20
 MAX_PICTURE_BYTES = 32 * 2**20
-LISTED = 64  # features of an aggregate
 Item = tuple[Attribution, ...] | SteerboardError
 
 
@@ -50,7 +46,7 @@ def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch
     before = state.get("rows", [])
     places = pictures_of(spec, chunk)[len(before) :][:batch]
     pictures = spec.images[places.start : places.stop]
-    found = held(spec, places, pictures, tools.runner)
+    found = known(spec, places, pictures, tools.runner)
     if found is None:
         found = answered(spec, places, sendable(tools, pictures), tools.runner)
     told = labelled.plain if is_labelled(spec.method) else brief
@@ -58,7 +54,7 @@ def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch
     return {"rows": [*before, *rows]}
 
 
-def held(
+def known(
     spec: AttributeSetJob, places: range, pictures: Sequence[Digest], runner: Runner
 ) -> list[Any] | None:
     """What is said of pictures whose bytes the service holds; None where it lacks some."""
@@ -171,6 +167,11 @@ def brief(item: Item) -> State:
     }
 
 
+def gist(spec: AttributeSetJob, rows: Rows) -> bytes:
+    """What the closing chunk needs of a chunk; nothing where it reads the rows themselves."""
+    return b"" if is_labelled(spec.method) else Tally.of(rows).packed()
+
+
 def closing(spec: AttributeSetJob, state: State, tools: Tools) -> State:
     """The closing chunk, a step further; raises NotFound where a result is no longer held."""
     if is_labelled(spec.method):
@@ -180,57 +181,18 @@ def closing(spec: AttributeSetJob, state: State, tools: Tools) -> State:
 
 def total(spec: AttributeSetJob, state: State) -> State:
     """What the closing chunk found."""
-    return labelled.summary(state) if is_labelled(spec.method) else aggregate(state)
+    return labelled.summary(state) if is_labelled(spec.method) else tally_of(state).aggregate()
 
 
 def gathered(count: int, state: State, tools: Tools) -> State:
-    """The sums over some more of the other chunks, in their order."""
+    """The tallies of some more of the other chunks, in their order."""
     start = state.get("chunks", 0)
     stop = min(count, start + CLOSED_AT_ONCE)
-    sums = Sums.of(state)
-    sums.add([row for part in parts(tools, range(start, stop)) for row in part])
-    return sums.state(stop)
+    further = [Tally.read(data) for data in held(tools.gists(range(start, stop)))]
+    whole = Tally.joined([tally_of(state), *further])
+    return {"chunks": stop, "tally": whole.packed().hex()}
 
 
-@dataclass
-class Sums:
-    """Over pictures: how many were good; of each feature, how often it was listed, and its sum."""
-
-    good: int
-    failed: int
-    features: dict[int, tuple[int, float]]
-
-    @classmethod
-    def of(cls, state: State) -> "Sums":
-        """As they were kept."""
-        listed = {f: (n, total) for f, n, total in state.get("features", [])}
-        return cls(state.get("good", 0), state.get("failed", 0), listed)
-
-    def add(self, rows: Rows) -> None:
-        """Further pictures, in their order, in which the scores of a feature are added up."""
-        good = [row for row in rows if "error" not in row]
-        self.good += len(good)
-        self.failed += len(rows) - len(good)
-        features = np.array([f for row in good for f in row["features"]], np.int64)
-        counts = np.bincount(features)
-        totals = np.bincount(features, [s for row in good for s in row["scores"]])
-        for feature in np.flatnonzero(counts).tolist():
-            count, total = self.features.get(feature, (0, 0.0))
-            more = int(counts[feature]), float(totals[feature])
-            self.features[feature] = (count + more[0], total + more[1])
-
-    def state(self, chunks: int) -> State:
-        """To be kept, with the number of chunks that are in it."""
-        listed = [[f, n, total] for f, (n, total) in self.features.items()]
-        return {"chunks": chunks, "good": self.good, "failed": self.failed, "features": listed}
-
-
-def aggregate(state: State) -> dict[str, Any]:
-    """Over a set: how often each feature is among the top, and its mean score over all pictures."""
-    sums = Sums.of(state)
-    listed = [
-        {"feature": f, "pictures": n, "mean": total / sums.good}
-        for f, (n, total) in sums.features.items()
-    ]
-    listed.sort(key=lambda r: (-abs(r["mean"]), r["feature"]))
-    return {"pictures": sums.good, "failed": sums.failed, "features": listed[:LISTED]}
+def tally_of(state: State) -> Tally:
+    """What the closing chunk has added up."""
+    return Tally.read(bytes.fromhex(state["tally"])) if "tally" in state else NOTHING

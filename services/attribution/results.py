@@ -14,7 +14,7 @@ KEEP_S = 24 * 3600
 CACHE = "the result cache (Redis)"
 # Of half-done work; raised when the state of a step changes. During an upgrade each worker goes on
 # with what its own version kept, and begins a chunk anew where there is nothing of it.
-FORM = 2
+FORM = 3
 Rows = list[dict[str, Any]]
 
 
@@ -71,11 +71,14 @@ class Kept(Protocol):
     def has(self, chunk: int) -> bool:
         """Whether a chunk's result is stored."""
 
-    def store(self, chunk: int, rows: Rows) -> None:
-        """Store a chunk's result."""
+    def store(self, chunk: int, rows: Rows, gist: bytes = b"") -> None:
+        """Store a chunk's result, with what the closing chunk needs of it."""
 
     def read(self, chunks: Sequence[int]) -> list[Rows | None]:
         """The results of chunks, None where they are not there."""
+
+    def gists(self, chunks: Sequence[int]) -> list[bytes | None]:
+        """What the closing chunk needs of others, None where they are not there."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,17 @@ class OfOne:
         """Whether a chunk's result is stored."""
         return self.results.has(self.job, chunk)
 
-    def store(self, chunk: int, rows: Rows) -> None:
-        """Store a chunk's result."""
+    def store(self, chunk: int, rows: Rows, gist: bytes = b"") -> None:
+        """Store a chunk's result; there is no closing chunk to need more of it."""
         self.results.store(self.job, chunk, rows)
 
     def read(self, chunks: Sequence[int]) -> list[Rows | None]:
         """The results of chunks, None where they are not there."""
         return self.results.read(self.job, chunks)
+
+    def gists(self, chunks: Sequence[int]) -> list[bytes | None]:
+        """None: nothing was kept of them."""
+        return [None for _ in chunks]
 
 
 def pack(value: object) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from services.attribution.results import Rows
 from steerboard.spec.catalogue import FeatureCard
@@ -10,6 +10,7 @@ from steerboard.spec.errors import NotFound, SteerboardError
 from steerboard.spec.requests import ImageRef
 from steerboard.spec.runner import Runner
 
+T = TypeVar("T")
 State = dict[str, Any]  # a chunk's half-done work, as JSON
 Sent = ImageRef | SteerboardError  # a picture as a service is asked about it, or why it is not
 
@@ -24,6 +25,7 @@ class Tools:
         cards: What the catalogue knows of features, see ``Library.features``.
         finished: Results of chunks of the same job, None where they are not there.
         folder: fsspec URL of a folder of the job's own, for what is too large for Redis.
+        gists: Of the same chunks what was kept for the closing one, None where it is not there.
     """
 
     runner: Runner
@@ -31,14 +33,15 @@ class Tools:
     cards: Callable[..., Sequence[FeatureCard]]
     finished: Callable[[Sequence[int]], list[Rows | None]]
     folder: str = ""
+    gists: Callable[[Sequence[int]], list[bytes | None]] = lambda chunks: [None for _ in chunks]
 
 
-def held(tools: Tools, chunks: Sequence[int]) -> list[Rows]:
-    """The results of chunks of the same job; raises NotFound where one is no longer there."""
-    found = [part for part in tools.finished(chunks) if part is not None]
-    if len(found) < len(chunks):
+def held(found: Sequence[T | None]) -> list[T]:
+    """Of chunks of the same job; raises NotFound where one is no longer there."""
+    there = [part for part in found if part is not None]
+    if len(there) < len(found):
         raise NotFound(
             "the results of some parts of this set are no longer there: somebody has cleared the"
             " folder of blobs; ask again"
         )
-    return found
+    return there

@@ -14,6 +14,7 @@ from steerboard.api.convert_enums import enum_value, enum_word, optional, said
 from steerboard.api.convert_requests import NUMBERED, method_value, method_word
 from steerboard.api.convert_tensors import tensor_plain, tensor_to_message
 from steerboard.spec.jobs import AttributeJob, AttributeSetJob
+from steerboard.spec.named import names
 from steerboard.v1 import jobs_pb2 as pb
 from steerboard.v1 import steering_pb2
 
@@ -33,7 +34,7 @@ def attribute_set_job_to_message(job: AttributeSetJob) -> pb.AttributeSetJob:
     """A job over many pictures as a message."""
     return pb.AttributeSetJob(
         **_shared(job),
-        images=[image.sha256 for image in job.images],
+        images=names(job.images),
         targets=[target_to_message(target) for target in job.targets],
         labels=job.labels,
     )
@@ -84,10 +85,9 @@ def attribute_job_plain(message: pb.AttributeJob) -> dict[str, Any]:
 
 def attribute_set_job_plain(message: pb.AttributeSetJob) -> dict[str, Any]:
     """Fields of a job over many pictures."""
-    images = tuple({"kind": "digest", "sha256": sha256} for sha256 in message.images)
     own = said(
         kind="attribute_set",
-        images=images,
+        images=tuple(message.images),
         targets=targets_plain(message.targets),
         labels=tuple(message.labels),
     )

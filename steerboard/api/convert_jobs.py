@@ -24,6 +24,7 @@ from steerboard.spec.jobs import (
     RankedFeature,
     Reference,
 )
+from steerboard.spec.named import names
 from steerboard.v1 import jobs_pb2 as pb
 from steerboard.v1 import types_pb2
 
@@ -70,7 +71,7 @@ def job_from_message(message: pb.JobSpec) -> JobSpec:
 def _catalogue_to_message(job: CatalogueJob) -> pb.CatalogueJob:
     return pb.CatalogueJob(
         model=job.model,
-        images=[image.sha256 for image in job.images],
+        images=names(job.images),
         dictionary=job.dictionary,
         facts=[pb.Facts(names=names) for names in job.facts],
         words=job.words,
@@ -82,7 +83,7 @@ def _catalogue_plain(message: pb.CatalogueJob) -> dict[str, Any]:
     return said(
         kind="catalogue",
         model=message.model,
-        images=tuple({"kind": "digest", "sha256": sha256} for sha256 in message.images),
+        images=tuple(message.images),
         dictionary=message.dictionary,
         facts=tuple(tuple(one.names) for one in message.facts),
         words=tuple(message.words),

@@ -65,8 +65,7 @@ def export(
 
 def digests(spec: Mapping[str, Any]) -> set[str]:
     """The pictures of a job."""
-    images = spec["images"] if "images" in spec else [spec["image"]]
-    return {image["sha256"] for image in images}
+    return {spec["image"]["sha256"]} if "image" in spec else set(spec["images"])
 
 
 def served_keys(library: LibraryClient, wanted: set[str]) -> dict[str, str]:

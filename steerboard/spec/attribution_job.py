@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 from steerboard.spec.base import Spec
 from steerboard.spec.edits import Mask, SiteName
 from steerboard.spec.methods import is_composed, is_labelled, labelled
+from steerboard.spec.named import Listed
 from steerboard.spec.requests import (
     MAX_STEPS,
     Attribute,
@@ -110,7 +111,7 @@ class AttributeSetJob(_Asked):
     """
 
     kind: Literal["attribute_set"] = "attribute_set"
-    images: tuple[Digest, ...] = Field(min_length=1, max_length=100_000)
+    images: Listed
     targets: tuple[Target, ...] = Field(default=(Margin(),), min_length=1)
     labels: tuple[bool, ...] = ()
 

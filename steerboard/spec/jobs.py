@@ -8,7 +8,7 @@ from steerboard.spec.attribution_job import AttributeJob as AttributeJob
 from steerboard.spec.attribution_job import AttributeSetJob as AttributeSetJob
 from steerboard.spec.base import Spec
 from steerboard.spec.evidence_job import EvidenceJob as EvidenceJob
-from steerboard.spec.requests import Digest
+from steerboard.spec.named import Listed
 
 Lane = Literal["interactive", "bulk"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -19,7 +19,7 @@ class CatalogueJob(Spec):
 
     kind: Literal["catalogue"] = "catalogue"
     model: str
-    images: tuple[Digest, ...] = Field(min_length=1, max_length=100_000)
+    images: Listed
     dictionary: str
     facts: tuple[tuple[str, ...], ...] = Field(
         default=(), description="classes of each image, such as label=owl; none: unknown"

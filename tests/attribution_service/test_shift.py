@@ -49,9 +49,9 @@ def before_storing(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) 
     stored: list[int] = []
     store = JobFiles.store
 
-    def instead(self: JobFiles, chunk: int, rows: list[dict[str, Any]]) -> None:
+    def instead(self: JobFiles, chunk: int, rows: list[dict[str, Any]], gist: bytes) -> None:
         act(chunk)
-        store(self, chunk, rows)
+        store(self, chunk, rows, gist)
         stored.append(chunk)
 
     monkeypatch.setattr(JobFiles, "store", instead)
