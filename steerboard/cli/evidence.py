@@ -10,9 +10,10 @@ import typer
 from steerboard.cli.options import Config, Token
 
 if TYPE_CHECKING:
-    from steerboard.analysis.evidence.pictures import ManifestSet, PictureSet
+    from steerboard.analysis.evidence.pictures import PictureSet
     from steerboard.analysis.evidence.run import Progress
     from steerboard.dictionary.native import DictionaryFile
+    from steerboard.images.listed import ListedSet
     from steerboard.spec.evidence import Evidence
     from steerboard.spec.recipe import Recipe
     from steerboard.spec.runner import Runner
@@ -21,7 +22,9 @@ app = typer.Typer(no_args_is_help=True, help="Does a fix hold, and what does it 
 Address = Annotated[
     str, typer.Option(help="host:port of an inference service; empty: in this process")
 ]
-Images = Annotated[str, typer.Option(help="name of an image set in the configuration")]
+Images = Annotated[
+    str, typer.Option(help="a set of the configuration, or a folder, manifest, tar or URL")
+]
 
 
 @app.command()
@@ -131,23 +134,20 @@ class shown:
         self.bars.__exit__(*error)
 
 
-def image_set(config: Path, name: str, split: str) -> "ManifestSet":
-    """An image set of the configuration; raises NotFound and InvalidRequest."""
-    from steerboard.analysis.evidence.pictures import ManifestSet
-    from steerboard.inprocess.config import read_config
-    from steerboard.spec.errors import InvalidRequest, NotFound
+def image_set(config: Path, name: str, split: str) -> "ListedSet":
+    """A set of the configuration, or one in any form at a place.
 
-    found, base = read_config(config)
-    entry = found.image_sets.get(name)
-    if entry is None:
-        known = ", ".join(sorted(found.image_sets)) or "none"
-        raise NotFound(f"there is no image set {name!r} in {config}; there is {known}")
-    if not entry.manifest or "://" in entry.images + entry.manifest:
-        raise InvalidRequest(
-            f"image set {name} has no manifest on disk, and evidence needs one: give it JSON lines"
-            " with path, split and label"
-        )
-    return ManifestSet(name, base / entry.images, base / entry.manifest, split)
+    Raises:
+        NotFound: There is neither.
+        InvalidRequest: It holds no picture of the split.
+    """
+    from steerboard.cli.job_pictures import source_of
+    from steerboard.images.listed import ListedSet
+
+    found = ListedSet(name, source_of(name, config), split)
+    for broken in found.broken.named:
+        typer.echo(f"left out: {broken.key}: {broken.why}", err=True)
+    return found
 
 
 def rest(whole: "PictureSet", recipe: "Recipe") -> "PictureSet":

@@ -66,7 +66,7 @@ def source_of(images: str, config: Path) -> "Source":
         return Alone(path)
     if images in sets:
         return open_images(*sets[images])
-    if not path.exists() and "://" not in images:
+    if not path.exists() and not any(sign in images for sign in ("://", "*")):
         known = f"; {config} names {', '.join(sets)}" if sets else ""
         raise NotFound(
             f"there is no picture, folder or image set {images!r}{known}", field="images"

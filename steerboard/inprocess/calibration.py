@@ -17,13 +17,14 @@ from torch import Tensor
 from steerboard.dictionary import gate
 from steerboard.dictionary.gate import GateReport, examine
 from steerboard.dictionary.native import DictionaryFile
+from steerboard.images.picture import Broken, Picture
 from steerboard.inprocess.probing import Activations, Head, agreement, read_sites
 from steerboard.model.load import LoadedModel
 from steerboard.model.tower import Tower
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import Quality
-from steerboard.spec.digest import digest, image_digest
-from steerboard.spec.errors import DictionaryMisfit
+from steerboard.spec.digest import digest
+from steerboard.spec.errors import DictionaryMisfit, InvalidRequest
 from steerboard.spec.requests import Probe
 
 # Raised whenever measuring or the gate changes: older files are then not found.
@@ -58,7 +59,7 @@ class Calibration(Spec):
 def calibrate(
     loaded: LoadedModel,
     files: Mapping[str, DictionaryFile],
-    pictures: list[Path],
+    pictures: Sequence[Picture | Broken],
     texts: Sequence[str] = (),
     probe: Probe | None = None,
 ) -> Calibration:
@@ -73,23 +74,24 @@ def calibrate(
 
     Raises:
         DictionaryMisfit: A dictionary does not belong to this model.
+        InvalidRequest: A picture cannot be read.
     """
-    encoded = [p.read_bytes() for p in pictures]
+    read = [p for p in pictures if isinstance(p, Picture)]
+    for broken in (p for p in pictures if isinstance(p, Broken)):
+        raise InvalidRequest(f"calibration: {broken.key}: {broken.why}")
     key = digest(
         SCHEMA,
         BOUNDS,
         loaded.fingerprint,
         {name: file.fingerprint for name, file in files.items()},
-        [image_digest(data) for data in encoded],
+        [picture.sha256 for picture in read],
         list(texts),
         *([probe] if probe else []),
     )
     kept = cache_folder() / f"{key}.json"
     known = _read(kept)
     if known is None:
-        pixels = [
-            loaded.pixels(data, path.name) for data, path in zip(encoded, pictures, strict=True)
-        ]
+        pixels = [loaded.pixels(picture.data, picture.key) for picture in read]
         known = measure(loaded.tower, pixels, files, head_of(loaded, texts, probe))
         _write(kept, known)
     return known

@@ -1,6 +1,7 @@
 """``steerboard.yaml``: which models, dictionaries and image sets are served."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -8,6 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from steerboard.dictionary.formats import Hints, read
 from steerboard.dictionary.native import DictionaryFile
+from steerboard.images.image_set import open_named, read_entry
+from steerboard.images.picture import Broken, Entry, Picture
 from steerboard.inprocess.config_places import Fault, duplicates, locate
 from steerboard.spec.base import Spec
 from steerboard.spec.capabilities import TokenSet
@@ -30,12 +33,29 @@ class DictionaryConfig(Spec):
     )
 
 
-class CalibrationConfig(Spec):
+class ImageSetConfig(Spec):
+    """A set of pictures, in any of the forms that ``steerboard.images`` reads."""
+
+    images: str = Field(
+        default="",
+        description="folder, folder per class, table, tar, folder of tars or Hugging Face folder,"
+        " a path or a URL; beside a manifest, the folder that its paths start from",
+    )
+    manifest: str = Field(
+        default="", description="JSON lines, CSV or Parquet with path, split, group, label"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "ImageSetConfig":
+        if not self.images and not self.manifest:
+            raise ValueError("say where the pictures are: images, or manifest, or both")
+        return self
+
+
+class CalibrationConfig(ImageSetConfig):
     """The pictures on which sites are measured and dictionaries are tried."""
 
-    images: str = Field(min_length=1, description="folder that the manifest's paths start from")
-    manifest: str = Field(min_length=1, description="JSON lines with path and split")
-    split: str = Field(default="", description="rows of this split only; empty takes all")
+    split: str = Field(default="", description="pictures of this split only; empty takes all")
     count: int = Field(default=400, ge=8, le=10_000, description="pictures, evenly from the split")
 
 
@@ -61,25 +81,6 @@ class ModelConfig(Spec):
     def _one_classifier(self) -> "ModelConfig":
         if self.prompts and self.probe:
             raise ValueError("a model begins with prompts or with a probe: leave one of them out")
-        return self
-
-
-class ImageSetConfig(Spec):
-    """A set of pictures, in any of the forms that ``steerboard.images`` reads."""
-
-    images: str = Field(
-        default="",
-        description="folder, folder per class, table, tar, folder of tars or Hugging Face folder,"
-        " a path or a URL; beside a manifest, the folder that its paths start from",
-    )
-    manifest: str = Field(
-        default="", description="JSON lines, CSV or Parquet with path, split, group, label"
-    )
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> "ImageSetConfig":
-        if not self.images and not self.manifest:
-            raise ValueError("say where the pictures are: images, or manifest, or both")
         return self
 
 
@@ -133,45 +134,49 @@ def parse(text: str) -> tuple[Config | None, list[Fault]]:
     return (None if faults else config), sorted(faults)
 
 
-def calibration_files(config: CalibrationConfig, base: Path) -> list[Path]:
-    """Every n-th picture of the split, ``count`` of them.
+def calibration_pictures(
+    config: CalibrationConfig, base: Path, decode: bool = False
+) -> tuple[list[Picture | Broken], list[Broken]]:
+    """Every n-th picture of the split, ``count`` of them, each with its bytes or why it has none.
+
+    And what the set names that is no picture, whatever its split. The set is gone through twice,
+    once to count.
+
+    Args:
+        config: Which set.
+        base: The folder that paths start from.
+        decode: Try each picture whole.
 
     Raises:
-        NotFound: The manifest is missing.
-        InvalidRequest: It holds no picture of the split, or a line that cannot be read.
+        NotFound: There is no such set.
+        Unavailable: It cannot be reached.
+        InvalidRequest: It is none, or holds no picture of the split.
     """
-    rows = read_manifest(base / config.manifest)
-    paths = [base / config.images / r["path"] for r in rows if config.split in ("", r.get("split"))]
-    if not paths:
+    source, broken, size = open_named(base, config.images, config.manifest), list[Broken](), 0
+    for entry in source.entries():
+        if isinstance(entry, Broken):
+            broken.append(entry)
+        else:
+            size += config.split in ("", entry.split)
+    if not size:
+        place = config.manifest or config.images
         raise InvalidRequest(
-            f"calibration: no picture of split {config.split!r} in {config.manifest}"
+            f"calibration: no picture of split {config.split!r} in {place}", field="split"
         )
-    step = max(1, len(paths) // config.count)
-    return paths[::step][: config.count]
+    step = max(1, size // config.count)
+    fitting = (
+        entry
+        for entry in source.entries()
+        if isinstance(entry, Entry) and config.split in ("", entry.split)
+    )
+    wanted = islice(fitting, 0, step * config.count, step)
+    return [read_entry(entry, decode) for entry in wanted], broken
 
 
 def dictionary_file(config: DictionaryConfig, base: Path) -> DictionaryFile:
     """The dictionary, with what the configuration says of it; raises what ``formats.read`` does."""
     sidecar = base / config.sidecar if config.sidecar else None
     return read(base / config.path, Hints(config.site, config.tokens, sidecar))
-
-
-def read_manifest(path: Path) -> list[dict[str, str]]:
-    """The rows of a manifest; raises NotFound or InvalidRequest, which names the line."""
-    if not path.is_file():
-        raise NotFound(f"{path} is missing: a manifest has one JSON object with a path a line")
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InvalidRequest(f"{path}, line {number}: {error}") from error
-        if not isinstance(row, dict) or not isinstance(row.get("path"), str):
-            raise InvalidRequest(f"{path}, line {number} is no JSON object with a path")
-        rows.append(row)
-    return rows
 
 
 def read_prompts(path: Path) -> tuple[tuple[str, ...], str]:

@@ -5,7 +5,7 @@ only then is known whether their settings and hints suffice.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,16 @@ from steerboard.dictionary.formats import own_file
 from steerboard.dictionary.native import KEY, Header, parse_header
 from steerboard.images.image_set import open_named
 from steerboard.images.indexed import read_all
-from steerboard.images.picture import Broken
+from steerboard.images.picture import Broken, Picture
 from steerboard.inprocess.config import (
     CalibrationConfig,
     Config,
     DictionaryConfig,
     ImageSetConfig,
     ModelConfig,
-    calibration_files,
+    calibration_pictures,
     dictionary_file,
     parse,
-    read_manifest,
     read_prompts,
 )
 from steerboard.inprocess.config_places import Fault, locate
@@ -133,50 +132,45 @@ class Checker:
             yield from map(said, misfits(header, stream))
 
     def calibration(self, path: tuple[str, ...], config: CalibrationConfig) -> Iterator[Fault]:
-        """The pictures that the gate will ask for."""
-        found = list(self.pictures(path, config))
-        yield from found
-        if not found:
-            yield from self.tried(
-                self.at(*path, "split"), lambda: calibration_files(config, self.base)
-            )
+        """The pictures that the gate will ask for, each decoded; of a manifest its folder first."""
+        said, images = self.at(*path, "manifest" if config.manifest else "images"), config.images
+        if config.manifest and images and "://" not in images and not (self.base / images).is_dir():
+            yield self.at(*path, "images")(f"{images} is no folder that is there")
+            return
+        try:
+            found, more = calibration_pictures(config, self.base, decode=True)
+        except SteerboardError as error:
+            at_split = error.field == "split" and config.split
+            yield (self.at(*path, "split") if at_split else said)(error.message)
+            return
+        except OSError as error:
+            yield said(f"{config.manifest or images} cannot be read: {error}")
+            return
+        yield from self.unreadable(said, [*found, *more])
 
     def image_set(self, path: tuple[str, ...], config: ImageSetConfig) -> Iterator[Fault]:
         """A set in any form: every picture is read and decoded, as the job door will."""
         said = self.at(*path, "manifest" if config.manifest else "images")
-        broken, count = list[Broken](), 0
         try:
-            for _, found in read_all(
-                open_named(self.base, config.images, config.manifest).entries()
-            ):
-                count += 1
-                broken += [found] if isinstance(found, Broken) else []
+            source = open_named(self.base, config.images, config.manifest)
+            yield from self.unreadable(said, (found for _, found in read_all(source.entries())))
         except SteerboardError as error:
             yield said(error.message)
         except OSError as error:
             yield said(f"{config.manifest or config.images} cannot be read: {error}")
+
+    @staticmethod
+    def unreadable(
+        said: Callable[[str], Fault], found: Iterable[Picture | Broken]
+    ) -> Iterator[Fault]:
+        """Those of some pictures that cannot be read, counted, and the first of them by name."""
+        broken, count = list[Broken](), 0
+        for count, one in enumerate(found, 1):  # noqa: B007 - read below
+            broken += [one] if isinstance(one, Broken) else []
         if broken:
             named = "; ".join(f"{b.key}: {b.why}" for b in broken[:NAMED])
             more = "; ..." if len(broken) > NAMED else ""
             yield said(f"{len(broken)} of {count} pictures cannot be read: {named}{more}")
-
-    def pictures(self, path: tuple[str, ...], config: CalibrationConfig) -> Iterator[Fault]:
-        """A folder, its manifest, and every picture that this names."""
-        folder = self.base / config.images
-        if not folder.is_dir():
-            yield self.at(*path, "images")(f"{config.images} is no folder that is there")
-            return
-        try:
-            rows = read_manifest(self.base / config.manifest)
-        except SteerboardError as error:
-            yield self.at(*path, "manifest")(error.message)
-            return
-        missing = [r["path"] for r in rows if not (folder / r["path"]).is_file()]
-        if missing:
-            named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
-            yield self.at(*path, "manifest")(
-                f"{len(missing)} of {len(rows)} pictures that it names are not there: {named}"
-            )
 
     @staticmethod
     def tried(said: Callable[[str], Fault], read: Callable[[], object]) -> Iterator[Fault]:

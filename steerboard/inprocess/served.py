@@ -10,7 +10,7 @@ from steerboard.dictionary.sae import Sae
 from steerboard.inprocess.calibration import calibrate
 from steerboard.inprocess.config import (
     ModelConfig,
-    calibration_files,
+    calibration_pictures,
     dictionary_file,
     read_prompts,
 )
@@ -61,7 +61,8 @@ def serve(
     weights = weights_of(loaded, books.values(), placement)
     with (residence or Residence()).using(weights):
         texts = [template.replace("{}", prompt) for prompt in prompts]
-        found = calibrate(loaded, files, calibration_files(config.calibration, base), texts, probe)
+        pictures, _ = calibration_pictures(config.calibration, base)
+        found = calibrate(loaded, files, pictures, texts, probe)
     editor = Editor(
         Layout(loaded.tower.prefix, loaded.tower.grid), books, found.n_bar, loaded.tower.heads
     )
