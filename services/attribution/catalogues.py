@@ -26,6 +26,7 @@ from steerboard.catalogue.labels import Vocabulary, vocabulary
 from steerboard.catalogue.layout import layout
 from steerboard.catalogue.observe import thumbnail
 from steerboard.catalogue.records import Array
+from steerboard.catalogue.table import GROUP
 from steerboard.spec.answers import Code
 from steerboard.spec.catalogue import (
     MAX_THUMBNAILS,
@@ -192,7 +193,9 @@ class Catalogues:
         """Read all that there are, and lay out their maps, so that the first visitor waits less."""
         for info in self.infos():
             try:
-                self.index(info.name).warm()
+                index = self.index(info.name)
+                index.warm()
+                look_through(index)
                 self.map(info.name)
             except (SteerboardError, OSError) as error:
                 _LOG.warning("catalogue %s: %s", info.name, error)
@@ -290,6 +293,12 @@ class Served:
         except SteerboardError:
             return
         self._known = {(m.id, d.id): d.fingerprint for m in models for d in m.dictionaries}
+
+
+def look_through(index: Index) -> None:
+    """Read which pictures every feature fires on most, and one picture: files are then open."""
+    some = index.catalogue.pictures(index.features[::GROUP].tolist(), 1)
+    index.catalogue.thumbnails(some[0] if some else ())
 
 
 def pictured(index: Index, rows: list[FeatureRow], count: int) -> list[FeatureRow]:

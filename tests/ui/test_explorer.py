@@ -129,6 +129,22 @@ def test_controls_follow_the_address_and_write_into_it(explore: Explore) -> None
     assert said(page, "page") == "1"
 
 
+def test_a_search_draws_what_it_finds_and_not_the_boxes(explore: Explore) -> None:
+    page = explore(sort="clarity")
+    page.text_input(key="ex-words").set_value("owl").run()
+    assert not page.text_input and not page.segmented_control, "boxes were drawn again"
+    found = listed(page)
+    assert page.selectbox(key="ex-sort").value == "relevance"
+    page.selectbox(key="ex-sort").set_value("maximum").run()
+    assert not page.selectbox and listed(page) != found
+    page.run()
+    assert page.text_input(key="ex-words").value == "owl"
+    assert listed(page) == listed(explore(q="owl", sort="maximum"))
+    page.button(key="ex-without-words").click().run()
+    assert page.text_input(key="ex-words").value == ""
+    assert listed(page) == listed(explore()) and found == listed(explore(q="owl"))
+
+
 def test_a_page_behind_the_last_is_the_last(explore: Explore) -> None:
     page = explore(page="9999", **{"class": "label=owl"})
     (where,) = [c.value for c in page.caption if c.value.startswith("Page ")]

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -61,7 +63,20 @@ def test_each_models_features_have_pages_of_their_own(explore: Explore) -> None:
     assert switch in ("sae@two", ["sae@two"])
     listed = explore(dictionary="sae@two")
     assert "dictionary=sae%40two" in markup(listed) and "sae%40one" not in markup(listed)
-    assert "everal models have a dictionary" in explore(dictionary="sae").error[0].value
+
+
+def test_a_name_that_several_models_use_leads_to_each_of_them(explore: Explore) -> None:
+    for more in ({}, {"feature": "5"}, {"look": "table", "sort": "maximum"}):
+        page = explore(dictionary="sae", **more)
+        assert "Several models have a dictionary" in page.warning[0].value and not page.error
+        ways = re.findall(r'href="\?([^"]+)"><b>(sae of \w+)</b>', markup(page))
+        assert {name for _, name in ways} == {"sae of one", "sae of same", "sae of two"}
+        for query, name in ways:
+            wanted = dict(parse_qsl(unescape(query)))
+            assert {k: v for k, v in wanted.items() if k in more} == more
+            assert wanted["dictionary"] == name.replace(" of ", "@")
+            there = explore(**{k: v for k, v in wanted.items() if k != "s"})
+            assert not there.warning and not there.error and "#5" in markup(there)
 
 
 def test_two_models_are_compared(explore: Explore) -> None:

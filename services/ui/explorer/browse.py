@@ -1,13 +1,14 @@
 """All features of a catalogue: searched, sorted and filtered, as cards, as a table, as a map."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
 
-from services.ui import recovery
+from services.ui import alone, markup, recovery
 from services.ui.backend import backend
 from services.ui.explorer import controls, pieces, reading
-from services.ui.explorer.address import PAGE, Address, change, href
+from services.ui.explorer.address import PAGE, Address, change, here, href
 from services.ui.session import session
 from steerboard.api.jobs_client import FoundFeatures
 from steerboard.spec.catalogue import CatalogueInfo, FeatureQuery
@@ -20,6 +21,11 @@ ROWS, PICTURES = 50, 4
 def show(at: Address, info: CatalogueInfo) -> None:
     """The controls, and what they find."""
     controls.show(at, info)
+    alone.part(controls.FOUND, lambda: shown(here(), info))
+
+
+def shown(at: Address, info: CatalogueInfo) -> None:
+    """What is found, or how two compare."""
     try:
         if at.look == "compare":
             from services.ui.explorer import versus  # which lists with the functions of this one
@@ -51,6 +57,22 @@ def unfit(info: CatalogueInfo) -> None:
     st.session_state["ex-dictionary"] = info.key
     controls.dictionaries(reading.catalogues())
     st.warning(f"{info.trouble[:1].upper()}{info.trouble[1:]}, with `steerboard catalogue build`.")
+
+
+def several(at: Address, infos: Sequence[CatalogueInfo]) -> None:
+    """What a name may mean that several models' dictionaries bear: a way to each of them."""
+    st.warning(f"Several models have a dictionary {markup.plain(at.dictionary)!r}. Which one?")
+    titles = reading.titles()
+    st.html(
+        pieces.ways(
+            (
+                href(replace(at, dictionary=info.key)),
+                titles[info.key],
+                f"{info.features:,} features over {info.pictures:,} pictures",
+            )
+            for info in infos
+        )
+    )
 
 
 def query(at: Address, info: CatalogueInfo) -> FeatureQuery:

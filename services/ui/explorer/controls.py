@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from services.ui import markup, predict, recovery
+from services.ui import alone, markup, predict, recovery
 from services.ui.backend import backend, picture
 from services.ui.explorer import pieces, reading
 from services.ui.explorer.address import LOOKS, Address, change, go, here
@@ -39,6 +39,8 @@ FILTERS: tuple[Statistic, ...] = (
     "maximum",
 )
 RATES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, EVERYWHERE, 1.0)
+# Parts that are drawn alone: all of the list; what was found; its order; what narrows it.
+LISTED, FOUND, ORDER, CHIPS = "ex-listed", "ex-found", "ex-order", "ex-narrowed"
 ICONS = {
     "cards": ":material/grid_view:",
     "table": ":material/table_rows:",
@@ -61,7 +63,7 @@ def show(at: Address, info: CatalogueInfo) -> None:
             with right:
                 dictionaries(known)
         if at.look != "compare":
-            chips(at)
+            alone.part(CHIPS, lambda: chips(here()))
 
 
 def narrowing(at: Address, info: CatalogueInfo) -> None:
@@ -72,7 +74,7 @@ def narrowing(at: Address, info: CatalogueInfo) -> None:
     with of_class:
         classes(info)
     with by:
-        order(info)
+        alone.part(ORDER, lambda: order(info))
     with more.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         drawer("Filters", ":material/filter_list:", lambda: filters(at, info))
         drawer("By a picture", ":material/image_search:", by_picture)
@@ -111,7 +113,6 @@ def fill(at: Address, info: CatalogueInfo) -> None:
     shown: dict[str, Any] = {
         "ex-words": at.words,
         "ex-class": at.class_name or None,
-        "ex-sort": at.query(info.key).order,
         "ex-look": at.look,
         "ex-dictionary": info.key,
         "ex-naming": at.naming,
@@ -128,7 +129,7 @@ def search() -> None:
         max_chars=200,
         icon=":material/search:",
         placeholder="owl, something red, a number …",
-        on_change=lambda: change(words=st.session_state["ex-words"].strip(), sort=""),
+        on_change=lambda: search_for(words=st.session_state["ex-words"].strip()),
         help="Labels, names that people gave, classes, and what the pictures mean.",
     )
 
@@ -143,20 +144,37 @@ def classes(info: CatalogueInfo) -> None:
         key="ex-class",
         placeholder="any",
         format_func=lambda name: f"{pieces.spoken(name)} ({counts.get(name, 0)})",
-        on_change=lambda: change(class_name=st.session_state["ex-class"] or "", sort=""),
+        on_change=lambda: search_for(class_name=st.session_state["ex-class"] or ""),
     )
+
+
+def search_for(**parts: str) -> None:
+    """Something else is looked for, the best fit first.
+
+    What is found is drawn before all else, and the boxes that stay as they are not at all: drawing
+    them takes a browser longer than the search.
+    """
+    change(**parts, sort="")
+    alone.only(FOUND, ORDER, CHIPS)
 
 
 def order(info: CatalogueInfo) -> None:
     """By what they are sorted."""
     known: list[str] = ["feature", "relevance", *(s.statistic for s in info.statistics), "votes"]
+    st.session_state["ex-sort"] = here().query(info.key).order
     st.selectbox(
         "Sort by",
         list(dict.fromkeys(known)),
         key="ex-sort",
         format_func=pieces.TITLES.__getitem__,
-        on_change=lambda: change(sort=st.session_state["ex-sort"], ascending=False),
+        on_change=sort_by,
     )
+
+
+def sort_by() -> None:
+    """Another order was chosen."""
+    change(sort=st.session_state["ex-sort"], ascending=False)
+    alone.only(FOUND)
 
 
 def looks() -> None:
@@ -315,11 +333,17 @@ def chips(at: Address) -> None:
                 key=f"ex-without-{name}",
                 icon=":material/close:",
                 icon_position="right",
-                on_click=go,
+                on_click=widen,
                 args=(without,),
             )
         if at.image:
             st.html(f'<img src="{example(at.image)}" alt="the example" style="height:2.5rem">')
+
+
+def widen(without: Address) -> None:
+    """A filter was taken away: the box that it stands in shows it."""
+    go(without)
+    alone.only(LISTED)
 
 
 def narrowed(at: Address) -> list[tuple[str, str, Address]]:

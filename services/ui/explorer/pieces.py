@@ -87,6 +87,15 @@ def strip(row: FeatureRow, href: str, pictures: Mapping[str, str]) -> str:
     )
 
 
+def ways(items: Iterable[tuple[str, str, str]]) -> str:
+    """A link each to views of which one is to be chosen: (address, name, what it is)."""
+    cells = (
+        link(href, f"<b>{escape(name)}</b><small>{escape(about)}</small>", kind="sb-way-on")
+        for href, name, about in items
+    )
+    return f'<nav class="sb-ways-on">{"".join(cells)}</nav>'
+
+
 def blank() -> str:
     """In place of pictures that are not at hand."""
     return '<span class="sb-mosaic sb-blank">no pictures at hand</span>'

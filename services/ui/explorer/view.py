@@ -4,7 +4,7 @@ import streamlit as st
 
 from services.ui import markup, recovery
 from services.ui.backend import backend
-from services.ui.explorer import browse, feature, links, pieces, reading
+from services.ui.explorer import browse, controls, feature, links, pieces, reading
 from services.ui.explorer.address import here, passed_over
 from steerboard.spec.errors import SteerboardError
 
@@ -20,7 +20,7 @@ def show() -> None:
     links.listen()
 
 
-@st.fragment
+@st.fragment(key=controls.LISTED)
 def listed() -> None:
     """All features. What narrows them runs this part of the page alone, not the page."""
     shown()
@@ -32,6 +32,10 @@ def shown() -> None:
     if wrong := passed_over(st.query_params.to_dict()):
         st.caption(f"Passed over in the address: {markup.plain(', '.join(wrong))}.")
     try:
+        fit = reading.meant(reading.catalogues(), at.dictionary)
+        if at.dictionary and len(fit) > 1:
+            browse.several(at, fit)
+            return
         info = reading.catalogue(at.dictionary)
         if not at.dictionary:  # so that the address stays that of this view
             st.query_params["dictionary"] = info.key
