@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from services.ui import directions, later, markup, region
+from services.ui import directions, later, markup, predict, region
 from services.ui.backend import model
 from services.ui.session import act, state, tell
 from steerboard.spec.capabilities import DictionaryInfo, SiteInfo
@@ -102,7 +102,7 @@ def choose(**changes: Any) -> None:
 def show(data: bytes, decision: Margin) -> None:
     """One line that says how; opened, all that can be chosen."""
     now = how()
-    with st.expander(f"How it is located: {words(now)}", key="how"):
+    with st.expander(f"How it is located: {words(now, decision)}", key="how"):
         show_method(now, data, decision)
         left, right = st.columns(2, gap="medium")
         with left:
@@ -116,13 +116,21 @@ def show(data: bytes, decision: Margin) -> None:
             )
 
 
-def words(now: How) -> str:
-    """The choices in a few words."""
+def words(now: How, decision: Margin) -> str:
+    """The choices in a few words, the classes of the decision by name."""
     where = dictionary().id if now.units == "feature" else now.site
     what = f"{now.units}s of {where}" if now.units == "feature" else f"{now.units}s at {where}"
-    aim = "a later feature" if now.method == "circuit" else now.target.replace("_", " ")
+    aim = "a later feature" if now.method == "circuit" else aimed(target(decision, now))
     parts = (now.method.replace("_", " "), what, aim, region.words(now.tokens, model().grid))
     return markup.plain(", ".join(parts))
+
+
+def aimed(wanted: Target) -> str:
+    """What is explained, such as ``margin of owl over cat``."""
+    names = predict.prompts().names
+    classes = (getattr(wanted, end, None) for end in ("index", "against"))
+    said = " over ".join(names[i] for i in classes if i is not None)
+    return f"{wanted.kind.replace('_', ' ')} of {said}" if said else wanted.kind
 
 
 def usual_again() -> None:

@@ -65,6 +65,29 @@ def test_scores_by_ablation_are_what_switching_off_does(visit: Visit) -> None:
     assert len(found) == 12 and found == sorted(found, key=lambda s: -abs(s))
 
 
+def test_how_it_is_located_names_the_classes_of_the_decision(visit: Visit) -> None:
+    someone = visit()
+    someone.picks()
+
+    def title() -> str:
+        (found,) = (e.label for e in someone.page.expander if "located" in e.label)
+        return str(found).replace("\\", "")
+
+    def chosen(end: str) -> str:
+        found = next(s for s in someone.page.selectbox if str(s.key).startswith(f"{end}-"))
+        return str(found.options[found.options.index(found.format_func(found.value))])
+
+    why, against = chosen("index"), chosen("against")
+    assert why != against and f"margin of {why} over {against}," in title()
+    other = next(s for s in someone.page.selectbox if str(s.key).startswith("against-"))
+    names = list(other.options)
+    wanted = next(n for n in range(len(names)) if names[n] not in (why, against))
+    box(someone, "against-", wanted)
+    assert f"margin of {why} over {names[wanted]}," in title()
+    box(someone, "target-", "logit")
+    assert f"logit of {why}," in title() and " over " not in title()
+
+
 def test_a_neuron_is_ranked_moved_set_and_put_back(visit: Visit) -> None:
     someone = visit()
     someone.picks()
