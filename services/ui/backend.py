@@ -31,6 +31,7 @@ from steerboard.store.store import Store
 
 RUNNER_S, DOOR_S = 5.0, 3.0
 ASKED_EVERY_S, RETRIED_AFTER_S = 10.0, 2.0
+SETS_S = 60.0  # for which it is not asked again what an image set holds: its files may change
 _TURN = threading.Lock()
 AWAY = (Unavailable, DeadlineExceeded, Overloaded)  # what waiting can mend
 
@@ -172,7 +173,7 @@ def model() -> ModelInfo:
     return backend().known.model()
 
 
-@st.cache_data(ttl=300, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=SETS_S, max_entries=64, show_spinner=False)
 def cards(
     image_set: str, split: str, group: str, page: int, size: int
 ) -> tuple[tuple[ImageCard, ...], int]:
@@ -183,7 +184,7 @@ def cards(
     return found.items, found.total
 
 
-@st.cache_data(ttl=300, show_spinner=False)
+@st.cache_data(ttl=SETS_S, show_spinner=False)
 def image_sets() -> tuple[ImageSet, ...]:
     """All image sets."""
     return backend().library.image_sets()

@@ -239,6 +239,11 @@ def about(text: str) -> str:
     return f'<div class="sb-about">{escape(text)}</div>'
 
 
+def stated(what: str, text: str) -> str:
+    """A figure in words, and what it means."""
+    return f'<div class="sb-about"><b>{escape(what)}</b> {escape(text)}</div>'
+
+
 def some(title: str, pictures: Sequence[str]) -> str:
     """Some pictures of a kind in a line."""
     shown = "".join(f'<img src="{src}" alt="">' for src in pictures)

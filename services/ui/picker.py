@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from services.ui import markup, predict, recovery
+from services.ui import markup, predict, recovery, sets
 from services.ui.backend import AWAY, backend, cards, image_sets, model
 from services.ui.deck import TOLD_OF, chosen
 from services.ui.pictures import thumbnail
@@ -54,6 +54,8 @@ def choose(opened: bool = True) -> None:
 def show_sets() -> None:
     """Every set's splits and groups, and one page of the chosen one."""
     for found in image_sets():
+        if not say(found):
+            continue
         split, group = found.splits[0] if found.splits else "", ""
         with st.container(horizontal=True, vertical_alignment="center", key=f"part-{found.id}"):
             if found.groups:
@@ -66,6 +68,21 @@ def show_sets() -> None:
                 " recipe leaves out those that you open. Choose on another split."
             )
         show_page(found.id, split, group)
+
+
+def say(found: ImageSet) -> bool:
+    """What a set is called and what is amiss with it; whether it has pictures to show."""
+    if not found.size:
+        with st.container(key=f"empty-{found.id}"):
+            st.warning(f"Image set {sets.line(found)}")
+            st.button("Look again", key=f"look-{found.id}", on_click=image_sets.clear)
+        return False
+    how = (
+        "These pictures cannot be read and are nowhere shown or counted."
+        " `steerboard check config` names each of them with the reason."
+    )
+    st.caption(sets.line(found), help=how if sets.broken(found) else None)
+    return True
 
 
 def by_use(found: ImageSet) -> list[str]:

@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import steerboard as sb
-from steerboard.analysis.responses import responses
+from steerboard.analysis.responses import Place, responses
 from steerboard.api.jobs_client import LibraryClient
-from steerboard.spec.edits import Feature, Scale, Set
-from steerboard.spec.requests import Encoded
-from steerboard.store.events import Edited
+from steerboard.spec.edits import Feature, Head, Neuron, Scale, Set, SteerSet
+from steerboard.spec.requests import Encoded, Steer
+from steerboard.store.events import Edited, PictureChosen
 from steerboard.store.store import Store
 from tests.ui.person import Person
 from tests.ui.stage import Stage
@@ -25,16 +26,19 @@ def experts(someone: Person) -> list[tuple[int, float, float]]:
     return [(int(f), float(ap), float(roc)) for f, ap, roc in ROW.findall(someone.markup())]
 
 
-def truth(services: Stage, feature: int, value: str) -> tuple[float, float]:
-    """AP and AUROC of one feature by scikit-learn, over all pictures of the set."""
-    at = services.environment
-    library, runner = LibraryClient(at["STEERBOARD_JOBS"]), sb.connect(at["STEERBOARD_INFERENCE"])
+def pictures(services: Stage) -> list[tuple[str, Encoded]]:
+    """All pictures of the set that the page names concepts by, each with its label."""
+    library = LibraryClient(services.environment["STEERBOARD_JOBS"])
     (found,) = library.image_sets()
     cards = library.images(found.id, split=next(iter(found.splits), ""), page_size=500).items
-    images = [Encoded(data=data) for data in library.get_images([c.sha256 for c in cards])
-              .values()]  # fmt: skip
-    own = {c.sha256: c.label for c in cards}
-    shows = np.array([own[image.sha256] == value for image in images])
+    held = library.get_images([c.sha256 for c in cards])
+    return [(c.label, Encoded(data=held[c.sha256])) for c in cards]
+
+
+def truth(services: Stage, feature: int, value: str) -> tuple[float, float]:
+    """AP and AUROC of one feature by scikit-learn, over all pictures of the set."""
+    runner, cards = sb.connect(services.environment["STEERBOARD_INFERENCE"]), pictures(services)
+    images, shows = [image for _, image in cards], np.array([label == value for label, _ in cards])
     name = runner.models()[0].id
     answers = responses(runner, name, "middle", images).toarray()[:, feature]
     runner.close()
@@ -44,7 +48,7 @@ def truth(services: Stage, feature: int, value: str) -> tuple[float, float]:
 def opened(visit: Visit) -> Person:
     """The page of concepts, once its pictures were looked at."""
     someone = visit("concepts")
-    someone.until(lambda: any(b.key == "away" for b in someone.page.button))
+    someone.until(lambda: any(b.key == "concept-take" for b in someone.page.button))
     return someone
 
 
@@ -62,7 +66,7 @@ def test_experts_are_what_scikit_learn_finds(visit: Visit, services: Stage) -> N
 def test_a_concept_is_steered_in_both_ways(visit: Visit, store: str) -> None:
     someone = opened(visit)
     rows = experts(someone)[:3]
-    someone.presses("away")
+    someone.presses("concept-take")
     (away,) = [e for e in Store(store).events(someone.session()) if isinstance(e, Edited)]
     assert away.origin.startswith("concept ")
     strengths = {
@@ -73,9 +77,87 @@ def test_a_concept_is_steered_in_both_ways(visit: Visit, store: str) -> None:
     for feature, _, auroc in rows:
         assert abs(strengths[feature] + 2 * (auroc - 0.5)) < 0.011
     again = opened(visit)
-    again.presses("towards")
+    again.page.selectbox(key="concept-way-feature").set_value("towards").run()
+    again.until(lambda: "set to" in again.reads())
+    again.presses("concept-take")
     (to,) = [e for e in Store(store).events(again.session()) if isinstance(e, Edited)]
     assert all(isinstance(e.op, Set) and e.op.value > 0 for e in to.edits)
+
+
+UNIT = re.compile(r'sb-id">(neuron|head) (\d+)<.*?AP ([\d.]+) · AUROC ([\d.]+)', re.S)
+
+
+@pytest.mark.parametrize("kind", ["neuron", "head"])
+def test_neurons_and_heads_are_experts_too_and_what_is_shown_is_what_steering_does(
+    visit: Visit, services: Stage, store: str, kind: str
+) -> None:
+    someone = opened(visit)
+    value = str(someone.page.selectbox(key="concept-is-label").value)
+    someone.page.segmented_control(key="concept-units").set_value(kind).run()
+    someone.until(lambda: UNIT.findall(someone.markup()))
+    site = str(someone.page.selectbox(key=f"concept-site-{kind}").value)
+    runner = sb.connect(services.environment["STEERBOARD_INFERENCE"])
+    info, cards = runner.models()[0], pictures(services)
+    table = responses(runner, info.id, Place(units=kind, site=site), [i for _, i in cards])  # type: ignore[arg-type]
+    shows = np.array([label == value for label, _ in cards])
+    skill = [
+        (average_precision_score(shows, own), roc_auc_score(shows, own))
+        for own in table.toarray().T
+    ]
+    found = [(int(u), float(ap), float(roc)) for _, u, ap, roc in UNIT.findall(someone.markup())]
+    assert [ap for _, ap, _ in found] == [
+        round(ap, 2) for ap in sorted((ap for ap, _ in skill), reverse=True)[:8]
+    ]
+    for unit, ap, roc in found:
+        assert (round(skill[unit][0], 2), round(skill[unit][1], 2)) == (ap, roc)
+
+    someone.until(lambda: any(b.key == "concept-another" for b in someone.page.button))
+    someone.page.button(key="concept-another").click().run()
+    someone.page.run()
+    someone.until(lambda: "sb-verdict" in someone.markup())
+    shown = re.findall(r"(?:Before|After)</small><b>([^<]+)</b><small>([^<]+)<", someone.markup())
+    someone.presses("concept-take")
+    log = Store(store).events(someone.session())
+    (taken,) = [e for e in log if isinstance(e, Edited)]
+    assert {e.unit.kind for e in taken.edits} == {kind} and {e.site for e in taken.edits} == {site}
+    for edit in taken.edits:
+        assert isinstance(edit.unit, Neuron | Head) and isinstance(edit.op, Scale)
+        assert edit.op.m == pytest.approx(-2 * (skill[edit.unit.index][1] - 0.5))
+    (opened_,) = [e for e in log if isinstance(e, PictureChosen)]
+    image = next(i for _, i in cards if i.sha256 == opened_.sha256)
+    assert dict((i.sha256, label) for label, i in cards)[opened_.sha256] == value
+    assert info.classifier is not None
+    answer = runner.steer(
+        Steer(model=info.id, images=(image,), classifier=info.classifier,
+              steer_sets=(SteerSet(edits=taken.edits),))
+    ).one()  # fmt: skip
+    runner.close()
+    assert shown == [
+        (info.prompts[one.top], f"{one.probabilities[one.top]:.1%}")
+        for one in (answer.clean, *answer.steered)
+    ]
+
+
+WAYS = {
+    "feature": ["away", "towards", "scale", "set", "add", "remove"],
+    "neuron": ["away", "towards", "scale", "set", "add"],
+    "head": ["away", "scale"],
+}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_every_way_that_fits_a_kind_of_unit_is_answered(visit: Visit, kind: str) -> None:
+    someone = opened(visit)
+    someone.page.segmented_control(key="concept-units").set_value(kind).run()
+    someone.until(lambda: any(b.key == "concept-take" for b in someone.page.button))
+    someone.page.button(key="concept-another").click().run()
+    box = someone.page.selectbox(key=f"concept-way-{kind}")
+    assert [box.format_func(way) for way in WAYS[kind]] == list(box.options)
+    for way in WAYS[kind]:
+        someone.page.run()
+        someone.page.selectbox(key=f"concept-way-{kind}").set_value(way).run()
+        someone.until(lambda: "sb-verdict" in someone.markup())
+        assert not someone.page.error, someone.reads()
 
 
 def shared(someone: Person) -> dict[str, str]:

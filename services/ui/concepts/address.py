@@ -28,6 +28,9 @@ class Address:
         model: Id, to say so where another one is served.
         pictures: Id of the image set.
         dictionary: Id.
+        units: Kind of the units; empty: features.
+        site: Place of those that are no features.
+        tokens: Which count; empty: all.
         way: How the concept is named.
         of: Attribute of the manifest.
         shows: Its value.
@@ -44,6 +47,9 @@ class Address:
     model: str = ""
     pictures: str = ""
     dictionary: str = ""
+    units: str = ""
+    site: str = ""
+    tokens: str = ""
     way: Way = "facts"
     of: str = ""
     shows: str = ""
@@ -61,6 +67,7 @@ class Address:
 TEXTS = {
     "model": "model", "set": "pictures", "dictionary": "dictionary", "of": "of", "is": "shows",
     "not": "instead", "among": "among", "q": "words", "name": "name", "map": "map_of",
+    "units": "units", "at": "site", "tokens": "tokens",
 }  # fmt: skip
 
 

@@ -9,11 +9,12 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend, model
-from services.ui.concepts import address, gathering, naming
+from services.ui.concepts import address, gathering, kinds, naming
 from services.ui.concepts.address import Address
 from services.ui.recipes.pictures import facts_of
 from steerboard.analysis.concept_map import ConceptMap, alike, cosines, figure, of_experts, of_texts
 from steerboard.analysis.expertise import expertise
+from steerboard.analysis.responses import Place
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.digest import digest
 from steerboard.spec.errors import InvalidRequest, SteerboardError
@@ -29,11 +30,11 @@ def asked(at: Address) -> str:
     return st.session_state.get("map-of", "") if st.session_state.get("map-draw") else ""
 
 
-def show(cards: tuple[ImageCard, ...], dictionary: str) -> None:
+def show(cards: tuple[ImageCard, ...], where: Place) -> None:
     """The map of all values of one attribute."""
     known = naming.attributes(cards)
     digests = tuple(card.sha256 for card in cards)
-    now = gathering.current("code", dictionary, digests)
+    now = gathering.current(where, digests)
     if not known or not now.ready:
         return
     opened = bool(st.session_state.get("map-draw"))
@@ -49,26 +50,26 @@ def show(cards: tuple[ImageCard, ...], dictionary: str) -> None:
             st.caption(f"A map needs three values with {LEAST} pictures each.")
             return
         if st.toggle("Draw the map", key="map-draw", on_change=address.touched):
-            draw(cards, dictionary, name, values)
+            draw(cards, where, name, values)
 
 
-def draw(cards: tuple[ImageCard, ...], dictionary: str, name: str, values: tuple[str, ...]) -> None:
+def draw(cards: tuple[ImageCard, ...], where: Place, name: str, values: tuple[str, ...]) -> None:
     """Matrix, tree, and what others say of the same concepts."""
     digests = tuple(card.sha256 for card in cards)
     own = tuple(facts_of(card).get(name, "") for card in cards)
-    found = experts_map(digests, dictionary, own, values)
-    st.image(picture(found, f"{name}, by the features of {dictionary}"), width="stretch")
+    found = experts_map(digests, where, own, values)
+    st.image(picture(found, f"{name}, by the {kinds.called(where)}"), width="stretch")
     beside(found, digests, own)
 
 
 def experts_map(
-    digests: tuple[str, ...], dictionary: str, own: tuple[str, ...], values: tuple[str, ...]
+    digests: tuple[str, ...], where: Place, own: tuple[str, ...], values: tuple[str, ...]
 ) -> ConceptMap:
     """Correlation of AP profiles, worked out once."""
-    key = digest(digests, dictionary, own, values, model().fingerprint)
+    key = digest(digests, kinds.key(where), own, values, model().fingerprint)
     held: tuple[str, ConceptMap] | None = st.session_state.get("concept-map-of")
     if held is None or held[0] != key:
-        places, rows = gathering.current("code", dictionary, digests).matrix()
+        places, rows = gathering.current(where, digests).matrix()
         said = np.array(own)[places]
         found = of_experts(values, [expertise(rows, said == v) for v in values])
         held = st.session_state["concept-map-of"] = (key, found)
@@ -84,9 +85,9 @@ def picture(found: ConceptMap, title: str) -> bytes:
 
 def beside(found: ConceptMap, digests: tuple[str, ...], own: tuple[str, ...]) -> None:
     """Agreement with plain embeddings and with people's similarities."""
-    now = gathering.current("embedding", "", digests)
+    now = gathering.current(None, digests)
     if not now.ready:
-        naming.waiting(now, "Embedding the pictures, to compare")
+        gathering.follow(now, "Embedding the pictures, to compare")
         return
     images = mean_embeddings(now, found.names, own)
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
+from scipy import sparse
 
 from services.ui import markup
 from services.ui.backend import backend, model
@@ -14,6 +15,7 @@ from services.ui.concepts import address, gathering
 from services.ui.concepts.address import HAND, LOOKED, SHORT, Address, Way
 from services.ui.pictures import thumbnail
 from services.ui.recipes.pictures import facts_of
+from steerboard.analysis.expertise import Labels
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.requests import Embed
 
@@ -121,16 +123,34 @@ def by_words(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     rule = Address(way="words", words=words, count=count)
     if not words:
         return None, rule
-    now = gathering.current("embedding", "", tuple(card.sha256 for card in cards))
+    now = gathering.current(None, tuple(card.sha256 for card in cards))
     if not now.ready:
-        waiting(now, "Looking at the pictures")
+        gathering.follow(now, "Looking at the pictures")
         return None, rule
+    return nearest(words, count, now), rule
+
+
+def nearest(words: str, count: int, now: gathering.Gathering) -> Named:
+    """The ``count`` pictures nearest to words against as many farthest ones."""
     places, rows = now.matrix()
     query = backend().runner.embed(Embed(model=model().id, texts=(words,))).one()
     order = places[np.argsort(-(rows @ query.values), kind="stable")]
-    marks = np.full(len(cards), -1)
+    marks = np.full(len(now.pictures), -1)
     marks[order[:count]], marks[order[-count:]] = 1, 0
-    return Named(words, tuple(marks.tolist())), rule
+    return Named(words, tuple(marks.tolist()))
+
+
+def told_apart(named: Named, now: gathering.Gathering) -> tuple[sparse.csc_array, Labels]:
+    """Responses to the pictures that count, and which of these show the concept."""
+    places, answers = now.matrix()
+    marks = named.labels[places]
+    return answers.tocsr()[marks >= 0].tocsc(), marks[marks >= 0] == 1
+
+
+def by_rule(cards: Sequence[ImageCard], rule: Address, name: str) -> Named:
+    """The concept of a rule over what is known of pictures, by the facts of other ones."""
+    marks = (mark(facts_of(c), rule.of, rule.shows, rule.instead, rule.among) for c in cards)
+    return Named(name, tuple(marks))
 
 
 def asked_words(pictures: int, at: Address) -> tuple[str, int]:
@@ -153,17 +173,6 @@ def asked_words(pictures: int, at: Address) -> tuple[str, int]:
     )
     st.caption("What the model takes for it: its nearest pictures, mistakes included.")
     return words.strip(), int(count)
-
-
-def waiting(now: gathering.Gathering, what: str) -> None:
-    """A line that follows the work without holding up the page."""
-
-    def follow() -> None:
-        if now.done:
-            st.rerun()
-        st.html(markup.busy(f"{what}: {len(now.rows)} of {len(now.pictures)}"))
-
-    st.fragment(follow, run_every=0.5)()
 
 
 def by_hand(cards: tuple[ImageCard, ...], at: Address) -> Choice:

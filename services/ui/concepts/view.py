@@ -4,19 +4,17 @@ from dataclasses import replace
 
 import streamlit as st
 
-from services.ui import markup, recovery
+from services.ui import markup, recovery, sets
 from services.ui.backend import backend, image_sets, model
-from services.ui.concepts import address, experts, gathering, mapping, naming
+from services.ui.concepts import address, experts, gathering, kinds, mapping, naming
 from services.ui.concepts.address import Address
 from services.ui.concepts.naming import Named
-from services.ui.deck import chosen
+from services.ui.concepts.pool import Pool, draw
 from services.ui.pictures import thumbnail
-from services.ui.recipes.pictures import all_cards
-from services.ui.session import state
+from steerboard.analysis.responses import Place
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.errors import SteerboardError
 
-MOST = 2000  # pictures of a set that are asked about
 SHOWN, SIDE = 8, 72
 ENOUGH, LOOK_S = 160, 2.0  # pictures after which a first list is shown, and how often it is drawn
 
@@ -25,79 +23,55 @@ def show() -> None:
     """The whole page below its head."""
     st.subheader("Concepts")
     st.caption(
-        "Name a concept by pictures that show it and pictures that do not. The features that tell"
-        " them apart are its experts, and can be steered."
+        "Name a concept by pictures that show it and pictures that do not. The features, neurons or"
+        " heads that tell them apart are its experts, and can be steered."
     )
     at = address.asked()
     try:
-        where = choose_set(at)
-        cards = pictures(where)
+        pool = choose_set(at)
     except SteerboardError as error:
         recovery.explain(
             "The pictures cannot be had now.", error, backend().library.image_sets, "concepts"
         )
         return
-    if not cards:
+    if pool is None or not pool.cards:
         st.info("No image set is served: name one under image_sets in steerboard.yaml.")
         return
-    if not model().dictionaries:
-        st.info("This model has no dictionary: name one in steerboard.yaml.")
+    if not kinds.known(model()):
+        st.info("This model has no units that can be told apart: name a dictionary of it.")
         return
     if at.model not in ("", model().id):
         st.warning(f"The address of this page is about the model {markup.plain(at.model)}; here"
                    f" {markup.plain(model().id)} is served.")  # fmt: skip
-    dictionary = choose_dictionary(at)
+    where = kinds.choose(at)
     with st.container(border=True, key="naming"):
-        named, rule = naming.show(cards, at)
+        named, rule = naming.show(pool.cards, at)
         if named is not None:
-            preview(named, cards)
+            preview(named, pool.cards)
     drawn = mapping.asked(at)
-    address.keep(
-        replace(rule, model=model().id, pictures=where, dictionary=dictionary, map_of=drawn)
-    )
-    show_experts(named, cards, dictionary)
-    mapping.show(cards, dictionary)
+    whose = kinds.said(where)
+    rule = replace(rule, dictionary=whose.dictionary, units=whose.units, site=whose.site,
+                   tokens=whose.tokens)  # fmt: skip
+    address.keep(replace(rule, model=model().id, pictures=pool.image_set, map_of=drawn))
+    show_experts(named, rule, pool, where)
+    mapping.show(pool.cards, where)
 
 
-def choose_set(at: Address) -> str:
-    """The image set whose pictures name concepts; nothing where none is served."""
-    known = [found.id for found in image_sets() if found.size]
+def choose_set(at: Address) -> Pool | None:
+    """The pictures of the set that names concepts; None where no set is served."""
+    known = {found.id: sets.called(found) for found in image_sets() if found.size}
     if not known:
-        return ""
-    address.begin("concept-set", at.pictures, known)
+        return None
+    address.begin("concept-set", at.pictures, list(known))
     if len(known) > 1:
-        st.selectbox("Pictures of", known, key="concept-set", on_change=address.touched)
-    return str(st.session_state["concept-set"])
-
-
-def pictures(image_set: str) -> tuple[ImageCard, ...]:
-    """The pictures of a set: of its validation split, where it has one.
-
-    In the order of their digests, so that the first ones are a fair draw of all.
-    """
-    found = next((s for s in image_sets() if s.id == image_set), None)
-    if found is None:
-        return ()
-    # Experts are chosen on one split, so that they can be tried on another.
-    split = chosen(found)
-    cards = sorted(all_cards(found.id, split), key=lambda card: card.sha256)
-    return tuple(cards[:MOST])
-
-
-def choose_dictionary(at: Address) -> str:
-    """Through which dictionary; the session's to begin with."""
-    labels = {d.id: f"{d.id}: {d.site}, {d.tokens} tokens" for d in model().dictionaries}
-    if "concept-dictionary" not in st.session_state and state().dictionary in labels:
-        st.session_state["concept-dictionary"] = state().dictionary
-    address.begin("concept-dictionary", at.dictionary, list(labels))
-    found: str = st.selectbox(
-        "Dictionary",
-        list(labels),
-        format_func=labels.__getitem__,
-        key="concept-dictionary",
-        on_change=address.touched,
-    )
-    return found
+        st.selectbox(
+            "Pictures of",
+            list(known),
+            format_func=known.__getitem__,
+            key="concept-set",
+            on_change=address.touched,
+        )
+    return draw(str(st.session_state["concept-set"]))
 
 
 def preview(named: Named, cards: tuple[ImageCard, ...]) -> None:
@@ -110,35 +84,19 @@ def preview(named: Named, cards: tuple[ImageCard, ...]) -> None:
         st.html(markup.some(f"{title}: {len(own)}", shown))
 
 
-def show_experts(named: Named | None, cards: tuple[ImageCard, ...], dictionary: str) -> None:
+def show_experts(named: Named | None, rule: Address, pool: Pool, where: Place) -> None:
     """Who knows it, once every picture was looked at."""
-    digests = tuple(card.sha256 for card in cards)
-    now = gathering.current("code", dictionary, digests)
-    st.html(markup.aside("Experts", f"the features of {dictionary} that tell them apart best"))
+    now = gathering.current(where, pool.digests)
+    st.html(markup.aside("Experts", f"the {kinds.called(where)} that tell them apart best"))
     if now.trouble is not None:
         recovery.explain(
             "The pictures were not looked at.", now.trouble, backend().runner.models, "gather"
         )
     elif not now.done:
-        so_far(named, now, dictionary)
+        experts.follow(named, where, now, ENOUGH, LOOK_S)
     elif named is None:
         st.caption("Name a concept above.")
     elif now.ready:
         if now.failed:
-            st.caption(f"{now.failed} pictures could not be looked at and are left out.")
-        places, answers = now.matrix()
-        experts.show(named, dictionary, digests, places, answers)
-
-
-def so_far(named: Named | None, now: gathering.Gathering, dictionary: str) -> None:
-    """How many pictures were looked at, and who knows the concept among these."""
-
-    def follow() -> None:
-        if now.done:
-            st.rerun()
-        count = f"{len(now.rows)} of {len(now.pictures)}"
-        st.html(markup.busy(f"Looking at the pictures of the set through {dictionary}: {count}"))
-        if named is not None and len(now.rows) >= ENOUGH:
-            experts.glance(named, dictionary, *now.matrix())
-
-    st.fragment(follow, run_every=LOOK_S)()
+            st.caption(f"{len(now.failed)} pictures could not be looked at and are left out.")
+        experts.show(named, rule, where, pool, now)

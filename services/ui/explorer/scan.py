@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 
 from services.ui import recovery
+from services.ui import sets as titles
 from services.ui.backend import backend, image_sets
 from services.ui.explorer import feature as page
 from services.ui.explorer import pieces, reading
@@ -107,7 +108,11 @@ def chosen(info: CatalogueInfo, card: FeatureCard, sets: list[ImageSet]) -> Whic
             title,
             options,
             key=key,
-            format_func=(lambda one: one.capitalize() or "All") if place else str,
+            format_func=(
+                (lambda one: one.capitalize() or "All")
+                if place
+                else (lambda one: titles.called(names[one]))
+            ),
             on_change=lambda: go(replace(here(), **{part: st.session_state[key]})),
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from services.ui.backend import backend, image_sets
+from services.ui.backend import SETS_S, backend, image_sets
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.errors import NotFound
 from steerboard.spec.evidence_job import EvidencePicture
@@ -14,7 +14,7 @@ PAGE = 1000
 FACTS = ("group", "scene", "seed", "twin")  # that evidence counts by
 
 
-@st.cache_data(ttl=300, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=SETS_S, max_entries=8, show_spinner=False)
 def all_cards(image_set: str, split: str) -> tuple[ImageCard, ...]:
     """Every picture of a split, in the set's order."""
     found: list[ImageCard] = []

@@ -1,0 +1,21 @@
+"""Image sets as people read of them: what they are called, how large they are, what is amiss."""
+
+from services.ui import markup
+from steerboard.api.convert_library import ImageSet
+
+
+def called(found: ImageSet, split: str = "") -> str:
+    """Such as ``photos (3 broken pictures left out)``, with its split; as the boxes show it."""
+    name = found.title or found.id
+    return f"{name}, {split} split" if split else name
+
+
+def line(found: ImageSet) -> str:
+    """Its title with how many pictures can be used, or why there are none; as markdown shows it."""
+    name = markup.plain(called(found))
+    return f"{name}: {found.size:,} picture{'s' if found.size > 1 else ''}" if found.size else name
+
+
+def broken(found: ImageSet) -> bool:
+    """Whether pictures of it were left out; its title says how many."""
+    return bool(found.size) and found.title not in ("", found.id)
