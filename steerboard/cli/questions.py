@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from steerboard.spec.requests import Target
 
 TARGETS = "logit, margin, cosine or log_prob, then :class; probe:FILE.npy; unit:SITE:DICT:FEATURE"
-DIRECTIONS = "[n, width] as .npy, for units direction"
+DIRECTIONS = "rows of numbers as wide as the site, a .npy file, for units direction"
 
 
 def read_target(text: str, classes: tuple[str, ...]) -> "Target":

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from steerboard.analysis.trust import trust, trust_of_set
@@ -19,9 +17,6 @@ from steerboard.spec.errors import BadImage, InvalidRequest, NotFound
 from steerboard.spec.requests import Attribute, Encoded
 
 FIGURES = ("spearman", "sign", "slope", "overlap")
-QUESTION = (
-    "target", "method", "dictionary", "site", "units", "directions", "tokens", "steps"
-)  # fmt: skip
 CURVES = ("deletion", "insertion", "deletion_dropped", "insertion_dropped")
 
 
@@ -121,13 +116,3 @@ def test_opening_is_told_of_before_it_begins(tiny_house: Path, tmp_path: Path) -
     assert said == [("opening", 0, 1)]
     with opened(tiny_house, "", "", tell) as runner:
         assert said[1:] == [("opening", 0, 1), ("opening", 1, 1)] and runner.models()
-
-
-def test_what_is_asked_is_written_alike_for_a_picture_a_set_and_a_job() -> None:
-    commands = typer.main.get_group(app).commands
-    jobs = commands["jobs"]
-    assert isinstance(jobs, TyperGroup)
-    asking = (commands["attribute"], commands["trust"], jobs.commands["submit"])
-    options = [{p.name: (p.opts, p.default) for p in c.params} for c in asking]
-    first, *others = [{name: known[name] for name in QUESTION} for known in options]
-    assert all(other == first for other in others)
