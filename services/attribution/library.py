@@ -1,6 +1,7 @@
 """Image sets, uploaded pictures and feature cards, as the door and the workers read them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -77,20 +78,25 @@ class Library:
     def read(self, sha256: str, tenant: str) -> bytes:
         """The bytes of a picture; raises ImageNotCached."""
         found = spanned(self._shelf.ready(), sha256)
-        blob = self._blob(sha256, tenant)
-        try:
-            if found is None:
-                return self._held(blob)
-        except FileNotFoundError:  # of a set that is not read yet, if of any
-            found = spanned(self._shelf.within_reach(), sha256)
-        try:
-            if found is not None:
-                return found.read() if found.url else self._shelf.kept(sha256)
-        except FileNotFoundError:
-            pass
+        if found is not None and (data := self._of_set(found, sha256)) is not None:
+            return data
+        with suppress(FileNotFoundError):
+            return self._held(self._blob(sha256, tenant))
+        # Of a set that is not read yet, or has changed since, if of any.
+        found = spanned(self._shelf.within_reach(), sha256)
+        if found is not None and (data := self._of_set(found, sha256)) is not None:
+            return data
         raise ImageNotCached(
             "a picture is not held here: send its bytes", details={"digests": sha256}
         )
+
+    def _of_set(self, at: Span, sha256: str) -> bytes | None:
+        """A picture of a set; None where another one lies there now, or none."""
+        try:
+            data = at.read() if at.url else self._shelf.kept(sha256)
+        except FileNotFoundError:
+            return None
+        return data if image_digest(data) == sha256 else None
 
     def _held(self, blob: str) -> bytes:
         if isinstance(self._blobs, LocalFileSystem):  # asked for thousands of times a set
@@ -152,6 +158,11 @@ class Library:
         except SteerboardError:
             return ""  # whoever opens it is told
         return str(held.about["model"]) if isinstance(held, Catalogue) else ""
+
+    @property
+    def shelf(self) -> Shelf:
+        """The image sets."""
+        return self._shelf
 
     @property
     def catalogues(self) -> Folder:

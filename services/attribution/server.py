@@ -21,7 +21,7 @@ from services.attribution.records import Records
 from services.attribution.remarks import Remarks
 from services.attribution.results import Results
 from services.attribution.settings import Settings
-from services.attribution.sweeping import Sweeper
+from services.attribution.sweeping import Copies, Sweeper
 from steerboard.api.channel import SHARED_OPTIONS
 from steerboard.api.client import connect
 from steerboard.api.interceptor import Door
@@ -103,7 +103,7 @@ def open_desk(settings: Settings) -> tuple[Desk, Reconciler]:
     library = Library(settings.config, settings.blobs, SET_S)
     library.prepare(SETS_S)
     desk = Desk(records, Results(settings.cache), dispatcher, library, runner)
-    sweeper = Sweeper(records, settings.blobs)
+    sweeper = Sweeper(records, settings.blobs, Copies(library.shelf))
     return desk, Reconciler(records, dispatcher, settings.patience_s, sweeper)
 
 

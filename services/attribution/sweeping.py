@@ -1,4 +1,4 @@
-"""Folders of jobs that nobody can ask for any more are deleted."""
+"""What nobody can ask for any more is deleted: folders of jobs, copies of sets' pictures."""
 
 import logging
 import time
@@ -7,10 +7,43 @@ from secrets import token_hex
 import fsspec
 
 from services.attribution.records import Records
+from services.attribution.shelf import Shelf
 
-SWEEP_S = 60.0
+SWEEP_S, COPIES_S = 60.0, 600.0
+KEPT_S = 25 * 3600.0  # for which a copy stays that no set needs: a job is kept for a day
 GONE = ".gone-"
 _LOG = logging.getLogger(__name__)
+
+
+class Copies:
+    """Deletes copies of pictures that no image set of the configuration needs any more.
+
+    Tables and compressed tars are copied picture by picture, and a set that has changed leaves
+    behind what is no longer in it, one that is no longer configured all of it. A job may have been
+    asked about them just before: they stay for longer than a job is kept.
+
+    Args:
+        shelf: The sets.
+        kept_s: Seconds.
+    """
+
+    def __init__(self, shelf: Shelf, kept_s: float = KEPT_S) -> None:
+        self._shelf, self._kept_s = shelf, kept_s
+        self._since: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def tick(self) -> None:
+        """Look where it is time to."""
+        if time.monotonic() - self._last > COPIES_S:
+            self.sweep()
+            self._last = time.monotonic()
+
+    def sweep(self) -> int:
+        """Look once; how many files were deleted."""
+        count = self._shelf.sweep(self._since, self._kept_s)
+        if count:
+            _LOG.info("%d copies of pictures that no image set holds were deleted", count)
+        return count
 
 
 class Sweeper:
@@ -22,10 +55,11 @@ class Sweeper:
     Args:
         records: The jobs.
         blobs: fsspec URL of the folder that holds those of all tenants.
+        copies: What is looked after as well.
     """
 
-    def __init__(self, records: Records, blobs: str) -> None:
-        self._records = records
+    def __init__(self, records: Records, blobs: str, copies: Copies | None = None) -> None:
+        self._records, self._copies = records, copies
         self._fs, root = fsspec.core.url_to_fs(blobs)
         self._root = root.rstrip("/")
         self._last = time.monotonic()
@@ -37,6 +71,8 @@ class Sweeper:
         if now - self._last > SWEEP_S:
             self._last = now
             self.sweep()
+        if self._copies is not None:
+            self._copies.tick()
 
     def sweep(self) -> int:
         """Look once; how many folders were deleted. Raises Unavailable."""

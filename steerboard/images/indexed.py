@@ -67,6 +67,12 @@ class Index:
         return Span(*(self.table.column(n)[row].as_py() for n in ("url", "start", "size")))
 
     @cached_property
+    def kept(self) -> frozenset[str]:
+        """Digests of the pictures whose bytes were handed to ``keep``."""
+        rows = zip(*(self.table.column(n).to_pylist() for n in ("sha256", "url")), strict=True)
+        return frozenset(sha256 for sha256, url in rows if not url)
+
+    @cached_property
     def _rows(self) -> dict[str, int]:
         return {d: i for i, d in enumerate(self.table.column("sha256").to_pylist())}
 

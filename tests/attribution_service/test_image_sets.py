@@ -20,7 +20,7 @@ from steerboard.images.picture import Entry
 from steerboard.spec.digest import image_digest
 from steerboard.spec.errors import ImageNotCached, InvalidRequest, NotFound, Unavailable
 from tests.attribution_service.crew import Crew, wait_for
-from tests.images.test_image_sets import FORMS, add, as_arrow, as_csv, as_tar, rows
+from tests.images.forms import FORMS, add, as_arrow, as_csv, as_tar, rows
 
 CLASSES = ("cat", "dog", "horse", "boat")
 
