@@ -16,6 +16,7 @@ from steerboard.catalogue.records import Array
 
 FEWEST, MOST = 5, 1000  # pictures of a class below which it is none; classes looked at
 TRIED, KEPT = 8, 4  # classes a feature: tried by correlation, then kept by precision
+HELD = 2**16  # responses that are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,25 @@ class Judges:
 
 def associations(judges: Judges, features: Array) -> Iterator[list[Association]]:
     """For each feature the classes it detects best, by average precision above chance."""
-    pictures, sizes = judges.dense.shape[0], judges.dense.sum(0)
     for part in blocks(len(features)):
         own = judges.columns[:, features[part]]
         tried = correlated(own, judges.members)
-        for i in range(own.shape[1]):
-            at = slice(own.indptr[i], own.indptr[i + 1])
-            order = np.argsort(-own.data[at], kind="stable")
-            hits = judges.dense[own.indices[at][order]][:, tried[i]]
-            found = measured(own.data[at][order], hits, pictures, sizes[tried[i]])
-            names = (judges.names[c] for c in tried[i])
-            made = [Association(name, *one) for name, one in zip(names, found, strict=True)]
-            yield sorted(made, key=lambda a: (-above(a, pictures), a.name))[:KEPT]
+        for some in alike(own.indptr):
+            found = measured(own[:, some], tried[some], judges.dense)
+            kept = np.lexsort((tried[some], -found.above), axis=-1)[:, :KEPT]
+            listed = (np.take_along_axis(x, kept, 1).tolist() for x in (tried[some], *found.told))
+            for one in zip(*listed, strict=True):
+                yield [Association(judges.names[c], *told) for c, *told in zip(*one, strict=True)]
 
 
-def above(found: Association, pictures: int) -> float:
-    """Average precision above chance, of what there is above it: frequent classes come cheap."""
-    share = found.positives / pictures
-    return (found.ap - share) / (1 - share)
+def alike(ends: Array) -> Iterator[slice]:
+    """Columns that begin and end at ``ends [n + 1]``, some at a time by what they hold."""
+    start, last = 0, len(ends) - 1
+    while start < last:
+        stop = int(np.searchsorted(ends, ends[start] + HELD, side="right")) - 1
+        stop = min(last, max(stop, start + 1))
+        yield slice(start, stop)
+        start = stop
 
 
 def correlated(responses: sparse.csc_array, members: sparse.csc_array) -> Array:
@@ -106,27 +108,71 @@ def correlated(responses: sparse.csc_array, members: sparse.csc_array) -> Array:
     return np.argsort(-values, axis=1, kind="stable")[:, :TRIED]
 
 
-def measured(
-    values: Array, hits: Array, pictures: int, positives: Array
-) -> list[tuple[float, float, float, int]]:
-    """Average precision, AUROC, lift and size of ``k`` classes for one feature.
+@dataclass(frozen=True)
+class Measured:
+    """How well ``f`` features detect ``k`` classes each; all ``[f, k]``, see ``Association``."""
+
+    ap: Array
+    auroc: Array
+    lift: Array
+    positives: Array
+    pictures: int
+
+    @property
+    def told(self) -> tuple[Array, ...]:
+        """In the order of ``Association``."""
+        return self.ap, self.auroc, self.lift, self.positives
+
+    @property
+    def above(self) -> Array:
+        """Average precision above chance, of what there is above it: frequent classes are cheap."""
+        share = self.positives / self.pictures
+        found: Array = (self.ap - share) / (1 - share)
+        return found
+
+
+def measured(responses: sparse.csc_array, tried: Array, dense: Array) -> Measured:
+    """Features as scores of classes, many at a time.
+
+    Their pictures stand end to end by falling response; those of one response are a tie, and behind
+    the others of a feature comes the tie of all pictures on which it does not fire.
 
     Args:
-        values: ``[n]`` its responses, all above 0, falling; perhaps none.
-        hits: ``[n, k]`` whether those pictures belong to each class.
-        pictures: How many there are in all.
-        positives: ``[k]`` pictures of each class.
+        responses: ``[picture, f]``, all above 0.
+        tried: ``[f, k]`` the classes looked at.
+        dense: ``[picture, class]`` who belongs to which.
     """
-    last = np.append(values[1:] != values[:-1], True)[: len(values)]  # of each tie
-    ends = np.flatnonzero(last)
-    true = np.concatenate([np.cumsum(hits, 0)[ends], positives[None]]).astype(np.float64)
-    seen = np.append(ends + 1, pictures).astype(np.float64)[:, None]
-    before = np.concatenate([np.zeros((1, true.shape[1])), true[:-1]])
-    gained, wrong = true - before, seen - true
-    false = wrong - np.concatenate([np.zeros((1, true.shape[1])), wrong[:-1]])
-    ap = (gained * true / seen).sum(0) / positives
+    pictures, sizes = dense.shape[0], np.diff(responses.indptr)
+    positives = dense.sum(0)[tried]
+    column = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((-responses.data, column))
+    values = responses.data[order]
+    hits = dense[responses.indices[order][:, None], tried[column]]
+    ends = np.flatnonzero(np.append((values[1:] != values[:-1]) | (np.diff(column) > 0), True))
+    ends = ends[: len(values)]
+    ties = np.bincount(column[ends], minlength=len(sizes))
+    first = np.cumsum(ties + 1) - ties - 1  # of the ties of each feature
+    own = np.arange(len(ends)) + column[ends]
+    last = first + ties
+    # Hits up to the end of each tie, of its own feature.
+    before = np.concatenate([np.zeros((1, tried.shape[1]), np.int64), np.cumsum(hits, 0)])
+    count = len(ends) + len(sizes)
+    true, seen = np.empty((count, tried.shape[1])), np.empty(count)
+    true[own] = before[ends + 1] - before[responses.indptr[column[ends]]]
+    seen[own] = ends + 1 - responses.indptr[column[ends]]
+    true[last], seen[last] = positives, pictures
+    gained, false = since(true, first), since(seen[:, None] - true, first)
+    ap = np.add.reduceat(gained * true / seen[:, None], first) / positives
     # A negative of a tie loses to the positives above it, and draws with those of its tie.
-    won = (false * (before + 0.5 * gained)).sum(0)
+    won = np.add.reduceat(false * (true - 0.5 * gained), first)
     auroc = won / (positives * (pictures - positives))
-    lift = hits.sum(0) / max(len(hits), 1) / (positives / pictures)
-    return list(zip(*(x.tolist() for x in (ap, auroc, lift, positives)), strict=True))
+    among = before[responses.indptr[1:]] - before[responses.indptr[:-1]]
+    lift = among / np.maximum(sizes, 1)[:, None] / (positives / pictures)
+    return Measured(ap, auroc, lift, positives, pictures)
+
+
+def since(counts: Array, first: Array) -> Array:
+    """``[m, k]`` what each tie adds to ``counts`` of all ties up to it, see ``measured``."""
+    found = np.diff(counts, axis=0, prepend=0.0)
+    found[first] = counts[first]
+    return found

@@ -5,6 +5,7 @@ second and more of a small build, or of the first page of a catalogue.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -14,14 +15,41 @@ import pyarrow as pa
 from steerboard.catalogue.records import Array
 
 
-def table(columns: Mapping[str, Sequence[Any] | Array], schema: pa.Schema) -> pa.Table:
+@dataclass(frozen=True)
+class Lists:
+    """Rows of lists, or of byte strings, end to end; none is null.
+
+    Attributes:
+        counts: ``[n]`` how many values each row has.
+        values: Of all rows; the bytes of byte strings.
+    """
+
+    counts: Array
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+Values = Sequence[Any] | Array | Lists
+
+
+def table(columns: Mapping[str, Values], schema: pa.Schema) -> pa.Table:
     """Columns by name as a table; None is null."""
     arrays = [column(f.type, columns[f.name]) for f in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def column(kind: pa.DataType, values: Sequence[Any] | Array) -> pa.Array:
-    """One column; lists may be arrays, and a plain array holds no null."""
+def column(kind: pa.DataType, values: Values) -> pa.Array:
+    """One column; lists may be arrays, and a plain array holds no null.
+
+    Byte strings of one length may be an array of all their bytes.
+    """
+    if isinstance(values, Lists):
+        return end_to_end(kind, values)
+    if pa.types.is_fixed_size_binary(kind) and isinstance(values, np.ndarray):
+        held = np.ascontiguousarray(values).view(np.uint8)
+        return pa.Array.from_buffers(kind, held.size // kind.byte_width, [None, pa.py_buffer(held)])
     lacks = [] if isinstance(values, np.ndarray) else [v is None for v in values]
     valid = pa.py_buffer(np.packbits(~np.array(lacks), bitorder="little")) if any(lacks) else None
     if pa.types.is_list(kind):
@@ -37,6 +65,16 @@ def column(kind: pa.DataType, values: Sequence[Any] | Array) -> pa.Array:
     plain = [0 if v is None else v for v in values] if valid else values
     numbers = np.ascontiguousarray(plain, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(numbers), [valid, pa.py_buffer(numbers)])
+
+
+def end_to_end(kind: pa.DataType, rows: Lists) -> pa.Array:
+    """One column of lists or of byte strings."""
+    cuts = pa.py_buffer(np.cumsum([0, *rows.counts], dtype=np.int32))
+    if pa.types.is_list(kind):
+        inner = column(kind.value_type, rows.values)
+        return pa.Array.from_buffers(kind, len(rows), [None, cuts], children=[inner])
+    held = pa.py_buffer(np.ascontiguousarray(rows.values))
+    return pa.Array.from_buffers(kind, len(rows), [None, cuts, held])
 
 
 def numbers(found: pa.ChunkedArray | pa.Array, nothing: int = 0) -> Array:

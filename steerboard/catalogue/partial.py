@@ -109,8 +109,9 @@ class Partial:
 
     def referenced(self) -> Array:
         """``[n, 4]`` digests of the pictures that any list names, rising."""
-        lists = [s.digests[s.order != FREE] for s in (self.best, self.drawn)]
-        found: Array = np.unique(np.concatenate(lists), axis=0)
+        held = np.concatenate([s.digests[s.order != FREE] for s in (self.best, self.drawn)])
+        _, first = np.unique(held[:, 0], return_index=True)  # which names a picture, see ``first``
+        found: Array = held[first]
         return found
 
     def _settle(self) -> None:

@@ -17,7 +17,8 @@ class Shelf:
     """
 
     def __init__(self, partial: Partial) -> None:
-        self._names = words(partial.referenced())
+        held = partial.referenced()
+        self._digests, self._names = held[:, 0], words(held)
         self._row = {name: i for i, name in enumerate(self._names)}
         self._embeddings: Array | None = None
         self.thumbnails: dict[str, bytes] = {}
@@ -57,6 +58,6 @@ class Shelf:
         there = partial.best.order[features] != FREE
         out = np.zeros((*there.shape, self.width), np.float32)
         if self._embeddings is not None:
-            rows = [self._row[name] for name in words(partial.best.digests[features][there])]
-            out[there] = self._embeddings[rows]
+            first = partial.best.digests[features, :, 0][there]
+            out[there] = self._embeddings[np.searchsorted(self._digests, first)]
         return out, there

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from steerboard.catalogue.association import Judges, associations
+from steerboard.catalogue.columns import Lists
 from steerboard.catalogue.columns import table as from_columns
 from steerboard.catalogue.labels import Vocabulary, labels
 from steerboard.catalogue.measures import blocks, clarity, meaning, polysemanticity
@@ -106,9 +107,9 @@ def table(known: Known, own: Array, compared: Compared) -> pa.Table:
         "firing_rate": partial.sums.fired[own] / partial.pictures,
         "mean": partial.sums.mean()[own],
         "maximum": partial.sums.maximum[own].astype(np.float64),
-        "histogram": list(partial.sums.histogram[own]),
-        "coactive_features": [pairs[:, 0].astype(np.int32) for pairs in met],
-        "coactive_overlaps": [pairs[:, 1].astype(np.float32) for pairs in met],
+        "histogram": all_of(partial.sums.histogram[own]),
+        "coactive_features": Lists(met.counts, met.features),
+        "coactive_overlaps": Lists(met.counts, met.overlaps),
         **classes(list(associations(compared.judges, own))),
         **measured(known, own),
         **near(known.nearest, own),
@@ -159,9 +160,14 @@ def near(nearest: Callable[[Array], tuple[Array, Array]] | None, features: Array
     which, cosines = nearest(features)
     return {
         "redundancy": cosines[:, 0].astype(np.float32),
-        "decoder_features": list(which.astype(np.int32)),
-        "decoder_cosines": list(cosines.astype(np.float32)),
+        "decoder_features": all_of(which),
+        "decoder_cosines": all_of(cosines),
     }
+
+
+def all_of(values: Array) -> Lists:
+    """The rows of ``[b, n]``."""
+    return Lists(np.full(len(values), values.shape[1]), values.ravel())
 
 
 def listed(
@@ -171,17 +177,21 @@ def listed(
 
     In its own order; with ``quantiles`` those that stand there by falling response.
     """
-    out: dict[str, list[Any]] = {name: [] for name in LISTED}
-    for f in features:
-        rows = np.flatnonzero(held.order[f] != FREE)
-        if quantiles:
-            rows = rows[np.argsort(-held.peaks[f][rows], kind="stable")]
-            rows = rows[np.unique([int(q * len(rows)) for q in quantiles])]
-        data = held.digests[f][rows].astype(">u8").tobytes()
-        out["images"].append([data[i : i + 32] for i in range(0, len(data), 32)])
-        out["activations"].append(held.peaks[f][rows])
-        out["heats"].append(held.maps[f][rows].tobytes())
-    return {prefix + name: column for name, column in out.items()}
+    there = held.order[features] != FREE
+    row, rank = np.nonzero(there)
+    if quantiles:
+        falling = np.argsort(np.where(there, -held.peaks[features], np.inf), 1, kind="stable")
+        stands = (there.sum(1)[:, None] * np.array(quantiles)).astype(np.int64)
+        row, which = np.nonzero(np.diff(stands, prepend=-1))
+        rank = falling[row, stands[row, which]]
+    at = features[row], rank
+    counts = np.bincount(row, minlength=len(features))
+    maps = held.maps[at]
+    return {
+        prefix + "images": Lists(counts, held.digests[at].astype(">u8")),
+        prefix + "activations": Lists(counts, held.peaks[at]),
+        prefix + "heats": Lists(counts * maps.shape[1], maps.ravel()),
+    }
 
 
 def nulls(values: Array) -> list[float | None]:
