@@ -10,6 +10,8 @@ again without the model.
 
 import io
 import json
+import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,9 @@ Array = npt.NDArray[Any]
 SHADES = 127
 SCHEMA = 2
 READ = (1, 2)  # in 1 all numbers of patches had four bytes
+MARK = b"steerboard shard\n"  # of a file that is no zip file
+LEVEL = 1  # of compression: more takes three times as long for a twentieth
+NONE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,16 @@ class Record:
     thumbnail: bytes = b""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a record says of a picture besides its code: see ``Record``."""
+
+    sha256: str
+    facts: Sequence[str] = ()
+    embedding: Array | None = None
+    thumbnail: bytes = b""
+
+
 def record(
     sha256: str,
     code: Code,
@@ -61,26 +76,45 @@ def record(
     thumbnail: bytes = b"",
 ) -> Record:
     """The record of a picture's code ``[t, f]``; its first ``prefix`` tokens are no patches."""
-    order = np.argsort(code.features * code.shape[0] + code.tokens)
-    which, tokens, values = code.features[order], code.tokens[order], code.values[order]
-    first = np.flatnonzero(np.diff(which, prepend=-1))  # entries of each feature begin here
-    sizes = np.abs(values).astype(np.float32)
-    peaks = np.maximum.reduceat(sizes, first) if len(first) else sizes
-    lies = tokens >= prefix
-    own = np.repeat(peaks, np.diff(first, append=len(which)))
+    (found,) = recorded([Seen(sha256, facts, embedding, thumbnail)], [code], prefix)
+    return found
+
+
+def recorded(seen: Sequence[Seen], codes: Sequence[Code], prefix: int) -> list[Record]:
+    """The records of some pictures, whose entries are sorted all together."""
+    tokens, size = codes[0].shape if codes else (0, 0)
+    sizes = [len(code.values) for code in codes]
+    place = joined([code.features for code in codes], np.int64)
+    place += np.repeat(np.arange(len(codes)) * size, sizes)  # a picture, and a feature in it
+    token = joined([code.tokens for code in codes], np.int64)
+    order = np.argsort(place * tokens + token)
+    place, token = place[order], token[order]
+    values = joined([code.values for code in codes], np.float32)[order]
+    first = np.flatnonzero(np.diff(place, prepend=-1))  # entries of each feature begin here
+    sizes_of = np.abs(values)
+    peaks = np.maximum.reduceat(sizes_of, first) if len(first) else sizes_of
+    lies = token >= prefix
+    own = np.repeat(peaks, np.diff(first, append=len(place)))
     shades = np.rint(SHADES * (values[lies] / own[lies])).astype(np.int8)
-    patches = np.concatenate([[0], np.cumsum(lies)])
-    return Record(
-        sha256,
-        tuple(sorted(set(facts))),
-        which[first].astype(np.int32),
-        peaks,
-        patches[np.append(first, len(which))],
-        (tokens[lies] - prefix).astype(np.int32),
-        shades,
-        np.zeros(0, np.float32) if embedding is None else embedding.astype(np.float32),
-        thumbnail,
-    )
+    patches = (token[lies] - prefix).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(lies)])[np.append(first, len(place))]
+    features = (place[first] % max(size, 1)).astype(np.int32)
+    ends = np.searchsorted(place[first], np.arange(len(codes) + 1) * size).tolist()
+    cuts = starts[ends].tolist()
+    return [
+        Record(
+            one.sha256,
+            tuple(sorted(set(one.facts))),
+            features[i:j],
+            peaks[i:j],
+            starts[i : j + 1] - a,
+            patches[a:b],
+            shades[a:b],
+            NONE if one.embedding is None else one.embedding.astype(np.float32),
+            one.thumbnail,
+        )
+        for one, i, j, a, b in zip(seen, ends, ends[1:], cuts, cuts[1:], strict=False)
+    ]
 
 
 def totals(records: Sequence[Record]) -> Array:
@@ -89,11 +123,14 @@ def totals(records: Sequence[Record]) -> Array:
     Where no patch reaches the response, a prefix token does.
     """
     peaks = joined([r.peaks for r in records], np.float32)
-    shades = np.abs(joined([r.shades for r in records], np.int64))
-    entry = np.repeat(np.arange(len(peaks)), joined([np.diff(r.starts) for r in records], np.int64))
-    patches = np.bincount(entry, shades, len(peaks)) / SHADES
-    reached = np.zeros(len(peaks), bool)
-    reached[entry[shades == SHADES]] = True
+    sizes = joined([np.diff(r.starts) for r in records], np.int64)
+    there = sizes > 0
+    begins = (np.cumsum(sizes) - sizes)[there]
+    shades = np.abs(joined([r.shades for r in records], np.int16))
+    patches, reached = np.zeros(len(peaks)), np.zeros(len(peaks), bool)
+    if len(begins):
+        patches[there] = np.add.reduceat(shades, begins, dtype=np.int64) / SHADES
+        reached[there] = np.maximum.reduceat(shades, begins) == SHADES
     found: Array = (peaks * (patches + ~reached)).astype(np.float32)
     return found
 
@@ -101,12 +138,12 @@ def totals(records: Sequence[Record]) -> Array:
 def pack(records: Sequence[Record], small: bool = False) -> bytes:
     """A shard as a file: arrays end to end, without pickles.
 
-    What is soon deleted is not worth a compressor's time, which is more than all the rest takes:
-    only a ``small`` file is compressed.
+    What is soon deleted is worth neither a compressor's time nor a zip file's, which is more than
+    all the rest takes: only a ``small`` file is compressed.
     """
     thumbnails = [np.frombuffer(r.thumbnail, np.uint8) for r in records]
-    arrays = {
-        "head": text({"schema": SCHEMA, "facts": [r.facts for r in records]}),
+    head = {"schema": SCHEMA, "facts": [r.facts for r in records]}
+    arrays: dict[str, Array] = {
         "digests": np.frombuffer(bytes.fromhex("".join(r.sha256 for r in records)), np.uint8),
         "entries": np.array([len(r.features) for r in records], np.int64),
         "features": joined([r.features for r in records], np.int32),
@@ -118,41 +155,68 @@ def pack(records: Sequence[Record], small: bool = False) -> bytes:
         "thumbnails": joined(thumbnails, np.uint8),
         "thumbnail_sizes": np.array([len(t) for t in thumbnails], np.int64),
     }
+    if not small:
+        return plain(head, arrays)
     out = io.BytesIO()
-    save = np.savez_compressed if small else np.savez
-    save(out, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
+        for name, array in {"head": text(head), **arrays}.items():
+            with file.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return out.getvalue()
+
+
+def plain(head: dict[str, Any], arrays: dict[str, Array]) -> bytes:
+    """Arrays one behind the other, and before them what each is."""
+    kinds = {name: (a.dtype.str, a.shape) for name, a in arrays.items()}
+    told = json.dumps({**head, "arrays": kinds}).encode()
+    parts = [MARK, len(told).to_bytes(8, "little"), told, *(a.tobytes() for a in arrays.values())]
+    return b"".join(parts)
+
+
+def opened(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Head and arrays of a shard; raises ValueError."""
+    if not data.startswith(MARK):
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files}
+        return json.loads(held.pop("head").tobytes()), held
+    at = len(MARK) + 8
+    end = at + int.from_bytes(data[len(MARK) : at], "little")
+    head = json.loads(data[at:end])
+    arrays = {}
+    for name, (kind, shape) in head["arrays"].items():
+        count = math.prod(shape)
+        found = np.frombuffer(data, kind, count, end) if count else np.zeros(0, kind)
+        arrays[name] = found.reshape(shape)
+        end += found.nbytes
+    return head, arrays
 
 
 def unpack(data: bytes) -> list[Record]:
     """The records of a shard; raises ValueError for bytes that are none."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        held = {name: file[name] for name in file.files}
-    head = json.loads(held["head"].tobytes())
+    head, held = opened(data)
     if head["schema"] not in READ:
         raise ValueError(f"a shard of schema {head['schema']}, and this version reads {READ}")
-    digests, patches = held["digests"].tobytes(), held["patches"].astype(np.int32)
-    ends = np.cumsum(held["entries"])
+    digests, patches = held["digests"].tobytes().hex(), held["patches"].astype(np.int32)
+    ends = [0, *np.cumsum(held["entries"]).tolist()]
     spots = np.concatenate([[0], np.cumsum(held["spots"], dtype=np.int64)])
-    thumbs = np.concatenate([[0], np.cumsum(held["thumbnail_sizes"])])
-    out = []
-    for i, (facts, stop) in enumerate(zip(head["facts"], ends.tolist(), strict=True)):
-        start = stop - int(held["entries"][i])
-        a, b = spots[start], spots[stop]
-        out.append(
-            Record(
-                digests[32 * i : 32 * i + 32].hex(),
-                tuple(facts),
-                held["features"][start:stop],
-                held["peaks"][start:stop],
-                spots[start : stop + 1] - a,
-                patches[a:b],
-                held["shades"][a:b],
-                held["embeddings"][i],
-                held["thumbnails"][thumbs[i] : thumbs[i + 1]].tobytes(),
-            )
+    cuts = spots[ends].tolist()
+    thumbs = [0, *np.cumsum(held["thumbnail_sizes"]).tolist()]
+    small = held["thumbnails"].tobytes()
+    features, peaks, shades = held["features"], held["peaks"], held["shades"]
+    return [
+        Record(
+            digests[64 * i : 64 * i + 64],
+            tuple(facts),
+            features[ends[i] : ends[i + 1]],
+            peaks[ends[i] : ends[i + 1]],
+            spots[ends[i] : ends[i + 1] + 1] - cuts[i],
+            patches[cuts[i] : cuts[i + 1]],
+            shades[cuts[i] : cuts[i + 1]],
+            held["embeddings"][i],
+            small[thumbs[i] : thumbs[i + 1]],
         )
-    return out
+        for i, facts in enumerate(head["facts"])
+    ]
 
 
 def joined(arrays: Sequence[Array], kind: Any) -> Array:

@@ -101,7 +101,7 @@ def first(features: Array, order: Array, names: Array, count: int) -> tuple[Arra
 
     Ties go by ``names``, the first 64 bits of the digest; the same picture counts once.
     """
-    place = np.lexsort((names, order, features))
+    place = in_order(features, order, names)
     f, n = features[place], names[place]
     again = np.zeros(len(place), bool)
     again[1:] = (f[1:] == f[:-1]) & (n[1:] == n[:-1])
@@ -111,6 +111,22 @@ def first(features: Array, order: Array, names: Array, count: int) -> tuple[Arra
     ranks = np.arange(len(f)) - np.maximum.accumulate(np.where(begins, np.arange(len(f)), 0))
     fits = ranks < count
     return place[fits], ranks[fits]
+
+
+def in_order(features: Array, order: Array, names: Array) -> Array:
+    """``[n]`` places by feature, then order, then name: in half the time of ``lexsort``."""
+    place = np.argsort(order)
+    small = features.max(initial=0) < 2**16  # then numpy's stable sort only counts
+    own = features[place].astype(np.uint16 if small else np.int64)
+    place = place[np.argsort(own, kind="stable")]
+    f, o = features[place], order[place]
+    same = (f[1:] == f[:-1]) & (o[1:] == o[:-1])
+    tied = np.zeros(len(place), bool)
+    tied[1:] = same
+    tied[:-1] |= same
+    some = place[tied]
+    place[tied] = some[np.lexsort((names[some], order[some], features[some]))]
+    return place
 
 
 def strongest(sizes: Array) -> Array:
