@@ -1,6 +1,7 @@
 """The closing chunk of a catalogue job: who goes on with it, and from where, changes no byte."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from steerboard.catalogue.by_job import spec_of
 from steerboard.catalogue.panel import Panel
 from steerboard.images.image_set import ImageSet
 from steerboard.inprocess.runner import LocalRunner
+from steerboard.spec.answers import Answer, Code
+from steerboard.spec.capabilities import ModelInfo
 from steerboard.spec.jobs import CatalogueJob
+from steerboard.spec.requests import Encode
 
 Step = Callable[[State], State]
 
@@ -104,3 +108,43 @@ def test_what_a_step_left_half_done_is_not_gone_on_with(
 
 def too_slow(*_: object) -> None:
     raise SoftTimeLimitExceeded
+
+
+class Replaced:
+    """A runner whose model is another one after a first answer; it counts what it is asked."""
+
+    def __init__(self, runner: LocalRunner) -> None:
+        self._runner, self.described, self.by = runner, 0, "before"
+
+    def model(self, name: str) -> ModelInfo:
+        self.described += 1
+        return self._runner.model(name).model_copy(update={"fingerprint": self.by})
+
+    def encode(self, request: Encode) -> Answer[Code]:
+        answer = self._runner.encode(request)
+        return replace(answer, provenance=replace(answer.provenance, model_fingerprint=self.by))
+
+
+def test_the_model_is_described_once_while_it_is_the_one_that_answers(
+    runner: LocalRunner, images: ImageSet, spec: CatalogueJob, tmp_path: Path
+) -> None:
+    """A shard is named by what it depends on: the same pictures by another model are another."""
+    held, asked = {p.sha256: p.data for p in images.pictures()}, Replaced(runner)
+    tools = Tools(
+        asked,
+        held.__getitem__,
+        lambda *_: (),
+        lambda _: [],
+        str(tmp_path),  # type: ignore[arg-type]
+    )
+
+    def shard(chunk: int) -> str:
+        rows = steps.observed(spec, chunk, {}, tools, steps.CHUNK)["rows"]
+        return str(rows[0]["shard"])
+
+    first, _ = shard(0), shard(1)
+    assert asked.described == 1 and shard(0) == first
+    asked.by = "after"
+    assert shard(0) != first and asked.described == 2
+    shard(1)
+    assert asked.described == 2
