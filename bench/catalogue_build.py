@@ -3,13 +3,21 @@
     python -m bench.catalogue_build --model emojiland --pictures 240 960 1900
     python -m bench.catalogue_build --model ViT-B-32 --pictures 96 480 --rounds 1
     python -m bench.catalogue_build --model ViT-B-32 --pictures 96 480 --workers
+    python -m bench.catalogue_build --model emojiland --pictures 480 1900 --workers --apart
 
 Raw is the bare tower in batches over pixels that are ready, and the dictionary's encoder over the
 site's activations: nothing is decoded, gathered, kept or sent. The build does all that a catalogue
 takes: decodes, runs the tower through to the embedding, encodes, makes records and thumbnails,
 merges, and writes the file. In this process; with ``--workers`` by real services and workers over
-Redis and gRPC, whose CPU seconds stand by part; each process may use as many cores as raw. Raw and
-build go in turn, on the same cores, and no picture is known from an earlier turn. Larger sets in
+Redis and gRPC, whose CPU seconds stand by part. Who shares cores with whom is said in the output:
+
+* *shared*: each process may use as many cores as raw, which has all of them to itself in its turn.
+  So raw is compared with the model and everything around it, on the same machine.
+* *apart* (``--apart``): raw in its turn, and inference in its own, have one half of the cores;
+  workers, job door, Redis and the client have the other, as where the model has a machine of its
+  own. So raw is compared with what the same cores give behind the services.
+
+Raw and build go in turn, and no picture is known from an earlier turn. Larger sets in
 the same round show whether a picture costs more where there are more of them. What a file costs by
 its features, however many pictures there are, is a small set's burden: *further* is what each
 picture costs that the largest set of a round has more than the smallest. The first build of a
@@ -59,6 +67,44 @@ class Rate:
         more = count - fewer
         cpu = {n: (count * c - fewer * other.cpu[n]) / more for n, c in self.cpu.items()}
         return Rate(more / (count / self.speed - fewer / other.speed), cpu)
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores the model may use, raw's and the service's, and which everything else."""
+
+    model: frozenset[int]
+    rest: frozenset[int]
+
+    @classmethod
+    def of_this_machine(cls, apart: bool) -> "Cores":
+        """All for everything, or each a half."""
+        there = sorted(os.sched_getaffinity(0))
+        half = len(there) // 2
+        if apart and not half:
+            raise SystemExit("one core cannot be shared out: leave --apart")
+        first, last = (there[:half], there[half:]) if apart else (there, there)
+        return cls(frozenset(first), frozenset(last))
+
+    def told(self) -> str:
+        """In words, as each figure is to be read."""
+        if self.model == self.rest:
+            return "shared: raw has all cores in its turn, and so has the build with all around it"
+        return (
+            f"apart: raw, and in its own turn inference, have cores {sorted(self.model)}; workers,"
+            f" door, Redis and client have {sorted(self.rest)}"
+        )
+
+
+@contextmanager
+def on(cores: frozenset[int]) -> Iterator[None]:
+    """Within: this thread, and what it starts, uses these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def own_cpu() -> float:
@@ -136,7 +182,7 @@ def here(runner: LocalRunner, name: str, book: str, some: ImageSet, count: int) 
 
 
 @contextmanager
-def staged(model: str, threads: int) -> Iterator[Crew]:
+def staged(model: str, threads: int, cores: Cores) -> Iterator[Crew]:
     """Real services over the demo's pictures, each with as many threads as raw."""
     os.environ.setdefault("STEERBOARD_MEASURED", "")
     with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +190,10 @@ def staged(model: str, threads: int) -> Iterator[Crew]:
         if model != EMOJILAND:
             crew.replace("inference", *serving(model, crew.inference, threads))
         try:
-            crew.start()
+            with on(cores.model):
+                crew.start("inference")
+            with on(cores.rest):
+                crew.complete()
             yield crew
         finally:
             crew.end()
@@ -216,29 +265,39 @@ def main() -> None:
     parser.add_argument("--model", default=EMOJILAND)
     parser.add_argument("--pictures", type=int, nargs="+", default=[240, 960])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, help="of raw and of each process; as many as cores")
     parser.add_argument("--workers", action="store_true", help="by real services")
+    parser.add_argument("--apart", action="store_true", help="the model has cores of its own")
     asked = parser.parse_args()
+    if asked.apart and not asked.workers:
+        parser.error("--apart says where services run: give --workers too")
+    cores = Cores.of_this_machine(asked.apart)
+    threads = asked.threads or len(cores.model)
     runner, model, book = served(asked.model)
-    torch.set_num_threads(asked.threads)
+    torch.set_num_threads(threads)
     sizes = asked.pictures
     sets = {n: images(n) for n in sizes}
 
     def raws() -> Rate:
-        return raw(model, book, min(RAW, max(sizes)), asked.threads)
+        with on(cores.model):
+            return raw(model, book, min(RAW, max(sizes)), threads)
 
-    with staged(asked.model, asked.threads) if asked.workers else nullcontext() as crew:
+    with staged(asked.model, threads, cores) if asked.workers else nullcontext() as crew:
 
         def one(n: int, turn: int) -> Rate:
             if crew is not None:
-                return by_workers(crew, sets[n], Wanted(asked.model, book), turn, n)
+                with on(cores.rest):
+                    return by_workers(crew, sets[n], Wanted(asked.model, book), turn, n)
             return here(runner, asked.model, book, sets[n], n)
 
         # What a process does once, such as imports, is in no round: further pictures would owe it.
         first = told([one(min(sizes), -1)])
         found = {f"first build, of {min(sizes)}": first, **compared(raws, one, sizes, asked.rounds)}
     runner.close()
-    print(json.dumps({"model": asked.model, "machine": machine(), **found}, indent=1))
+    about = {"model": asked.model, "machine": machine(), "threads": threads}
+    if asked.workers:
+        about["cores"] = cores.told()
+    print(json.dumps({**about, **found}, indent=1))
 
 
 if __name__ == "__main__":
