@@ -67,7 +67,9 @@ def show_sets() -> None:
                 "What is chosen by looking at these pictures cannot be told of them: evidence for a"
                 " recipe leaves out those that you open. Choose on another split."
             )
-        show_page(found.id, split, group)
+        # Sets may have groups of one name: only those of the first need no more than that.
+        own = group if found.id == image_sets()[0].id else f"{found.id}-{group}"
+        show_page(found.id, split, group, own)
 
 
 def say(found: ImageSet) -> bool:
@@ -105,8 +107,8 @@ def one_of(label: str, options: Sequence[str], key: str) -> str:
     )
 
 
-def show_page(image_set: str, split: str, group: str) -> None:
-    """One page of thumbnails, each with its button."""
+def show_page(image_set: str, split: str, group: str, own: str) -> None:
+    """One page of thumbnails, each with its button; ``own`` tells it from other sets' pages."""
     key = f"page-{image_set}-{split}-{group}"
     page, size = st.session_state.get(key, 0), COLUMNS * ROWS
     found, total = cards(image_set, split, group, page, size)
@@ -115,7 +117,7 @@ def show_page(image_set: str, split: str, group: str) -> None:
         columns = st.columns(COLUMNS, gap="small")
         for i, card in enumerate(found[start : start + COLUMNS]):
             with columns[i]:
-                show_card(image_set, group, start + i, card, held.get(card.sha256))
+                show_card(image_set, own, start + i, card, held.get(card.sha256))
     last = max(0, (total - 1) // size)
     if last:
         pager(key, page, last, total)
@@ -123,7 +125,7 @@ def show_page(image_set: str, split: str, group: str) -> None:
         st.info("There are no pictures here.")
 
 
-def show_card(image_set: str, group: str, place: int, card: ImageCard, data: bytes | None) -> None:
+def show_card(image_set: str, own: str, place: int, card: ImageCard, data: bytes | None) -> None:
     """A thumbnail over the button that opens it."""
     if data is not None:
         st.html(
@@ -131,7 +133,7 @@ def show_card(image_set: str, group: str, place: int, card: ImageCard, data: byt
         )
     st.button(
         markup.plain(card.label) or f"Picture {place + 1}",
-        key=f"pick-{group}-{place}",
+        key=f"pick-{own}-{place}",
         type="primary" if card.sha256 == state().picture else "secondary",
         width="stretch",
         on_click=take,

@@ -11,9 +11,11 @@ def called(found: ImageSet, split: str = "") -> str:
 
 
 def line(found: ImageSet) -> str:
-    """Its title with how many pictures can be used, or why there are none; as markdown shows it."""
+    """Its title with how many pictures can be used, or why there are none; in markdown."""
     name = markup.plain(called(found))
-    return f"{name}: {found.size:,} picture{'s' if found.size > 1 else ''}" if found.size else name
+    if not found.size:
+        return name
+    return f"**{name}** · {found.size:,} picture{'s' if found.size > 1 else ''}"
 
 
 def broken(found: ImageSet) -> bool:

@@ -80,15 +80,19 @@ def show(named: Named, rule: Address, where: Place, pool: Pool, now: Gathering) 
         background.follow(skill, f"Comparing what all {now.width:,} {where.units}s say")
         return
     split = background.begun("concept-halves", key, lambda: halves(*told_apart(named, now)))
-    st.html(certain(named, skill.found, where, split.found))
-    if not split.done:
-        background.follow(split, "Comparing halves of the pictures")
-    st.html(table(skill.found, where, now))
-    with st.expander("What AP and AUROC say, and what they do not", key="concept-means"):
-        st.markdown(MEANS)
-    steering.show(named, where, pool, skill.found)
-    stability = split.found.stability if split.found else None
-    holding.show(Asked(named, rule, where, pool, now, skill.found, stability))
+    # Two fixed places: what stands below is drawn where it was once halves were compared.
+    line, below = st.container(key="concept-line"), st.container(key="concept-experts")
+    with line:
+        st.html(certain(named, skill.found, where, split.found))
+        if not split.done:
+            background.follow(split, "Comparing halves of the pictures")
+    with below:
+        st.html(table(skill.found, where, now))
+        with st.expander("What AP and AUROC say, and what they do not", key="concept-means"):
+            st.markdown(MEANS)
+        steering.show(named, where, pool, skill.found)
+        stability = split.found.stability if split.found else None
+        holding.show(Asked(named, rule, where, pool, now, skill.found, stability))
 
 
 def glance(named: Named, where: Place, now: Gathering) -> None:
