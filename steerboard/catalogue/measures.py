@@ -50,13 +50,17 @@ def polysemanticity(embeddings: Array, there: Array) -> Array:
     x = embeddings.astype(np.float64) * there[..., None]
     products = x @ x.transpose(0, 2, 1)
     groups = farthest(products, there)
+    moves = np.arange(len(groups))  # features whose pictures still change sides
     for _ in range(ROUNDS):
-        near = unit_sums(products, groups) @ products
-        second = (near[:, 1] > near[:, 0]) & there
-        after = np.stack([~second & there, second], 1).astype(np.float64)
-        if np.array_equal(after, groups):
+        own = products[moves]
+        near = unit_sums(own, groups[moves]) @ own
+        second = (near[:, 1] > near[:, 0]) & there[moves]
+        after = np.stack([~second & there[moves], second], 1).astype(np.float64)
+        changed = (after != groups[moves]).any((1, 2))
+        groups[moves] = after
+        moves = moves[changed]
+        if not len(moves):
             break
-        groups = after
     centres = unit_sums(products, groups)
     cosine = ((centres @ products)[:, 0] * centres[:, 1]).sum(-1)
     both = np.all(groups.sum(2) > 0, axis=1)

@@ -68,17 +68,33 @@ class Meetings:
         rows = fires.toarray() if crowded else fires.tocsr()
         return cls(fires, rows, np.diff(fires.indptr))
 
-    def of_each(self, own: Array) -> tuple[Array, Array, Array]:
-        """How often the features ``own [n]`` fire with others: numbers, of whom, row by row.
+    def likely(self, own: Array, count: int) -> tuple[Array, Array, Array]:
+        """Who may be among the ``count`` that meet each of ``own [n]`` most, and nobody of less.
 
-        The last says where each row begins and ends, ``[n + 1]``.
+        Returns:
+            Which of ``own``, which feature it meets, and on how many pictures.
         """
         met = self.columns[:, own].T @ self.rows
         if isinstance(met, np.ndarray):
-            n, size = met.shape
-            return met.ravel(), np.tile(np.arange(size), n), np.arange(n + 1) * size
+            # Of small whole numbers: rounded, overlaps keep their order.
+            rough = met / (self.fired[own, None] + self.fired - met).clip(1).astype(np.float32)
+            rough[np.arange(len(own)), own] = -1.0
+            last = max(0, rough.shape[1] - count)
+            cut = np.partition(rough, last, axis=1)[:, [last]]
+            row, others = np.nonzero((rough >= cut) & (rough > 0))
+            return row, others, met[row, others]
         met = sparse.csr_array(met)
-        return met.data, met.indices, met.indptr
+        row = np.repeat(np.arange(len(own)), np.diff(met.indptr))
+        found = overlap(self.fired, own[row], met.indices, met.data)
+        found[met.indices == own[row]] = -1.0
+        near = np.flatnonzero((found >= least(found, met.indptr, count)[row]) & (found > 0))
+        return row[near], met.indices[near], met.data[near]
+
+
+def overlap(fired: Array, a: Array, b: Array, both: Array) -> Array:
+    """``[n]`` pictures with both of two features, of those with either (Jaccard)."""
+    found: Array = both / (fired[a] + fired[b] - both)
+    return found
 
 
 @dataclass(frozen=True)
@@ -107,19 +123,12 @@ def together(meetings: Meetings, features: Array, count: int = NEAREST) -> Toget
 
 def overlapping(meetings: Meetings, own: Array, count: int) -> tuple[Array, Array, Array]:
     """The same of some features, as arrays."""
-    both, others, ends = meetings.of_each(own)
-    sizes, fired = np.diff(ends), meetings.fired
-    either = np.repeat(fired[own], sizes) + fired[others] - both
-    overlaps = both / np.maximum(either, 1)
-    overlaps[others == np.repeat(own, sizes)] = -1.0  # the feature itself
-    # Only what can be kept is sorted.
-    likely = np.flatnonzero(overlaps >= np.repeat(least(overlaps, ends, count), sizes))
-    likely = likely[overlaps[likely] > 0]
-    row = np.searchsorted(ends, likely, side="right") - 1
-    order = np.lexsort((others[likely], -overlaps[likely], row))
-    likely, row = likely[order], row[order]
+    row, others, both = meetings.likely(own, count)
+    overlaps = overlap(meetings.fired, own[row], others, both)
+    order = np.lexsort((others, -overlaps, row))
+    row = row[order]
     kept = np.arange(len(row)) - np.searchsorted(row, row) < count
-    at = likely[kept]
+    at = order[kept]
     return np.bincount(row[kept], minlength=len(own)), others[at], overlaps[at]
 
 
