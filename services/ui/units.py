@@ -1,10 +1,16 @@
 """Units of any kind as the page names, moves and puts them back."""
 
+from collections.abc import Sequence
 from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
 
 from services.ui import locating, markup
 from services.ui.backend import model
 from services.ui.session import act, redraw, state
+from steerboard.spec.digest import digest
 from steerboard.spec.edits import (
     Condition,
     Direction,
@@ -20,6 +26,8 @@ from steerboard.spec.edits import (
 from steerboard.spec.tensor import Tensor
 from steerboard.store.events import Edited, FeatureMoved, PutBack
 from steerboard.store.how import How
+
+KNOWN = "direction-words"  # by the digest of a direction
 
 
 def unit(now: How, index: int) -> Unit:
@@ -60,13 +68,21 @@ def name_of(site: str, found: Unit) -> str:
 
 
 def worded(found: Direction) -> str:
-    """The words of a direction, where the session knows them."""
+    """The words of a direction, where they are known here."""
     now = state().how
     rows = () if now.directions is None else now.directions.numpy()
     for word, row in zip(now.words, rows, strict=False):
         if Tensor.of(row) == found.values:
             return f"“{word}”"
-    return "a direction"
+    known: dict[str, str] = st.session_state.get(KNOWN, {})
+    word = known.get(digest(found.values), "")
+    return f"“{word}”" if word else "a direction"
+
+
+def know(words: Sequence[str], rows: npt.NDArray[np.float32]) -> None:
+    """From now on these directions ``[n, d]`` are called by their words."""
+    known: dict[str, str] = st.session_state.setdefault(KNOWN, {})
+    known.update((digest(Tensor.of(row)), w) for w, row in zip(words, rows, strict=True))
 
 
 def change_of(site: str, found: Unit) -> Edit | None:

@@ -11,7 +11,8 @@ import steerboard as sb
 from steerboard.analysis.responses import Place, responses
 from steerboard.api.jobs_client import LibraryClient
 from steerboard.spec.edits import Feature, Head, Neuron, Scale, Set, SteerSet
-from steerboard.spec.requests import Encoded, Steer
+from steerboard.spec.requests import Embed, Encoded, Steer
+from steerboard.spec.tensor import Tensor
 from steerboard.store.events import Edited, PictureChosen
 from steerboard.store.store import Store
 from tests.ui.person import Person
@@ -138,10 +139,41 @@ def test_neurons_and_heads_are_experts_too_and_what_is_shown_is_what_steering_do
     ]
 
 
+def test_directions_of_words_are_experts_by_how_far_pictures_reach_along_them(
+    visit: Visit, services: Stage
+) -> None:
+    words = ["dog", "a red thing", "sky"]
+    someone = visit(
+        "concepts", units="direction", along="|".join(words), of="label", **{"is": "dog"}
+    )
+    found = re.compile(r'sb-id">“([^”]+)”<.*?AP ([\d.]+) · AUROC ([\d.]+)', re.S)
+    someone.until(lambda: found.findall(someone.markup()))
+    runner, cards = sb.connect(services.environment["STEERBOARD_INFERENCE"]), pictures(services)
+    name, shows = runner.models()[0].id, np.array([label == "dog" for label, _ in cards])
+    asked = Embed(model=name, texts=tuple(f"a photo of {word}" for word in words))
+    rows = np.array([e.values for e in runner.embed(asked).results()])
+    where = Place(units="direction", site="embedding", directions=Tensor.of(rows))
+    along = responses(runner, name, where, [image for _, image in cards]).toarray()
+    runner.close()
+    skill = {
+        word: (average_precision_score(shows, own), roc_auc_score(shows, own))
+        for word, own in zip(words, along.T, strict=True)
+    }
+    told = {w: (float(a), float(r)) for w, a, r in found.findall(someone.markup())}
+    assert told == {w: (round(ap, 2), round(roc, 2)) for w, (ap, roc) in skill.items()}
+    assert list(told) == sorted(words, key=lambda w: -skill[w][0])
+    someone.until(lambda: "at embedding" in someone.reads())
+    assert f"“{next(w for w in told if skill[w][1] > 0.5)}” at embedding" in someone.reads()
+    other = visit("concepts", **shared(someone))
+    other.until(lambda: found.findall(other.markup()))
+    assert found.findall(other.markup()) == found.findall(someone.markup())
+
+
 WAYS = {
     "feature": ["away", "towards", "scale", "set", "add", "remove"],
     "neuron": ["away", "towards", "scale", "set", "add"],
     "head": ["away", "scale"],
+    "direction": ["away", "towards", "scale", "set", "add", "remove"],
 }
 
 

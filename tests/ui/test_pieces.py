@@ -120,6 +120,8 @@ def test_what_is_cut_off_is_pale_and_said() -> None:
             model="m", pictures="set", dictionary="last", of="label", shows="a&b=c", map_of="x"
         ),
         Address(way="words", words="a cat, sitting", count=12),
+        Address(units="neuron", site="mlp_post.3", tokens="prefix"),
+        Address(units="direction", along="|".join(f"a thing of kind {i}" for i in range(60))),
         Address(way="hand", name="mine", ticked=("0a" * 6, "1b" * 6), looked=(1, 3)),
     ],
 )

@@ -17,6 +17,7 @@ from services.ui.session import KEY, named
 Way = Literal["facts", "words", "hand"]  # how a concept is named
 HAND, LOOKED = "concept-hand", "concept-looked"  # digests that are ticked; pages that were opened
 SHORT = 12  # letters of a digest that name a picture within a set
+LONG = {"along": 2000}  # characters of a field, where it may have more than 200
 WRITTEN, TOUCHED = "concept-address", "concept-touched"
 
 
@@ -31,6 +32,7 @@ class Address:
         units: Kind of the units; empty: features.
         site: Place of those that are no features.
         tokens: Which count; empty: all.
+        along: Words that give directions, between bars; empty: the prompts.
         way: How the concept is named.
         of: Attribute of the manifest.
         shows: Its value.
@@ -50,6 +52,7 @@ class Address:
     units: str = ""
     site: str = ""
     tokens: str = ""
+    along: str = ""
     way: Way = "facts"
     of: str = ""
     shows: str = ""
@@ -67,7 +70,7 @@ class Address:
 TEXTS = {
     "model": "model", "set": "pictures", "dictionary": "dictionary", "of": "of", "is": "shows",
     "not": "instead", "among": "among", "q": "words", "name": "name", "map": "map_of",
-    "units": "units", "at": "site", "tokens": "tokens",
+    "units": "units", "at": "site", "tokens": "tokens", "along": "along",
 }  # fmt: skip
 
 
@@ -75,7 +78,7 @@ def read(given: dict[str, str]) -> Address:
     """The concept of an address's parameters; what is none of them is passed over."""
     way = given.get("by", "")
     return Address(
-        **{field: given.get(key, "")[:200] for key, field in TEXTS.items()},
+        **{field: given.get(key, "")[: LONG.get(field, 200)] for key, field in TEXTS.items()},
         way=cast(Way, way) if way in get_args(Way) else "facts",
         count=next(iter(numbers(given.get("n", ""))), 0),
         ticked=tuple(t for t in given.get("pictures", "").split(".") if len(t) == SHORT),

@@ -131,7 +131,8 @@ def name_of(where: Place | None, pictures: tuple[str, ...], info: ModelInfo) -> 
         return digest("embedding", info.fingerprint, pictures)
     book = info.dictionary(where.dictionary)
     print_ = book.fingerprint if book else ""
-    return digest(info.fingerprint, print_, where.units, where.site, where.tokens, pictures)
+    unit = (where.units, where.site, where.directions and digest(where.directions))
+    return digest(info.fingerprint, print_, unit, where.tokens, pictures)
 
 
 def work(now: Gathering, services: Backend, info: ModelInfo) -> None:

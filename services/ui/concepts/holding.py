@@ -153,6 +153,8 @@ def on_others(asked: Asked, there: Named, found: Expertise) -> str:
 
 def over_others(asked: Asked, known: list[ModelInfo]) -> None:
     """The same pictures through units of another model."""
+    if asked.where.units == "direction":
+        return  # those of words are of this model's own text tower
     fit = {m.id: m for m in known if asked.where.units in kinds.known(m)}
     if not fit:
         st.caption(f"No second model with {asked.where.units}s is served here.")

@@ -1,23 +1,37 @@
-"""Among whom experts are looked for: features of a dictionary, or the neurons or heads of a place.
+"""Among whom experts are looked for: features of a dictionary, neurons or heads, directions.
 
 Features to begin with, on all tokens; whoever wants another kind of unit chooses it in one line.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
-from services.ui import locating, markup, region
-from services.ui.backend import model
+from services.ui import directions, locating, markup, predict, region
+from services.ui import units as units_
+from services.ui.backend import backend, model
 from services.ui.concepts import address
 from services.ui.concepts.address import Address
+from services.ui.directions import EMBEDDING
 from services.ui.session import state
 from steerboard.analysis.responses import Place
 from steerboard.spec.capabilities import ModelInfo, SiteInfo
+from steerboard.spec.digest import digest
 from steerboard.spec.edits import Mask
-from steerboard.spec.requests import MAX_TOP_K, UnitKind
+from steerboard.spec.requests import MAX_TOP_K, Embed, UnitKind
+from steerboard.spec.tensor import Tensor
 
-KINDS = {"feature": "Features", "neuron": "Neurons", "head": "Heads"}
+KINDS = {
+    "feature": "Features",
+    "neuron": "Neurons",
+    "head": "Heads",
+    "direction": "Directions of words",
+}
+MOST_WORDS = 128
 TOKENS = {"all": "all tokens", "prefix": "the class token", "patches": "the patches"}
 
 
@@ -29,6 +43,8 @@ def known(info: ModelInfo) -> list[str]:
 def places(info: ModelInfo, units: str) -> list[SiteInfo]:
     """Where such units stand, few enough to be asked about at once."""
     found = [s for s in info.sites if units in s.units]
+    if units == "direction":
+        return [s for s in found if s.name == EMBEDDING]
     if units == "neuron":
         found = [s for s in found if s.name.startswith("mlp_post") and s.width <= MAX_TOP_K]
     return found
@@ -49,10 +65,13 @@ def choose(at: Address) -> Place:
             on_change=address.touched,
         )
     with where:
-        found = dictionary(at) if units == "feature" else site(str(units), at)
+        if units == "direction":
+            found = directed(at)
+        else:
+            found = dictionary(at) if units == "feature" else site(str(units), at)
     with tokens:
         mask = which_tokens(found, at)
-    return Place(found.dictionary, found.units, found.site, tokens=mask)
+    return replace(found, tokens=mask)
 
 
 def dictionary(at: Address) -> Place:
@@ -89,6 +108,45 @@ def site(units: str, at: Address) -> Place:
     return Place(units=cast(UnitKind, units), site=name)
 
 
+def directed(at: Address) -> Place:
+    """Directions that the text tower gives to words; to begin with, to the prompts."""
+    if at.along:
+        st.session_state["concept-along"] = "\n".join(split(at.along))
+    st.session_state.setdefault("concept-along", "\n".join(usual_words()))
+    text = st.text_area(
+        "Words, one a line",
+        key="concept-along",
+        height=100,
+        on_change=address.touched,
+        help="The text tower gives a direction to each; a picture answers by how far its embedding"
+        " reaches along it.",
+    )
+    words = split(text.replace("\n", "|")) or usual_words()
+    rows = rows_of(model().id, model().fingerprint, words)
+    units_.know(words, rows)
+    st.session_state["concept-names"] = words
+    return Place(units="direction", site=EMBEDDING, directions=Tensor.of(rows))
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Words between bars, each once."""
+    found: Iterable[str] = (word.strip() for word in text.split("|"))
+    return tuple(dict.fromkeys(word for word in found if word))[:MOST_WORDS]
+
+
+def usual_words() -> tuple[str, ...]:
+    """What the model is asked about."""
+    return (predict.words()[0] or ("a thing",))[:MOST_WORDS]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def rows_of(name: str, fingerprint: str, words: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """``[n, d]`` of a model's texts; raises a SteerboardError."""
+    texts = tuple(directions.TEMPLATE.replace("{}", word) for word in words)
+    found = backend().runner.embed(Embed(model=name, texts=texts)).results()
+    return np.array([one.values for one in found], np.float32)
+
+
 def label(found: SiteInfo, units: str) -> str:
     """A place with how many units it has."""
     count = found.heads if units == "head" else found.width
@@ -109,6 +167,8 @@ def which_tokens(where: Place, at: Address) -> Mask:
     if place is None:
         return Mask()
     options = [c for c in region.choices(place, book) if c in TOKENS]
+    if len(options) < 2:
+        return Mask()
     key = f"concept-tokens-{place.name}"
     address.begin(key, at.tokens, options)
     name = st.selectbox(
@@ -125,6 +185,9 @@ def which_tokens(where: Place, at: Address) -> Mask:
 def said(where: Place) -> Address:
     """The same as an address holds it; what is usual is left out."""
     features, tokens = where.units == "feature", where.tokens.kind
+    if where.units == "direction":
+        words = st.session_state["concept-names"]
+        return Address(units="direction", along="" if words == usual_words() else "|".join(words))
     return Address(
         dictionary=where.dictionary,
         units="" if features else where.units,
@@ -135,6 +198,8 @@ def said(where: Place) -> Address:
 
 def called(where: Place) -> str:
     """Such as ``neurons at mlp_post.3``."""
+    if where.units == "direction":
+        return "directions of words"
     of = f"of {where.dictionary}" if where.units == "feature" else f"at {where.site}"
     only = "" if where.tokens.kind == "all" else f", on {TOKENS[where.tokens.kind]}"
     return f"{where.units}s {of}{only}"
@@ -142,13 +207,16 @@ def called(where: Place) -> str:
 
 def title(where: Place, index: int, label: str = "") -> str:
     """A unit's heading."""
+    if where.units == "direction":
+        return f"“{st.session_state['concept-names'][index]}”"
     name = f"#{index}" if where.units == "feature" else f"{where.units} {index}"
     return f"{name} {label}".strip()
 
 
 def key(where: Place) -> tuple[object, ...]:
     """What tells places apart, as JSON has it."""
-    return where.dictionary, where.units, where.site, where.tokens.model_dump(mode="json")
+    own = where.directions and digest(where.directions)
+    return where.dictionary, where.units, where.site, own, where.tokens.model_dump(mode="json")
 
 
 def plain(where: Place) -> str:

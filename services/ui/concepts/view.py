@@ -23,8 +23,8 @@ def show() -> None:
     """The whole page below its head."""
     st.subheader("Concepts")
     st.caption(
-        "Name a concept by pictures that show it and pictures that do not. The features, neurons or"
-        " heads that tell them apart are its experts, and can be steered."
+        "Name a concept by pictures that show it and pictures that do not. The features, neurons,"
+        " heads or directions that tell them apart are its experts, and can be steered."
     )
     at = address.asked()
     try:
@@ -43,7 +43,13 @@ def show() -> None:
     if at.model not in ("", model().id):
         st.warning(f"The address of this page is about the model {markup.plain(at.model)}; here"
                    f" {markup.plain(model().id)} is served.")  # fmt: skip
-    where = kinds.choose(at)
+    try:
+        where = kinds.choose(at)
+    except SteerboardError as error:
+        recovery.explain(
+            "The units cannot be had now.", error, backend().runner.models, "concept-units"
+        )
+        return
     with st.container(border=True, key="naming"):
         named, rule = naming.show(pool.cards, at)
         if named is not None:
@@ -51,7 +57,7 @@ def show() -> None:
     drawn = mapping.asked(at)
     whose = kinds.said(where)
     rule = replace(rule, dictionary=whose.dictionary, units=whose.units, site=whose.site,
-                   tokens=whose.tokens)  # fmt: skip
+                   tokens=whose.tokens, along=whose.along)  # fmt: skip
     address.keep(replace(rule, model=model().id, pictures=pool.image_set, map_of=drawn))
     show_experts(named, rule, pool, where)
     mapping.show(pool.cards, where)
