@@ -21,7 +21,7 @@ from steerboard.v1 import jobs_pb2
 from steerboard.v1.jobs_pb2_grpc import JobServiceServicer
 
 T = TypeVar("T")
-POLL_S, SLOWEST_POLL_S = 0.03, 0.3  # at first, and while nothing but the count changes
+POLL_S, SLOWEST_POLL_S = 0.01, 0.3  # at first, and while nothing but the count changes
 THREADS = 32
 
 

@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from services.attribution.results import Rows, pack, unpack
 
 ROWS, ABOUT = "rows", "about.json.z"
+LENGTH = 4  # bytes
 
 
 class JobFiles:
@@ -38,9 +39,11 @@ class JobFiles:
     def store(self, chunk: int, rows: Rows, gist: bytes = b"") -> None:
         """Store a chunk's result; it appears when it is complete.
 
-        The ``gist``, which the closing chunk reads, stands behind it in the same file.
+        The ``gist``, which the closing chunk reads, stands behind it in the same file, and behind
+        that its length.
         """
-        self._put(self._path(chunk), pack(rows) + gist)
+        length = len(gist).to_bytes(LENGTH, "little")
+        self._put(self._path(chunk), b"".join((pack(rows), gist, length)))
 
     def read(self, chunks: Sequence[int]) -> list[Rows | None]:
         """The results of chunks, None where they are not there."""
@@ -96,7 +99,6 @@ class JobFiles:
 
 
 def behind(data: bytes) -> bytes:
-    """What follows a packed result."""
-    packed = zlib.decompressobj()
-    packed.decompress(data)
-    return packed.unused_data
+    """What follows a packed result, which ends where it says itself."""
+    end = len(data) - LENGTH
+    return data[end - int.from_bytes(data[end:], "little") : end]

@@ -1,11 +1,13 @@
 """A set's aggregate is that of its rows, however they are cut into chunks and chunks into steps."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from services.attribution.job_files import JobFiles
 from services.attribution.tally import LISTED, NOTHING, Tally
 
 Rows = list[dict[str, Any]]
@@ -57,3 +59,12 @@ def test_steps_of_any_number_of_chunks_give_the_same_bits() -> None:
 def test_a_set_without_a_good_picture_has_no_features() -> None:
     found = Tally.joined([NOTHING, Tally.of([{"error": "no picture"}] * 3)]).aggregate()
     assert found == {"pictures": 0, "failed": 3, "features": []}
+
+
+@pytest.mark.parametrize("place", ["", "memory://tallies"])
+def test_rows_and_tally_are_kept_in_one_file(place: str, tmp_path: Path) -> None:
+    files, rows = JobFiles(place or str(tmp_path / "job")), pictures(16)
+    files.store(0, rows, Tally.of(rows).packed())
+    files.store(1, rows)
+    assert files.read([0, 1, 2]) == [rows, rows, None]
+    assert files.gists([0, 1, 2]) == [Tally.of(rows).packed(), b"", None]
