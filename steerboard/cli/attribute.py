@@ -88,15 +88,31 @@ def attribute(
             words = checked(runner, asked, found)
             progress("checks", 1, 2)
             report = reported(runner, asked, found)
+        said = asked if as_json else settled(runner, asked)
     names = info.classifier.names if info.classifier else ()
     if as_json:
         more = {"trust": of_one(report)} if report else {}
         typer.echo(json.dumps(plain(found, words, asked) | more))
         return
-    show(found, words, asked, names)
+    show(found, words, said, names)
     if report:
         heading = f"The first {len(report.claims)} units, each switched off alone:"
         show_report(of_one(report), heading, report.method)
+
+
+def settled(runner: "Runner", asked: "Attribute") -> "Attribute":
+    """The same question with the classes of its target filled in: the top one, the runner-up."""
+    from steerboard.spec.requests import Margin, Predict, ProbeOutput, UnitActivation
+
+    target = asked.targets[0]
+    if isinstance(target, ProbeOutput | UnitActivation):
+        return asked
+    of = {"model": asked.model, "images": asked.images, "classifier": asked.classifier}
+    order = runner.predict(Predict.model_validate(of)).one().logits.argsort()[::-1].tolist()
+    named = {"index": order[0] if target.index is None else target.index}
+    if isinstance(target, Margin) and target.against is None:
+        named["against"] = next(i for i in order if i != named["index"])
+    return asked.model_copy(update={"targets": (target.model_copy(update=named),)})
 
 
 def check_method(method: str, images: str) -> None:
@@ -239,7 +255,7 @@ def show(
     """The answer as a table; scores balance, they are no shares."""
     said = asked.targets[0]
     indices = (getattr(said, name, None) for name in ("index", "against"))
-    classes = " against ".join(names[i] for i in indices if i is not None)
+    classes = " over ".join(names[i] for i in indices if i is not None)
     of = classes or OF.get(said.kind, "of the answer")
     console, table = Console(), Table()
     console.print(f"{found.method} of {said.kind} {of}: {found.value:.4f}", highlight=False)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import steerboard as sb
 from steerboard.cli import app
 from steerboard.cli.questions import read_target, read_tokens
 from steerboard.inprocess.runner import open_local
@@ -53,6 +54,21 @@ def test_units_come_with_measured_effects_and_the_whole_question(tiny_house: Pat
     assert all(u["verdict"].startswith("measured: ") for u in answer["units"])
     assert answer["spec"]["targets"] == [{"kind": "margin", "index": 0, "against": 1}]
     assert {"error", "bias", "total", "rest"} == set(answer["rows"])
+
+
+def test_a_title_names_the_classes_that_are_weighed(tiny_house: Path) -> None:
+    runner, data = sb.local(tiny_house), (tiny_house / "images" / "00.jpg").read_bytes()
+    info = runner.models()[0]
+    asked = sb.Predict(model=info.id, images=(sb.Encoded(data=data),), classifier=info.classifier)
+    order = [info.prompts[i] for i in runner.predict(asked).one().logits.argsort()[::-1]]
+    third = order[2]
+    for options, title in (
+        ((), f"gradient of margin {order[0]} over {order[1]}:"),
+        (("--target", f"margin:{third}"), f"gradient of margin {third} over {order[0]}:"),
+        (("--target", f"margin:{third}:{order[1]}"), f"margin {third} over {order[1]}:"),
+        (("--target", "logit"), f"gradient of logit {order[0]}:"),
+    ):
+        assert title in " ".join(ask(tiny_house, "--top", "3", *options).stdout.split())
 
 
 @pytest.mark.parametrize("method", ["logit_lens", "ablation"])
