@@ -1,6 +1,8 @@
 """What the page works out by itself: regions, directions from files, people's similarities."""
 
+import hashlib
 import io
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 from PIL import Image
 
 from services.ui import region
-from services.ui.concepts import address, mapping, naming
+from services.ui.concepts import address, mapping, pool
 from services.ui.concepts.address import Address
 from services.ui.pictures import Eye, scaled, veiled
 from steerboard.spec.capabilities import ResizeMode
+from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.errors import InvalidRequest
 
 
@@ -37,8 +40,8 @@ def test_a_region_is_its_rectangle_again() -> None:
 )
 def test_a_picture_shows_it_does_not_or_is_left_out(group: str, value: str, mark: int) -> None:
     facts = {"label": value, "group": "water"}
-    assert naming.mark(facts, "label", "owl", "all others", group) == mark
-    assert naming.mark(facts, "label", "owl", "cow", group) == (mark if value == "owl" else -1)
+    assert pool.mark(facts, "label", "owl", "all others", group) == mark
+    assert pool.mark(facts, "label", "owl", "cow", group) == (mark if value == "owl" else -1)
 
 
 def test_peoples_similarities_are_put_in_our_order() -> None:
@@ -62,6 +65,55 @@ def test_a_gathering_keeps_places_of_what_was_answered() -> None:
     places, rows = now.matrix()
     assert places.tolist() == [0, 2]
     assert rows.toarray().tolist() == [[1, 0, 0, 1], [0, 5, 0, 0]]
+
+
+def card(number: int, label: str, group: str = "") -> ImageCard:
+    name = hashlib.sha256(b"%d" % number).hexdigest()
+    return ImageCard(sha256=name, path=f"{number}.jpg", label=label, group=group)
+
+
+def some_pool(classes: int, each: int, drawn: int) -> pool.Pool:
+    """Pictures of some classes, of which some are drawn."""
+    cards = [card(i, f"class {i % classes}") for i in range(classes * each)]
+    cards.sort(key=lambda c: c.sha256)
+    return pool.Pool("set", "", tuple(cards[:drawn]), tuple(cards[drawn:]))
+
+
+def test_a_concept_of_many_is_shown_by_more_pictures_than_a_draw_has() -> None:
+    all_of = some_pool(classes=100, each=300, drawn=500)
+    assert len(all_of.known["label"]) == 100 and all_of.known["label"]["class 7"] == 300
+    rule = Address(of="label", shows="class 7", instead="all others", among="all pictures")
+    wide = all_of.widened(rule)
+    marks = [pool.marked(c, rule) for c in wide.cards]
+    assert wide.cards[:500] == all_of.cards  # those that were looked at are not asked about again
+    assert marks.count(1) == pool.OF_A_KIND and set(marks[500:]) == {1}
+    assert len(set(wide.digests)) == len(wide.digests)
+    assert all_of.widened(rule) is wide
+
+    two = replace(rule, instead="class 9")
+    marks = [pool.marked(c, two) for c in all_of.widened(two).cards]
+    assert marks.count(1) == marks.count(0) == pool.OF_A_KIND
+
+
+def test_a_concept_that_a_draw_shows_often_needs_no_more() -> None:
+    all_of = some_pool(classes=2, each=500, drawn=500)
+    rule = Address(of="label", shows="class 1", instead="all others", among="all pictures")
+    assert all_of.widened(rule) is all_of
+    assert all_of.widened(Address(way="words", words="owl")) is all_of
+
+
+def test_names_of_single_pictures_are_no_concepts() -> None:
+    assert pool.attributes([card(i, "owl", f"picture {i}") for i in range(100)]) == {}
+
+
+def test_a_gathering_learns_what_one_of_its_kin_was_told() -> None:
+    from services.ui.concepts.gathering import Gathering
+
+    told = Gathering(("a", "b", "c"), width=4)
+    told.rows = {i: (np.array([i]), np.ones(1, np.float32)) for i in (0, 2)}
+    now = Gathering(("c", "d", "a"))
+    now.learn(told)
+    assert now.width == 4 and now.rows == {0: told.rows[2], 2: told.rows[0]}
 
 
 def test_a_pickle_is_no_direction() -> None:

@@ -37,12 +37,14 @@ class Gathering:
         pictures: Digests.
         where: Whose responses; None: the pictures' embeddings.
         key: What tells it from others.
+        kin: What it has in common with those of the same units and model.
         wanted: When somebody last looked.
     """
 
     pictures: tuple[str, ...]
     where: Place | None = None
     key: str = ""
+    kin: str = ""
     rows: dict[int, Row] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
     width: int = 0
@@ -71,6 +73,14 @@ class Gathering:
     def looked_at(self) -> None:
         """Somebody waits for it."""
         self.wanted = time.monotonic()
+
+    def learn(self, other: "Gathering") -> None:
+        """Take over what one of the same kin knows of these pictures."""
+        places = {other.pictures[place]: place for place in list(other.rows)}
+        for place, picture in enumerate(self.pictures):
+            if picture in places:
+                self.rows[place] = other.rows[places[picture]]
+        self.width = self.width or other.width
 
     def matrix(self) -> Matrix:
         """Places of the pictures that were answered ``[n]``, and their rows ``[n, width]``."""
@@ -109,12 +119,17 @@ def current(
         info: Of which model; by default the page's.
     """
     info = info or model()
-    key = name_of(where, pictures, info)
+    kin = kin_of(where, info)
+    key = digest(kin, pictures)
     with LOCK:
         held = shelf()
         now = held.get(key)
         if now is None or now.stale:
-            now = held[key] = Gathering(pictures, where, key)
+            now = Gathering(pictures, where, key, kin)
+            for other in held.values():
+                if other.kin == kin:
+                    now.learn(other)
+            held[key] = now
             while len(held) > KEPT:
                 del held[next(iter(held))]
         now.looked_at()
@@ -125,14 +140,14 @@ def current(
     return now
 
 
-def name_of(where: Place | None, pictures: tuple[str, ...], info: ModelInfo) -> str:
-    """Digest of all that the answers depend on."""
+def kin_of(where: Place | None, info: ModelInfo) -> str:
+    """Digest of all that the answer about a picture depends on."""
     if where is None:
-        return digest("embedding", info.fingerprint, pictures)
+        return digest("embedding", info.fingerprint)
     book = info.dictionary(where.dictionary)
     print_ = book.fingerprint if book else ""
     unit = (where.units, where.site, where.directions and digest(where.directions))
-    return digest(info.fingerprint, print_, unit, where.tokens, pictures)
+    return digest(info.fingerprint, print_, unit, where.tokens)
 
 
 def work(now: Gathering, services: Backend, info: ModelInfo) -> None:

@@ -82,6 +82,7 @@ def over_sets(asked: Asked) -> None:
         st.caption(
             "The test split is what results are told of: look at it once, and do not choose by it."
         )
+    pool = pool.widened(asked.rule)
     there = named_there(asked, pool)
     if there is None:
         return

@@ -9,8 +9,9 @@ import streamlit as st
 
 from services.ui import markup
 from services.ui.backend import backend, model
-from services.ui.concepts import address, gathering, kinds, naming
+from services.ui.concepts import address, gathering, kinds
 from services.ui.concepts.address import Address
+from services.ui.concepts.pool import MOST_VALUES, attributes
 from services.ui.recipes.pictures import facts_of
 from steerboard.analysis.concept_map import ConceptMap, alike, cosines, figure, of_experts, of_texts
 from steerboard.analysis.expertise import expertise
@@ -32,7 +33,7 @@ def asked(at: Address) -> str:
 
 def show(cards: tuple[ImageCard, ...], where: Place) -> None:
     """The map of all values of one attribute."""
-    known = naming.attributes(cards)
+    known = {n: v for n, v in attributes(cards).items() if len(v) <= MOST_VALUES}
     digests = tuple(card.sha256 for card in cards)
     now = gathering.current(where, digests)
     if not known or not now.ready:

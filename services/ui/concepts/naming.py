@@ -1,6 +1,5 @@
 """Naming a concept: by what the manifest says, in words, or picture by picture."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,15 +12,13 @@ from services.ui import markup
 from services.ui.backend import backend, model
 from services.ui.concepts import address, gathering
 from services.ui.concepts.address import HAND, LOOKED, SHORT, Address, Way
+from services.ui.concepts.pool import ALL_OTHERS, ALL_PICTURES, Pool, marked
 from services.ui.pictures import thumbnail
-from services.ui.recipes.pictures import facts_of
 from steerboard.analysis.expertise import Labels
 from steerboard.spec.catalogue import ImageCard
 from steerboard.spec.requests import Embed
 
 WAYS: dict[Way, str] = {"facts": "What is known of them", "words": "Words", "hand": "By hand"}
-ALL_OTHERS, ALL_PICTURES = "all others", "all pictures"
-MOST_VALUES = 60
 SHELF, COLUMNS, SIDE, PAGES = 24, 8, 104, 4
 Choice = tuple["Named | None", Address]
 Column = st.delta_generator.DeltaGenerator
@@ -45,20 +42,11 @@ class Named:
         return self.marks.count(1), self.marks.count(0)
 
 
-def attributes(cards: Sequence[ImageCard]) -> dict[str, Counter[str]]:
-    """What tells pictures apart, with how many have each value."""
-    found: dict[str, Counter[str]] = {}
-    for card in cards:
-        for name, value in facts_of(card).items():
-            found.setdefault(name, Counter())[value] += 1
-    return {n: c for n, c in found.items() if n != "split" and 2 <= len(c) <= MOST_VALUES}
-
-
-def show(cards: tuple[ImageCard, ...], at: Address) -> Choice:
-    """The concept, None where nothing is named yet, and what names it.
+def show(pool: Pool, at: Address) -> Choice:
+    """The concept among the pictures of a rule, None where nothing is named, and that rule.
 
     Args:
-        cards: The pictures.
+        pool: The pictures, see ``Pool.widened``.
         at: What the boxes begin with, where a link was followed.
     """
     address.begin("concept-way", "" if at == Address() else at.way, list(WAYS))
@@ -72,15 +60,15 @@ def show(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     )
     match way:
         case "words":
-            return by_words(cards, at)
+            return by_words(pool.cards, at)
         case "hand":
-            return by_hand(cards, at)
-    return by_facts(cards, at)
+            return by_hand(pool.cards, at)
+    return by_facts(pool, at)
 
 
-def by_facts(cards: tuple[ImageCard, ...], at: Address) -> Choice:
+def by_facts(pool: Pool, at: Address) -> Choice:
     """Pictures with one value of one attribute, against all others or those with another value."""
-    known = attributes(cards)
+    known = pool.known
     if not known:
         st.info("Nothing in the manifest tells these pictures apart: name a concept in words.")
         return None, Address()
@@ -93,11 +81,9 @@ def by_facts(cards: tuple[ImageCard, ...], at: Address) -> Choice:
     other = box(instead, "Does not show", f"concept-not-{name}-{value}", at.instead, others)
     groups = [ALL_PICTURES, *sorted(known.get("group", {}))]
     group = box(among, "Among", "concept-among", at.among, groups)
-    found = Named(
-        f"{name} {value}" if name != "label" else value,
-        tuple(mark(facts_of(card), name, value, other, group) for card in cards),
-    )
-    return found, Address(of=name, shows=value, instead=other, among=group)
+    rule = Address(of=name, shows=value, instead=other, among=group)
+    called = f"{name} {value}" if name != "label" else value
+    return by_rule(pool.widened(rule).cards, rule, called), rule
 
 
 def box(column: Column, label: str, key: str, wanted: str, options: list[str]) -> str:
@@ -105,16 +91,6 @@ def box(column: Column, label: str, key: str, wanted: str, options: list[str]) -
     address.begin(key, wanted, options)
     found: str = column.selectbox(label, options, key=key, on_change=address.touched)
     return found
-
-
-def mark(facts: dict[str, str], name: str, value: str, other: str, group: str) -> int:
-    """1, 0 or -1 of one picture."""
-    if group not in (ALL_PICTURES, facts.get("group", "")):
-        return -1
-    own = facts.get(name, "")
-    if own == value:
-        return 1
-    return 0 if other in (ALL_OTHERS, own) else -1
 
 
 def by_words(cards: tuple[ImageCard, ...], at: Address) -> Choice:
@@ -149,8 +125,7 @@ def told_apart(named: Named, now: gathering.Gathering) -> tuple[sparse.csc_array
 
 def by_rule(cards: Sequence[ImageCard], rule: Address, name: str) -> Named:
     """The concept of a rule over what is known of pictures, by the facts of other ones."""
-    marks = (mark(facts_of(c), rule.of, rule.shows, rule.instead, rule.among) for c in cards)
-    return Named(name, tuple(marks))
+    return Named(name, tuple(marked(card, rule) for card in cards))
 
 
 def asked_words(pictures: int, at: Address) -> tuple[str, int]:

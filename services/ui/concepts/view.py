@@ -51,15 +51,16 @@ def show() -> None:
         )
         return
     with st.container(border=True, key="naming"):
-        named, rule = naming.show(pool.cards, at)
+        named, rule = naming.show(pool, at)
+        wide = pool.widened(rule)
         if named is not None:
-            preview(named, pool.cards)
+            preview(named, wide.cards)
     drawn = mapping.asked(at)
     whose = kinds.said(where)
     rule = replace(rule, dictionary=whose.dictionary, units=whose.units, site=whose.site,
                    tokens=whose.tokens, along=whose.along)  # fmt: skip
     address.keep(replace(rule, model=model().id, pictures=pool.image_set, map_of=drawn))
-    show_experts(named, rule, pool, where)
+    show_experts(named, rule, pool, wide, where)
     mapping.show(pool.cards, where)
 
 
@@ -90,8 +91,8 @@ def preview(named: Named, cards: tuple[ImageCard, ...]) -> None:
         st.html(markup.some(f"{title}: {len(own)}", shown))
 
 
-def show_experts(named: Named | None, rule: Address, pool: Pool, where: Place) -> None:
-    """Who knows it, once every picture was looked at."""
+def show_experts(named: Named | None, rule: Address, pool: Pool, wide: Pool, where: Place) -> None:
+    """Who knows it, once every picture was looked at: of the draw, and then those of the rule."""
     now = gathering.current(where, pool.digests)
     st.html(markup.aside("Experts", f"the {kinds.called(where)} that tell them apart best"))
     if now.trouble is not None:
@@ -103,6 +104,10 @@ def show_experts(named: Named | None, rule: Address, pool: Pool, where: Place) -
     elif named is None:
         st.caption("Name a concept above.")
     elif now.ready:
+        now = gathering.current(where, wide.digests)
+        if not now.done:
+            gathering.follow(now, "Looking at more pictures of this concept")
+            return
         if now.failed:
             st.caption(f"{len(now.failed)} pictures could not be looked at and are left out.")
-        experts.show(named, rule, where, pool, now)
+        experts.show(named, rule, where, wide, now)
