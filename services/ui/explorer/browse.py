@@ -61,7 +61,7 @@ def unfit(info: CatalogueInfo) -> None:
 
 def several(at: Address, infos: Sequence[CatalogueInfo]) -> None:
     """What a name may mean that several models' dictionaries bear: a way to each of them."""
-    st.warning(f"Several models have a dictionary {markup.plain(at.dictionary)!r}. Which one?")
+    st.warning(f"Several models have a dictionary “{markup.plain(at.dictionary)}”. Which one?")
     titles = reading.titles()
     st.html(
         pieces.ways(
