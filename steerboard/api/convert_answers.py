@@ -1,6 +1,7 @@
 """Answers <-> messages. Arrays keep shape and value; indices travel as 32-bit numbers."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from steerboard.api.convert_enums import Unsaid, enum_value, enum_word, optional
@@ -101,9 +102,13 @@ def _target_to_message(target: ResolvedTarget) -> pb.ResolvedTarget:
 
 
 def _target_from_message(message: pb.ResolvedTarget) -> ResolvedTarget:
-    kind: Any = enum_word(pb.TargetKind, "TARGET_KIND", message.kind)
-    kind = "logit" if isinstance(kind, Unsaid) else kind
-    return ResolvedTarget(message.index, optional(message, "against"), kind)
+    return _resolved(message.index, optional(message, "against"), message.kind)
+
+
+@lru_cache(maxsize=4096)  # a set's pictures have few targets among them
+def _resolved(index: int, against: int | None, number: int) -> ResolvedTarget:
+    kind: Any = enum_word(pb.TargetKind, "TARGET_KIND", number)
+    return ResolvedTarget(index, against, "logit" if isinstance(kind, Unsaid) else kind)
 
 
 def _steered_to_message(steered: Steered) -> pb.Steered:

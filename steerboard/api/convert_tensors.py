@@ -1,6 +1,7 @@
 """Arrays and tensors <-> ``Tensor`` messages. Bytes are little-endian in C order on both sides."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,15 @@ def floats_from_message(message: pb.Tensor) -> Floats:
     data, sides = message.data, message.shape
     if message.dtype == _FLOAT32 and len(sides) == 1 and len(data) == 4 * sides[0]:
         return np.frombuffer(bytearray(data), _LISTED)  # as most are; of our own memory
+    if message.dtype == _FLOAT32 and not data and 0 in sides:
+        return _nothing(tuple(sides))  # maps that nobody asked for
     return _array(message).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _nothing(shape: tuple[int, ...]) -> Floats:
+    """An array without numbers, which nobody can change."""
+    return np.zeros(shape, np.float32)
 
 
 def ints_from_message(message: pb.Tensor) -> Ints:
