@@ -10,8 +10,10 @@ from secrets import token_hex
 from typing import Any
 
 import fsspec
+from pydantic import TypeAdapter
 
 from steerboard.api.jobs_client import JobClient, LibraryClient
+from steerboard.spec import named
 from steerboard.spec.errors import InvalidRequest
 from steerboard.spec.jobs import AttributeResult
 
@@ -25,7 +27,7 @@ WHOLE = ("index", "against")
 NUMBERS = ("value", "rest", "error_term", "bias", "total", "baseline")
 LISTS = ("scores", "errors", "activations", "peaks", "measured", "values")
 
-
+_IMAGES: TypeAdapter[Any] = TypeAdapter(named.Listed)
 Names = Callable[[set[str]], Mapping[str, str]]
 
 
@@ -65,7 +67,9 @@ def export(
 
 def digests(spec: Mapping[str, Any]) -> set[str]:
     """The pictures of a job."""
-    return {spec["image"]["sha256"]} if "image" in spec else set(spec["images"])
+    if "image" in spec:
+        return {spec["image"]["sha256"]}
+    return set(named.names(_IMAGES.validate_python(spec["images"])))  # of an older door, too
 
 
 def served_keys(library: LibraryClient, wanted: set[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from steerboard.api.job_table import export, read_about
+from steerboard.api.job_table import digests, export, read_about
 from steerboard.api.tokens import Identity, sign
 from steerboard.cli import app
 from steerboard.cli.job_watch import heard
@@ -178,3 +178,11 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no table")
     with pytest.raises(InvalidRequest, match="is no Parquet file"):
         read_about(str(tmp_path / "a.parquet"))
+
+
+def test_the_pictures_of_a_job_are_known_however_its_door_wrote_them() -> None:
+    """Results are kept for a day, and so across a change of release."""
+    texts = [image_digest(b"%d" % i) for i in range(3)]
+    models = [{"kind": "digest", "sha256": text} for text in texts]
+    assert digests({"images": texts}) == digests({"images": models}) == set(texts)
+    assert digests({"image": models[0]}) == {texts[0]}
