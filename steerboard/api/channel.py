@@ -5,6 +5,7 @@ retries what may be repeated and notices a server that stands still.
 """
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,8 @@ _PINGS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.min_reconnect_backoff_ms", 2000),
 )
+# A call whose start Ctrl-C interrupted has nobody who sees its end: closing would wait for it.
+CLOSE_S = 2.0
 # One server alone has nobody to take its place: it is given longer.
 _RARE_PINGS = (("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 10_000))
 
@@ -153,8 +156,10 @@ class Caller:
             responses.cancel()
 
     def close(self) -> None:
-        """Give the channel back."""
-        self.channel.close()
+        """Give the channel back; what gRPC cannot close within ``CLOSE_S`` is left behind."""
+        closing = threading.Thread(target=self.channel.close, name="close channel", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
 
     def _error(self, error: Any) -> SteerboardError:
         status: status_pb2.Status | None = rpc_status.from_call(error)

@@ -172,3 +172,21 @@ def test_without_a_token_the_door_stays_shut(door):
     with pytest.raises(Unauthenticated):
         list(client.watch("1"))
     client.close()
+
+
+def test_a_watch_that_ctrl_c_met_while_it_began_does_not_keep_its_client_from_closing(
+    door, monkeypatch
+):
+    """gRPC then waits for a call that no thread follows, without end."""
+
+    def interrupted(state):
+        raise KeyboardInterrupt
+
+    client = JobClient(door[0], sign(ANN, SECRET))
+    monkeypatch.setattr(grpc._channel, "_run_channel_spin_thread", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(client.watch("1"))
+    closing = threading.Thread(target=client.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()

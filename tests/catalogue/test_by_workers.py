@@ -112,10 +112,13 @@ def test_who_stops_looking_on_is_told_the_job_and_takes_it_up_again(
         subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running,
     ):
         assert running.stderr is not None
-        line = next(one for one in running.stderr if one.startswith("job "))
-        running.send_signal(signal.SIGINT)
-        said = running.stderr.read()
-        assert running.wait(60) != 0
+        try:
+            line = next(one for one in running.stderr if one.startswith("job "))
+            running.send_signal(signal.SIGINT)
+            said = running.communicate(timeout=120)[1]
+        finally:
+            running.kill()
+        assert running.returncode != 0
         job = line.split()[1]
         assert f"steerboard jobs cancel {job}" in said and "takes it up again" in said
         assert next(client.watch(job)).state in ("queued", "running")
