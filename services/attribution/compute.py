@@ -1,8 +1,8 @@
 """What a chunk computes, over any Runner, in steps that are short enough to be cut off.
 
-A chunk's half-done work is a JSON object. ``step`` takes it further by at most ``batch`` pictures
-or ablations, and ``rows`` reads the result from it once it is complete. A job over a set has chunks
-of pictures and a closing one, which puts them together.
+A chunk's half-done work is a JSON object, once it is ``written``. ``step`` takes it further by at
+most ``batch`` pictures or ablations, and ``rows`` reads the result from it once it is complete. A
+job over a set has chunks of pictures and a closing one, which puts them together.
 """
 
 from typing import assert_never
@@ -90,17 +90,21 @@ def step(spec: JobSpec, chunk: int, state: State, tools: Tools, batch: int) -> S
     assert_never(spec)
 
 
+def written(spec: JobSpec, state: State) -> State:
+    """The state as JSON, to be gone on with by whoever reads it."""
+    if isinstance(spec, AttributeSetJob) and "rows" in state:
+        return {**state, "rows": picture_set.rows(state)}
+    return state
+
+
 def rows(spec: JobSpec, chunk: int, state: State) -> Rows:
     """The result of a chunk that is complete."""
     match spec:
         case AttributeJob():
             return [one_picture.result(spec, state)]
         case AttributeSetJob():
-            return (
-                [picture_set.total(spec, state)]
-                if chunk == picture_set.chunks(spec)
-                else list(state["rows"])
-            )
+            last = chunk == picture_set.chunks(spec)
+            return [picture_set.total(spec, state)] if last else picture_set.rows(state)
         case CatalogueJob():
             last = chunk == catalogue_set.chunks(spec)
             return [catalogue_set.summary(state)] if last else list(state["rows"])

@@ -12,12 +12,12 @@ from typing import TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 
 from services.attribution.asking import OtherVersion, question
-from services.attribution.compute import BATCH, complete, gist, rows, step, told, units
+from services.attribution.compute import BATCH, complete, gist, rows, step, told, units, written
 from services.attribution.job_files import JobFiles
 from services.attribution.library import Library
 from services.attribution.members import Asked, Begun
 from services.attribution.records import Deferral, Records
-from services.attribution.results import Kept, OfOne, Results, Rows
+from services.attribution.results import Kept, OfOne, Results
 from services.attribution.tools import State, Tools
 from steerboard.api.tokens import Identity
 from steerboard.spec.errors import (
@@ -213,7 +213,7 @@ class Progress:
     ) -> None:
         self.job, self.chunk, self.moved = job, chunk, False
         self._hands, self._begun, self._until = hands, begun, until
-        self._rows: Rows | None = None
+        self._found: State | None = None
 
     def kind(self, slow: bool) -> Deferral:
         """What a try was that was stopped."""
@@ -234,14 +234,14 @@ class Progress:
             self._hands.records.tell(self.job.id, told(spec, state))
             insist(lambda: self._hands.records.defer(self.job.id, self.chunk, "more"))
             return False
-        self._rows = rows(spec, self.chunk, state)
+        self._found = state
         return True
 
     def store(self) -> bool:
         """Store what the run found, if that is not stored yet: True; raises what stopped it."""
-        if self._rows is not None:
-            about = gist(self.job.spec, self.chunk, self._rows)
-            self.job.kept.store(self.chunk, self._rows, about)
+        if self._found is not None:
+            result = rows(self.job.spec, self.chunk, self._found)
+            self.job.kept.store(self.chunk, result, gist(self.job.spec, self.chunk, result))
         return True
 
     def _before(self) -> State:
@@ -264,12 +264,17 @@ class Progress:
                     self._secure(state)
         finally:
             if self.moved and not complete(spec, self.chunk, state):
-                self._hands.results.keep_part(self.job.id, self.chunk, state)
+                self._keep(state)
         return state
+
+    def _keep(self, state: State) -> None:
+        """For the next try."""
+        part = written(self.job.spec, state)
+        self._hands.results.keep_part(self.job.id, self.chunk, part)
 
     def _secure(self, state: State) -> None:
         """Over a chunk that lost workers each step counts: who is killed by chance gets further."""
-        self._hands.results.keep_part(self.job.id, self.chunk, state)
+        self._keep(state)
         self._hands.records.moved(self.job.id, self.chunk)
 
     def _step(self, spec: JobSpec, state: State, tools: Tools) -> State:

@@ -1,6 +1,7 @@
 """The steps of an ``attribute_set`` job: chunks of pictures, and the closing one over them all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.attribution import composed, labelled
@@ -19,6 +20,30 @@ CLOSED_AT_ONCE = 1024  # chunks that a closing step reads
 BATCH_BYTES = 16 * 2**20
 MAX_PICTURE_BYTES = 32 * 2**20
 Item = tuple[Attribution, ...] | SteerboardError
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """The row of a picture that was answered; who stores it writes it, and nobody waits for that.
+
+    Attributes:
+        picture: Its SHA-256.
+        found: What was answered.
+        told: Writes that as JSON.
+    """
+
+    picture: str
+    found: Any
+    told: Callable[[Any], State]
+
+    def written(self) -> State:
+        """As JSON."""
+        return {"image": self.picture, **self.told(self.found)}
+
+
+def rows(state: State) -> Rows:
+    """Those of a chunk, written."""
+    return [row.written() if isinstance(row, Unwritten) else row for row in state["rows"]]
 
 
 def chunks(spec: AttributeSetJob) -> int:
@@ -50,7 +75,7 @@ def further(spec: AttributeSetJob, chunk: int, state: State, tools: Tools, batch
     if found is None:
         found = answered(spec, places, sendable(tools, pictures), tools.runner)
     told = labelled.plain if is_labelled(spec.method) else brief
-    rows = [{"image": p.sha256, **told(a)} for p, a in zip(pictures, found, strict=False)]
+    rows = (Unwritten(p.sha256, a, told) for p, a in zip(pictures, found, strict=False))
     return {"rows": [*before, *rows]}
 
 

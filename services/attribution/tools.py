@@ -11,7 +11,7 @@ from steerboard.spec.requests import ImageRef
 from steerboard.spec.runner import Runner
 
 T = TypeVar("T")
-State = dict[str, Any]  # a chunk's half-done work, as JSON
+State = dict[str, Any]  # a chunk's half-done work, see ``compute.written``
 Sent = ImageRef | SteerboardError  # a picture as a service is asked about it, or why it is not
 
 

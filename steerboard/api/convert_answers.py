@@ -1,6 +1,7 @@
 """Answers <-> messages. Arrays keep shape and value; indices travel as 32-bit numbers."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -157,22 +158,36 @@ def _attribution_to_message(found: Attribution) -> pb.Attribution:
     )
 
 
+_READ: dict[str, Callable[[Any], Any]] = {
+    "target": _target_from_message,
+    "features": ints_from_message,
+    **dict.fromkeys(_ARRAYS, floats_from_message),
+}
+
+
+class _Received(Attribution):
+    """An attribution whose fields are read from its message when they are asked for.
+
+    A set has one for each of its pictures, and needs few of their fields; who reads them is not
+    who waits for the next answer.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        message = self.__dict__.get("_message")
+        if message is None or name not in Attribution.__dataclass_fields__:
+            raise AttributeError(f"an attribution has no {name!r}")
+        value = getattr(message, name)
+        found = self.__dict__[name] = _READ[name](value) if name in _READ else value
+        return found
+
+    def __reduce__(self) -> Any:
+        return Attribution, tuple(getattr(self, one.name) for one in fields(Attribution))
+
+
 def _attribution_from_message(message: pb.Attribution) -> Attribution:
-    return Attribution(  # field by field: a set has one for each of its pictures
-        target=_target_from_message(message.target),
-        value=message.value,
-        features=ints_from_message(message.features),
-        scores=floats_from_message(message.scores),
-        activations=floats_from_message(message.activations),
-        peaks=floats_from_message(message.peaks),
-        prefix_scores=floats_from_message(message.prefix_scores),
-        rest=message.rest,
-        error=message.error,
-        bias=message.bias,
-        total=message.total,
-        maps=floats_from_message(message.maps),
-        baseline=optional(message, "baseline"),
-    )
+    found = object.__new__(_Received)
+    found.__dict__.update(_message=message, baseline=optional(message, "baseline"))
+    return found
 
 
 def _attributions_to_message(found: tuple[Attribution, ...]) -> pb.Attributions:

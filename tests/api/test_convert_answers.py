@@ -1,6 +1,11 @@
 """Answers, capabilities, jobs and cards survive the wire unchanged."""
 
+import copy
+import pickle
+from dataclasses import fields, replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import INDEX, NAMES, SHA, classifiers, kinds_of_units, masks, probes, targets
@@ -82,8 +87,9 @@ def same(one, other):
     if isinstance(one, BadImage):
         return (type(one), one.message, one.field) == (type(other), other.message, other.field)
     if hasattr(one, "__dataclass_fields__"):
-        return type(one) is type(other) and same(
-            tuple(vars(one).values()), tuple(vars(other).values())
+        names = [f.name for f in fields(one)]
+        return names == [f.name for f in fields(other)] and all(
+            same(getattr(one, name), getattr(other, name)) for name in names
         )
     return one == other
 
@@ -98,6 +104,27 @@ def test_an_answer_comes_back_as_it_went(way, rng, ms, rows):
     )
     message = there(answer)
     assert same(back(type(message).FromString(message.SerializeToString())), answer)
+
+
+def test_what_was_received_is_an_attribution_in_every_way():
+    sent = attributions(np.random.default_rng(0))[:1]
+    message = c.attributions_to_message(a.Answer((sent,)))
+
+    def received():
+        return c.attributions_from_message(message).items[0][0]
+
+    assert isinstance(received(), a.Attribution)
+    for again in (
+        pickle.loads(pickle.dumps(received())),
+        copy.deepcopy(received()),
+        replace(received(), value=sent[0].value),
+    ):
+        assert same(again, sent[0])
+    assert repr(received()).endswith(repr(sent[0]).partition("(")[2])
+    with pytest.raises(AttributeError, match="nothing_of_it"):
+        _ = received().nothing_of_it
+    with pytest.raises(AttributeError, match="assign"):
+        received().value = 1.0
 
 
 quality = st.builds(

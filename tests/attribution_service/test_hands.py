@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.attribution.compute import complete, rows, size, step
+from services.attribution.compute import complete, rows, size, step, written
 from services.attribution.desk import Desk
 from services.attribution.hands import BATCH, FIRST_BATCH, Hands, Pace
 from services.attribution.library import Library
@@ -128,7 +128,8 @@ def test_steps_of_any_size_come_to_the_same_result(
     def whole(batch: int) -> list[dict[str, Any]]:
         state: dict[str, Any] = {}
         while not complete(spec, 0, state):
-            state = json.loads(json.dumps(step(spec, 0, state, tools, batch)))
+            state = written(spec, step(spec, 0, state, tools, batch))
+            state = json.loads(json.dumps(state))
         return rows(spec, 0, state)
 
     for one, other in zip(whole(1), whole(7), strict=True):

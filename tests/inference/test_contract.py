@@ -1,5 +1,7 @@
 """One contract, two runners: in this process and over gRPC they are indistinguishable."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -115,7 +117,7 @@ def test_models_are_told_alike(local_runner, remote_runner):
 
 def close(one, other):
     """Alike in type and shape; numbers up to the noise of another batch."""
-    assert type(one) is type(other)
+    assert isinstance(one, type(other)) or isinstance(other, type(one))
     if isinstance(one, np.ndarray):
         assert one.dtype == other.dtype and one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
@@ -126,7 +128,9 @@ def close(one, other):
     elif isinstance(one, SteerboardError):
         assert (one.message, one.field, one.details) == (other.message, other.field, other.details)
     elif hasattr(one, "__dataclass_fields__"):
-        close(tuple(vars(one).values()), tuple(vars(other).values()))
+        assert fields(one) == fields(other)
+        for field in fields(one):
+            close(getattr(one, field.name), getattr(other, field.name))
     elif isinstance(one, float):
         assert one == pytest.approx(other, rel=1e-4, abs=2e-5)
     else:
