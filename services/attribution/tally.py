@@ -36,12 +36,22 @@ class Tally:
 
     @classmethod
     def of(cls, rows: Rows) -> "Tally":
-        """Of the pictures of a chunk."""
+        """Of the pictures of a chunk: few enough that plain sums take less than arrays."""
         good = [row for row in rows if "error" not in row]
-        features = np.array([f for row in good for f in row["features"]], np.int64)
-        scores = np.array([s for row in good for s in row["scores"]], np.float64)
-        counts = np.ones(len(features), np.int64)
-        return cls(len(good), len(rows) - len(good), *added(features, counts, scores))
+        found: dict[int, tuple[int, float]] = {}
+        for row in good:
+            for feature, score in zip(row["features"], row["scores"], strict=True):
+                count, total = found.get(feature, (0, 0.0))
+                found[feature] = count + 1, total + score
+        features = sorted(found)
+        counts, totals = ([found[f][i] for f in features] for i in (0, 1))
+        return cls(
+            len(good),
+            len(rows) - len(good),
+            np.array(features, np.int64),
+            np.array(counts, np.int64),
+            np.array(totals, np.float64),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence["Tally"]) -> "Tally":
