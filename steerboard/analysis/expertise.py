@@ -52,6 +52,17 @@ def expertise(responses: sparse.csc_array, labels: Labels) -> Expertise:
     return Expertise(precision, auroc, float(labels.mean()))
 
 
+def by_luck(labels: Labels, share: float = 0.05, units: int = 1000) -> float:
+    """Average precision that one of units which answer at random exceeds with so small a chance.
+
+    Of a unit that other pictures chose, less is no sign that it knows the concept. By so many
+    random units, the same ones each time.
+    """
+    noise = np.random.default_rng(0).random((len(labels), units)) + 1.0
+    found = expertise(sparse.csc_array(noise), labels)
+    return float(np.quantile(found.precision, 1 - share))
+
+
 def some_units(responses: sparse.csc_array) -> Iterator[sparse.csc_array]:
     """A few columns at a time: sorting takes several times the room of what is sorted."""
     start, units = 0, responses.shape[1]

@@ -19,7 +19,7 @@ from steerboard.analysis.concepts import (
     experts,
     half_splits,
 )
-from steerboard.analysis.expertise import Expertise, expertise
+from steerboard.analysis.expertise import Expertise, by_luck, expertise
 from steerboard.analysis.probe import difference_of_means, logistic
 from steerboard.analysis.responses import responses
 from steerboard.inprocess.runner import LocalRunner, open_local
@@ -253,3 +253,17 @@ def test_a_map_of_experts_correlates_profiles() -> None:
     )
     expected = [[1, -1, -0.4], [-1, 1, 0.4], [-0.4, 0.4, 1]]
     np.testing.assert_allclose(found.similarity, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("positives", "count"), [(4, 40), (30, 100), (50, 60)])
+def test_one_in_twenty_units_that_answer_at_random_has_more_than_luck(
+    positives: int, count: int
+) -> None:
+    labels = np.arange(count) < positives
+    bound = by_luck(labels)
+    others = sparse.csc_array(np.random.default_rng(1).random((count, 4000)))
+    exceeded = (expertise(others, labels).precision > bound).mean()
+    # The bound is the quantile of 1,000 units: three of its standard errors are 0.02.
+    assert exceeded == pytest.approx(0.05, abs=0.025)
+    perfect = expertise(sparse.csc_array(labels[:, None].astype(float)), labels).precision
+    assert positives / count < bound < perfect[0] == 1

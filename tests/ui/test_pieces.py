@@ -102,6 +102,26 @@ def test_a_concept_that_a_draw_shows_often_needs_no_more() -> None:
     assert all_of.widened(Address(way="words", words="owl")) is all_of
 
 
+def test_experts_by_luck_alone_are_called_that() -> None:
+    from scipy import sparse
+
+    from services.ui.concepts.experts import certain, halves
+    from services.ui.concepts.naming import Named
+    from steerboard.analysis.expertise import expertise
+    from steerboard.analysis.responses import Place
+
+    labels = np.arange(120) < 30
+    noise = np.random.default_rng(2).random((120, 60))
+    named = Named("a dog", tuple(map(int, labels)))
+
+    def said(answers: np.ndarray) -> str:
+        rows = sparse.csc_array(answers)
+        return certain(named, expertise(rows, labels), Place("d"), halves(rows, labels))
+
+    assert "none is seen to know the concept" in said(noise)
+    assert "none is seen" not in said(np.column_stack([noise, noise[:, 0] + labels]))
+
+
 def test_names_of_single_pictures_are_no_concepts() -> None:
     assert pool.attributes([card(i, "owl", f"picture {i}") for i in range(100)]) == {}
 

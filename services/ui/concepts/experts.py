@@ -19,7 +19,7 @@ from services.ui.pictures import thumbnail
 from services.ui.ranking import known_features
 from services.ui.session import feature_address
 from steerboard.analysis.concepts import half_splits
-from steerboard.analysis.expertise import Expertise, Labels, expertise
+from steerboard.analysis.expertise import Expertise, Labels, by_luck, expertise
 from steerboard.analysis.responses import Place
 from steerboard.spec.catalogue import FeatureCard
 from steerboard.spec.digest import digest
@@ -43,27 +43,36 @@ class Halves:
     """What half of the pictures says of the other half's.
 
     ``stability`` correlates the profiles of AP of two halves, ``held`` is the AP that the best
-    unit of one half has on the other; None where a half would lack pictures.
+    unit of one half has on the other, ``luck`` what one of 20 units exceeds there that answer at
+    random; None where a half would lack pictures.
     """
 
     stability: float | None = None
     held: float | None = None
+    luck: float | None = None
 
 
 def halves(rows: sparse.csc_array, labels: Labels) -> Halves:
     """How far two halves agree; nothing where they would lack pictures."""
     if min(labels.sum(), (~labels).sum()) < 4:
         return Halves()
-    return Halves(float(half_splits(rows, labels, splits=4).mean()), other_half(rows, labels))
+    half = halved(labels)
+    stability = float(half_splits(rows, labels, splits=4).mean())
+    return Halves(stability, other_half(rows, labels, half), by_luck(labels[half]))
 
 
-def other_half(rows: sparse.csc_array, labels: Labels) -> float:
-    """AP on one half of the best unit of the other, the mean of both ways."""
+def halved(labels: Labels) -> Labels:
+    """A half ``[n]`` of the pictures of each kind, drawn."""
     rng = np.random.default_rng(0)
     half = np.zeros(len(labels), bool)
     for kind in (labels, ~labels):
         members = rng.permutation(np.flatnonzero(kind))
         half[members[: len(members) // 2]] = True
+    return half
+
+
+def other_half(rows: sparse.csc_array, labels: Labels, half: Labels) -> float:
+    """AP on one half of the best unit of the other, the mean of both ways."""
     table = rows.tocsr()
     one, two = (expertise(table[part].tocsc(), labels[part]) for part in (half, ~half))
     return float(two.precision[one.best(1)[0]] + one.precision[two.best(1)[0]]) / 2
@@ -112,6 +121,11 @@ def certain(named: Named, skill: Expertise, where: Place, found: Halves | None) 
             f"Halves of the pictures agree by {found.stability:.2f} (correlation of AP profiles);"
             f" the best {where.units} of one half has AP {found.held:.2f} on the other."
         )
+        if found.luck is not None and found.held <= found.luck:
+            said.append(
+                f"One in 20 {where.units}s that answer at random has more than {found.luck:.2f}"
+                " there: none is seen to know the concept."
+            )
         if shows < SETTLED and found.stability < SURE:
             said.append(
                 f"With fewer than {SETTLED} pictures that show it the first figure is low for any"
