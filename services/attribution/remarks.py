@@ -1,5 +1,6 @@
 """What people say of features, behind the door; who says it comes from the token."""
 
+import logging
 from functools import cached_property
 from threading import Lock
 
@@ -7,9 +8,10 @@ from services.attribution.catalogues import Catalogues
 from steerboard.api.tokens import ANONYMOUS, Identity
 from steerboard.spec.catalogue import Kind, Labels, Said
 from steerboard.spec.digest import digest
-from steerboard.spec.errors import InvalidRequest, NotFound
+from steerboard.spec.errors import InvalidRequest, NotFound, SteerboardError
 from steerboard.store.labels import FeatureLabels, fold
 
+_LOG = logging.getLogger(__name__)
 SEVERAL = ("service", "admin")  # roles that speak for several people
 
 
@@ -18,12 +20,19 @@ class Remarks:
 
     Args:
         catalogues: What is spoken about.
-        store: URL of the database; opened with the first question.
+        store: URL of the database; opened with the first question, or by ``warm``.
     """
 
     def __init__(self, catalogues: Catalogues, store: str) -> None:
         self._catalogues, self._store = catalogues, store
         self._opening = Lock()
+
+    def warm(self) -> None:
+        """Open the database, so that the first visitor waits less."""
+        try:
+            self._labels()
+        except SteerboardError as error:
+            _LOG.warning("what people say of features: %s", error.message)
 
     def spoken(self, dictionary: str, who: Identity) -> dict[int, Labels]:
         """What holds of every feature of which anybody spoke."""

@@ -111,8 +111,10 @@ def open_room(settings: Settings, library: Library, aside: Aside) -> ReadingRoom
     """What answers about catalogues; a page of pictures under a feature may take a while."""
     runner, reader = (connect(settings.inference, settings.token, s) for s in (LOOKING_S, WORDS_S))
     catalogues = Catalogues(library, runner, reader)
-    Thread(target=catalogues.warm, name="catalogues", daemon=True).start()
-    return ReadingRoom(library, catalogues, Remarks(catalogues, settings.store), aside)
+    remarks = Remarks(catalogues, settings.store)
+    for warm, name in ((remarks.warm, "remarks"), (catalogues.warm, "catalogues")):
+        Thread(target=warm, name=name, daemon=True).start()
+    return ReadingRoom(library, catalogues, remarks, aside)
 
 
 async def tick(reconciler: Reconciler) -> None:
