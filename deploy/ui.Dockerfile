@@ -17,4 +17,4 @@ ENV STREAMLIT_SERVER_PORT=8501 STREAMLIT_SERVER_ADDRESS=0.0.0.0 STREAMLIT_SERVER
     STREAMLIT_SERVER_FILE_WATCHER_TYPE=none STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
 EXPOSE 8501
 HEALTHCHECK --interval=10s --timeout=15s --start-period=60s CMD ["python", "health.py", "ui"]
-CMD ["python", "-m", "streamlit", "run", "services/ui/app.py"]
+CMD ["python", "-m", "services.ui"]
