@@ -296,9 +296,9 @@ class Served:
 
 
 def look_through(index: Index) -> None:
-    """Read which pictures every feature fires on most, and one picture: files are then open."""
-    some = index.catalogue.pictures(index.features[::GROUP].tolist(), 1)
-    index.catalogue.thumbnails(some[0] if some else ())
+    """Read which pictures every feature fires on most, and those pictures, small."""
+    index.catalogue.pictures(index.features[::GROUP].tolist(), 1)
+    index.catalogue.warm()
 
 
 def pictured(index: Index, rows: list[FeatureRow], count: int) -> list[FeatureRow]:

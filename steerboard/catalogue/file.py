@@ -8,7 +8,7 @@ builds over the same pictures give the same bytes: there is no time in it.
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import fsspec
@@ -83,7 +83,6 @@ class Catalogue:
         self.about: Facts = json.loads(held[KEY])
         self._group = lru_cache(HELD_GROUPS)(partial(self._read_group, SHOWN))
         self._images = lru_cache(HELD_IMAGES)(partial(self._read_group, ["feature", "images"]))
-        self._thumbnails: Thumbnails | None = None
 
     @property
     def place(self) -> str:
@@ -125,9 +124,15 @@ class Catalogue:
 
     def thumbnails(self, digests: Iterable[str]) -> dict[str, bytes]:
         """JPEGs of pictures by hex digest; those that are not there are left out."""
-        if self._thumbnails is None:
-            self._thumbnails = Thumbnails(self._fs, self._path.removesuffix(".parquet"))
         return self._thumbnails.get(digests)
+
+    def warm(self) -> None:
+        """Read small pictures in before somebody asks for them."""
+        self._thumbnails.warm()
+
+    @cached_property
+    def _thumbnails(self) -> Thumbnails:
+        return Thumbnails(self._fs, self._path.removesuffix(".parquet"))
 
     def _record(self, feature: int) -> dict[str, Any] | None:
         found = self._row(feature, self._group)

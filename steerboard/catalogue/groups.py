@@ -21,12 +21,14 @@ class Groups:
     Attributes:
         foot: The file's metadata.
         lowest: The smallest value of the first column in each group; groups rise by it.
+        near: Whether the file lies on this machine.
     """
 
     def __init__(self, fs: Any, path: str) -> None:
         self._fs, self._path = fs, path
         # Zero copies: the buffer is the mapping.
-        self._mapped = pa.memory_map(path).read_buffer() if "file" in fs.protocol else None
+        self.near = "file" in fs.protocol
+        self._mapped = pa.memory_map(path).read_buffer() if self.near else None
         with self._source() as source:
             self.foot = pq.ParquetFile(source).metadata
         groups = map(self.foot.row_group, range(self.foot.num_row_groups))

@@ -9,7 +9,6 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steerboard.catalogue.columns import table as from_columns
@@ -18,7 +17,7 @@ from steerboard.catalogue.groups import Groups
 THUMBNAILS = ".thumbnails.parquet"
 SCHEMA = pa.schema([("sha256", pa.binary(32)), ("jpeg", pa.binary())])
 GROUP = 32  # what is read to show one picture
-HELD = 4096
+HELD = 1024  # groups in memory, of some 50 KB each
 LEVEL = 3  # of zstd: at 9 it takes twice as long, for a hundredth
 
 
@@ -65,7 +64,7 @@ def put(place: str, schema: pa.Schema, parts: Iterable[pa.Table], level: int = L
 
 
 class Thumbnails:
-    """Reads the groups that pictures are in; the latest pictures stay in memory.
+    """Reads the groups that pictures are in; the latest groups stay in memory.
 
     Args:
         fs: An fsspec file system.
@@ -73,35 +72,46 @@ class Thumbnails:
     """
 
     def __init__(self, fs: Any, stem: str) -> None:
-        self._fs, self._path = fs, stem + THUMBNAILS
-        self._held: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = Lock()
         there = fs.exists(stem + THUMBNAILS)
         self._groups = Groups(fs, stem + THUMBNAILS) if there else None
+        self._held: OrderedDict[int, dict[str, bytes]] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, digests: Iterable[str]) -> dict[str, bytes]:
         """JPEGs by hex digest; those that are not there are left out."""
-        wanted = list(dict.fromkeys(digests))
+        places = {name: self._place(name) for name in digests}
+        groups = self._get(set(places.values()) - {-1})
+        return {d: groups[n][d] for d, n in places.items() if n >= 0 and d in groups[n]}
+
+    def warm(self) -> None:
+        """Read in what stays in memory, where the file lies on this machine."""
+        if self._groups is not None and self._groups.near:
+            self._get(set(range(min(len(self._groups.lowest), HELD))))
+
+    def _place(self, name: str) -> int:
+        """The group that a picture is in if it is there at all; -1 for none."""
+        lowest = self._groups.lowest if self._groups is not None else []
+        return bisect_right(lowest, bytes.fromhex(name)) - 1
+
+    def _get(self, numbers: set[int]) -> dict[int, dict[str, bytes]]:
+        """The pictures of groups."""
         with self._lock:
-            found = {d: self._held[d] for d in wanted if d in self._held}
-        fresh = self._read([bytes.fromhex(d) for d in wanted if d not in found])
+            found = {n: self._held[n] for n in numbers if n in self._held}
+        fresh = self._read(sorted(numbers - found.keys()))
         with self._lock:
             self._held.update(found | fresh)
-            for name in found:
-                self._held.move_to_end(name)
+            for number in found:
+                self._held.move_to_end(number)
             while len(self._held) > HELD:
                 self._held.popitem(last=False)
         return found | fresh
 
-    def _read(self, digests: list[bytes]) -> dict[str, bytes]:
+    def _read(self, numbers: list[int]) -> dict[int, dict[str, bytes]]:
         """From the file, all in one go."""
-        if self._groups is None:
-            return {}
-        numbers = {bisect_right(self._groups.lowest, d) - 1 for d in digests} - {-1}
-        if not numbers:
-            return {}
-        table = self._groups.read(sorted(numbers), SCHEMA.names)
-        asked = pa.array(digests, SCHEMA.field("sha256").type)
-        own = table.filter(pc.is_in(table.column("sha256"), asked))
-        names = (name.hex() for name in own.column("sha256").to_pylist())
-        return dict(zip(names, own.column("jpeg").to_pylist(), strict=True))
+        found: dict[int, dict[str, bytes]] = {n: {} for n in numbers}
+        if self._groups is not None and numbers:
+            table = self._groups.read(numbers, SCHEMA.names)
+            names = [name.hex() for name in table.column("sha256").to_pylist()]
+            for name, jpeg in zip(names, table.column("jpeg").to_pylist(), strict=True):
+                found[self._place(name)][name] = jpeg
+        return found

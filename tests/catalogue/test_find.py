@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from steerboard.catalogue.find import Clues, find, row
 from steerboard.catalogue.index import Index
 from steerboard.catalogue.labels import vocabulary
 from steerboard.catalogue.layout import layout
-from steerboard.catalogue.thumbnails import write_thumbnails
+from steerboard.catalogue.thumbnails import Thumbnails, write_thumbnails
 from steerboard.inprocess.runner import LocalRunner
 from steerboard.spec.catalogue import Bound, FeatureQuery, Labels, Said
 
@@ -115,3 +116,19 @@ def test_thumbnails_are_read_by_digest_from_any_group(tmp_path: Path, catalogue:
     asked = [f"{i:064x}" for i in (498, 0, 3, 64, 66, 130)]
     assert read.thumbnails(asked) == {d: held[d] for d in asked if d in held}
     assert read.thumbnails(["f" * 64]) == {}
+
+
+def test_small_pictures_that_were_read_in_are_not_read_again_and_few_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {f"{i:064x}": f"jpeg {i}".encode() for i in range(100)}
+    write_thumbnails(str(tmp_path / "c.parquet"), held)
+    read = Thumbnails(fsspec.filesystem("file"), str(tmp_path / "c"))
+    monkeypatch.setattr("steerboard.catalogue.thumbnails.HELD", 2)
+    for name in (*held, *reversed(held)):
+        assert read.get([name]) == {name: held[name]} and len(read._held) <= 2
+    monkeypatch.undo()
+    read.warm()
+    assert read._groups is not None
+    monkeypatch.setattr(read._groups, "read", None)
+    assert read.get(held) == held
