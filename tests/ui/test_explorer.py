@@ -140,6 +140,9 @@ def test_a_search_draws_what_it_finds_and_not_the_boxes(explore: Explore) -> Non
     page.run()
     assert page.text_input(key="ex-words").value == "owl"
     assert listed(page) == listed(explore(q="owl", sort="maximum"))
+    page = explore(q="horse")
+    page.text_input(key="ex-words").set_value("owl").run()
+    assert listed(page) == found and not page.selectbox, "the order is what it was"
     page.button(key="ex-without-words").click().run()
     assert page.text_input(key="ex-words").value == ""
     assert listed(page) == listed(explore()) and found == listed(explore(q="owl"))

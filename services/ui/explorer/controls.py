@@ -154,8 +154,15 @@ def search_for(**parts: str) -> None:
     What is found is drawn before all else, and the boxes that stay as they are not at all: drawing
     them takes a browser longer than the search.
     """
+    before = ordered()
     change(**parts, sort="")
-    alone.only(FOUND, ORDER, CHIPS)
+    alone.only(FOUND, *([ORDER] if ordered() != before else []), CHIPS)
+
+
+def ordered() -> str:
+    """How the list is ordered now."""
+    at = here()
+    return at.query(at.dictionary).order
 
 
 def order(info: CatalogueInfo) -> None:
