@@ -78,6 +78,8 @@ def answered(question: Callable[[], object], until: float) -> None:
 
 def features() -> None:
     """The first page of every catalogue."""
+    # Not by what remembers, for there whoever comes meanwhile would wait for this question, too.
+    backend().library.catalogues()
     fit = [info for info in reading.catalogues() if not info.trouble]
     for info in fit[:SOME]:
         found = reading.found(browse.query(Address(), info), 0, PAGE, browse.PICTURES)
@@ -86,6 +88,7 @@ def features() -> None:
 
 def workbench() -> None:
     """What the workbench begins with."""
+    backend().library.image_sets()
     model()
     image_sets()
 
