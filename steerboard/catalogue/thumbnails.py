@@ -17,7 +17,7 @@ from steerboard.catalogue.groups import Groups
 THUMBNAILS = ".thumbnails.parquet"
 SCHEMA = pa.schema([("sha256", pa.binary(32)), ("jpeg", pa.binary())])
 GROUP = 32  # what is read to show one picture
-HELD = 1024  # groups in memory, of some 50 KB each
+HELD = 256  # groups in memory, of up to 256 KB each
 LEVEL = 3  # of zstd: at 9 it takes twice as long, for a hundredth
 
 
