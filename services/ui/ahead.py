@@ -9,7 +9,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 
@@ -29,7 +29,9 @@ LATE = (
     "services.ui.concepts.view",
     "services.ui.recipes.view",
     "services.ui.latecomers",
-    # What Streamlit itself reads in when a page first has it do so.
+)
+# What Streamlit itself reads in when a page first has it do so; another release has other parts.
+STREAMLITS = (
     "streamlit.emojis",
     "streamlit.material_icon_names",
     "streamlit.runtime.scriptrunner.magic_funcs",
@@ -43,6 +45,9 @@ def read_in() -> None:
     """Read modules in; a view that cannot be read is told of when its page is opened."""
     for name in LATE:
         with told(name):
+            import_module(name)
+    for name in STREAMLITS:
+        with suppress(ImportError):
             import_module(name)
     Image.init()
     inspect.stack()  # Streamlit looks once who calls it, and the first look reads every file's path
